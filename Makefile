@@ -1,0 +1,40 @@
+# `make repro` rebuilds everything, `make test` runs the tests; both set the environment up first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup params repro test lint ui bench clean-state
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: $(STAMP)  ## .venv with the pinned requirements
+
+$(STAMP): requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "blindsr needs Python 3.11 to 3.13, and $(PYTHON) is `$(PYTHON) --version 2>&1`: run make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the requirements into $(VENV) (minutes, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+params: setup  ## compose conf/ into params.yaml
+	@$(BIN)/blindsr params
+
+repro: params  ## rebuild tables, plots and runs (embedded profile: minutes)
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc repro
+
+test: setup  ## run the tests
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadscope
+
+lint: setup  ## ruff and mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+ui: setup  ## MLflow on this project's runs, at http://127.0.0.1:5000
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/blindsr runs ui
+
+bench: setup  ## speed, as ratios against plain implementations
+	@$(BIN)/python -m benchmarks

@@ -1,0 +1,138 @@
+"""Blur kernels, synthesized for a whole batch at once, and the convolution of each image with its own kernel.
+
+The six Gaussian-like kinds and the sinc filter are those of Real-ESRGAN's degradation model, which the paper
+trains with; the formulas match `basicsr/data/degradations.py` of the public code at equal parameters. Every
+kernel sits in the middle of a 21x21 grid, so kernels of different sizes share one tensor.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+GRID = 21  # side of the grid every kernel is padded to, hence the largest kernel
+
+GaussianKind = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso"]
+GAUSSIAN_KINDS: tuple[GaussianKind, ...] = get_args(GaussianKind)
+
+_LANES = 8  # images are cut into this many strips, so that the channel count fills the SIMD lanes of a CPU
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One blur kernel. `size` is odd and at most 21; the other fields count only where `kind` uses them.
+
+    Isotropic kinds read `sigma_x` (pixels); anisotropic ones also `sigma_y` and `rotation` (radians);
+    generalized and plateau ones also `beta` (shape, 1 is the plain form); `sinc` reads only `cutoff`
+    (radians per pixel, in (0, pi]).
+    """
+
+    kind: GaussianKind | Literal["sinc"]
+    size: int
+    sigma_x: float = 1.0
+    sigma_y: float = 1.0
+    rotation: float = 0.0
+    beta: float = 1.0
+    cutoff: float = torch.pi
+
+
+def gaussian_kernels(
+    size: Tensor, sigma_x: Tensor, sigma_y: Tensor, rotation: Tensor, beta: Tensor, plateau: Tensor
+) -> Tensor:
+    """Gaussian-like kernels of N parameter sets, as float64 of shape (N, 21, 21), each summing to 1.
+
+    With q the squared Mahalanobis distance from the centre, a kernel is exp(-q^beta / 2), or 1 / (1 + q^beta)
+    where `plateau` is true, cut to its `size` (odd, at most 21) and normalized. beta = 1 is the plain
+    Gaussian; sigma_x = sigma_y is the isotropic case. All arguments have shape (N,); sigmas are in pixels,
+    `rotation` in radians.
+    """
+    x, y, inside = _grid(size)
+    cos, sin = (f(rotation.double()).view(-1, 1, 1) for f in (torch.cos, torch.sin))
+    along, across = (x * cos + y * sin), (y * cos - x * sin)
+    q = (along / sigma_x.double().view(-1, 1, 1)) ** 2 + (across / sigma_y.double().view(-1, 1, 1)) ** 2
+    power = q ** beta.double().view(-1, 1, 1)
+    kernels = torch.where(plateau.view(-1, 1, 1), 1 / (1 + power), torch.exp(-0.5 * power)) * inside
+    return kernels / kernels.sum(dim=(1, 2), keepdim=True)
+
+
+def sinc_kernels(size: Tensor, cutoff: Tensor) -> Tensor:
+    """Circular low-pass kernels of N parameter sets, as float64 of shape (N, 21, 21), each summing to 1.
+
+    `size` (odd, at most 21) and `cutoff` (radians per pixel) have shape (N,). At distance r from the centre
+    the value is cutoff * J1(cutoff r) / (2 pi r), with its limit cutoff^2 / (4 pi) at r = 0.
+    """
+    x, y, inside = _grid(size)
+    c = cutoff.double().view(-1, 1, 1)
+    r = (x**2 + y**2).sqrt()
+    safe = r.clamp(min=0.5)  # only the centre is below 1
+    kernels = torch.where(r > 0, c * torch.special.bessel_j1(c * safe) / (2 * torch.pi * safe), c**2 / (4 * torch.pi))
+    kernels = kernels * inside
+    return kernels / kernels.sum(dim=(1, 2), keepdim=True)
+
+
+def synthesize(specs: Sequence[Kernel | None]) -> Tensor:
+    """The kernels of `specs`, float32 of shape (N, 21, 21) on the CPU; None gives the identity.
+
+    Raises ValueError for a size that is even, below 1 or above 21.
+    """
+    for spec in specs:
+        if spec is not None and (spec.size % 2 == 0 or not 1 <= spec.size <= GRID):
+            raise ValueError(f"kernel size must be odd and at most {GRID}, not {spec.size}")
+    result = torch.zeros(len(specs), GRID, GRID, dtype=torch.float64)
+    result[:, GRID // 2, GRID // 2] = 1
+    sinc = [(i, s) for i, s in enumerate(specs) if s is not None and s.kind == "sinc"]
+    bell = [(i, s) for i, s in enumerate(specs) if s is not None and s.kind != "sinc"]
+    if sinc:
+        rows = torch.tensor([(s.size, s.cutoff) for _, s in sinc], dtype=torch.float64)
+        result[[i for i, _ in sinc]] = sinc_kernels(*rows.T)
+    if bell:
+        rows = torch.tensor([_gaussian_row(s) for _, s in bell], dtype=torch.float64)
+        size, sigma_x, sigma_y, rotation, beta, plateau = rows.T
+        result[[i for i, _ in bell]] = gaussian_kernels(size, sigma_x, sigma_y, rotation, beta, plateau > 0)
+    return result.float()
+
+
+def blur(images: Tensor, kernels: Tensor) -> Tensor:
+    """Correlate each image with its own kernel, borders reflected: (N, 3, H, W) and (N, kh, kw) to (N, 3, H, W).
+
+    kh and kw are odd; kernels are not flipped, as in `filter2D` of the public code (OpenCV's convention).
+    Raises ValueError where an image is too small to be reflected by half a kernel.
+    """
+    n, c, h, w = images.shape
+    kh, kw = kernels.shape[-2:]
+    if kernels.shape[0] != n or kh % 2 == 0 or kw % 2 == 0:
+        raise ValueError(f"{n} images need {n} kernels of odd size, not {tuple(kernels.shape)}")
+    if h <= kh // 2 or w <= kw // 2:
+        raise ValueError(f"an image of {h}x{w} px is too small for a {kh}x{kw} kernel")
+    # On a CPU a depthwise convolution of three channels leaves most SIMD lanes idle. Strips of rows become
+    # channels (their halo costs nothing, since only valid outputs are computed): the same bits, 3-5x faster.
+    # Widths are rounded up so that few distinct shapes occur and their compiled primitives are reused.
+    strips = _LANES if images.device.type == "cpu" else 1
+    rows = -(-h // strips)
+    spare_w = -w % _LANES if strips > 1 else 0
+    padded = F.pad(images, (kw // 2, kw // 2, kh // 2, kh // 2), mode="reflect")
+    padded = F.pad(padded, (0, spare_w, 0, rows * strips - h))
+    cut = padded.unfold(2, rows + kh - 1, rows).transpose(3, 4)  # (N, C, strips, rows + kh - 1, W')
+    groups = n * c * strips
+    weight = kernels.to(images).view(n, 1, 1, kh, kw).expand(n, c * strips, 1, kh, kw)
+    out = F.conv2d(cut.reshape(1, groups, rows + kh - 1, -1), weight.reshape(groups, 1, kh, kw), groups=groups)
+    return out.view(n, c, rows * strips, w + spare_w)[:, :, :h, :w]
+
+
+def _gaussian_row(spec: Kernel) -> tuple[float, ...]:
+    """The arguments of `gaussian_kernels` for one spec, with the fields its kind ignores made neutral."""
+    iso = spec.kind.endswith("iso") and not spec.kind.endswith("aniso")
+    plain = spec.kind in ("iso", "aniso")
+    sigma_y, rotation = (spec.sigma_x, 0.0) if iso else (spec.sigma_y, spec.rotation)
+    return spec.size, spec.sigma_x, sigma_y, rotation, 1.0 if plain else spec.beta, spec.kind.startswith("plateau")
+
+
+def _grid(size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """x and y distances from the centre (1, 21, 21) and the mask of the cells within each `size` (N, 21, 21)."""
+    axis = torch.arange(GRID, dtype=torch.float64, device=size.device) - GRID // 2
+    y, x = axis.view(1, -1, 1), axis.view(1, 1, -1)
+    radius = torch.div(size, 2, rounding_mode="floor").view(-1, 1, 1)
+    return x, y, (x.abs() <= radius) & (y.abs() <= radius)

@@ -1,0 +1,38 @@
+"""Structural similarity (Wang et al., "Image quality assessment: from error visibility to structural
+similarity", IEEE TIP 2004)."""
+
+import cv2
+import numpy as np
+
+from blindsr.metrics._blocks import RGB, cropped_pair
+
+_WINDOW = 11
+_SIGMA = 1.5
+_C1 = (0.01 * 255) ** 2
+_C2 = (0.03 * 255) ** 2
+
+
+def ssim(sr: RGB, hr: RGB, crop_border: int = 4) -> float:
+    """Mean SSIM of two uint8 RGB images of shape (H, W, 3), at most 1 (equal images).
+
+    An 11×11 Gaussian window with sigma 1.5, population (co)variances, K1 0.01, K2 0.03, range 255; per
+    channel, averaged over the positions where the window lies inside the image with `crop_border` pixels
+    removed from each side, then over channels. The same as BasicSR's calculate_ssim and as scikit-image's
+    structural_similarity with gaussian_weights and use_sample_covariance=False.
+
+    Raises ValueError for another type or layout, UserError for sizes that differ or are too small.
+    """
+    sr, hr = cropped_pair(sr, hr, crop_border, smallest=_WINDOW)
+    a, b = sr.astype(np.float64), hr.astype(np.float64)
+    mean_a, mean_b = _smooth(a), _smooth(b)
+    product, energy = mean_a * mean_b, mean_a**2 + mean_b**2
+    covariance = _smooth(a * b) - product
+    variances = _smooth(a**2 + b**2) - energy
+    score = ((2 * product + _C1) * (2 * covariance + _C2)) / ((energy + _C1) * (variances + _C2))
+    return float(score.mean())
+
+
+def _smooth(planes: np.ndarray) -> np.ndarray:
+    kernel = cv2.getGaussianKernel(_WINDOW, _SIGMA)
+    margin = _WINDOW // 2
+    return cv2.sepFilter2D(planes, -1, kernel, kernel)[margin:-margin, margin:-margin]

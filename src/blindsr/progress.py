@@ -1,0 +1,74 @@
+"""Progress of long work: a bar with rate and time left on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+_LINE_EVERY = 30.0  # seconds between plain lines
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f}/s" if task.speed else "-/s")
+
+
+class Bar:
+    """Counts `total` pieces of work: `with Bar("train", total=480) as bar: bar.advance()`."""
+
+    def __init__(self, label: str, total: int, start: int = 0) -> None:
+        """`start` pieces are done already (they do not count for the rate)."""
+        self._label, self._total, self._start, self._done = label, total, start, start
+        self._began = self._spoke = time.monotonic()
+        self._rich: Progress | None = None
+        if sys.stderr.isatty():
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                _Rate(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+            )
+            self._rich = Progress(*columns, console=Console(stderr=True))
+            self._task = self._rich.add_task(label, total=total, completed=start, note="")
+
+    def __enter__(self) -> Self:
+        if self._rich:
+            self._rich.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._rich:
+            self._rich.stop()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """`count` more pieces are done; `note` stands beside the bar, such as the loss."""
+        self._done += count
+        if self._rich:
+            self._rich.update(self._task, advance=count, **({"note": note} if note else {}))
+            return
+        now = time.monotonic()
+        if now - self._spoke >= _LINE_EVERY or self._done >= self._total:
+            self._spoke = now
+            rate = (self._done - self._start) / max(now - self._began, 1e-9)
+            left = (self._total - self._done) / max(rate, 1e-9)
+            print(
+                f"{self._label}: {self._done}/{self._total}, {rate:.1f}/s, {left:.0f} s left {note}".rstrip(),
+                file=sys.stderr,
+                flush=True,
+            )

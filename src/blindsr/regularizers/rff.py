@@ -1,0 +1,53 @@
+"""Linear plus nonlinear alignment, the paper's method: the same statistics on random Fourier features too.
+
+Random Fourier features: Rahimi & Recht, "Random Features for Large-Scale Kernel Machines", NeurIPS 2007.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from blindsr.regularizers._blocks import Regularizer, statistics_distance
+
+
+def build(*, dim: int = 64, sigma: float = 1.0) -> Regularizer:
+    """Two views; penalty: that of `linear`, plus the same of φ(a) and φ(b), mean over the batch.
+
+    φ: R^C -> R^dim, per pixel: φ(x) = √(2/dim)·cos(Wx + b), W ~ N(0, 1/sigma²), b ~ U(0, 2π), so that φ(x)·φ(y)
+    approximates exp(-‖x-y‖² / 2·sigma²). Both views get one draw, new in each call, from torch's default generator
+    of the CPU: the same on every device. The paper states neither `dim` nor `sigma`; the cost grows with `dim`.
+    Raises ValueError unless dim is a whole number >= 1 and sigma a finite number > 0.
+    """
+    if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
+        raise ValueError(f"dim must be a whole number >= 1, not {dim!r}")
+    if not isinstance(sigma, int | float) or isinstance(sigma, bool) or not 0 < sigma < math.inf:
+        raise ValueError(f"sigma must be a finite number > 0, not {sigma!r}")
+    return _RandomFourierFeatures(dim, float(sigma))
+
+
+class _RandomFourierFeatures(Regularizer):
+    views = 2
+
+    def __init__(self, dim: int, sigma: float) -> None:
+        super().__init__()
+        self.dim = dim
+        self.sigma = sigma
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        weight, phase = (drawn.to(a) for drawn in draw(a.shape[1], self.dim, self.sigma))
+        a, b = a.flatten(2), b.flatten(2)
+        mapped_a, mapped_b = (fourier_features(pixels, weight, phase) for pixels in (a, b))
+        scale = math.sqrt(2 / self.dim)
+        return statistics_distance(a, b) + statistics_distance(mapped_a, mapped_b, scale)
+
+
+def draw(channels: int, dim: int, sigma: float) -> tuple[Tensor, Tensor]:
+    """W (dim, channels) and b (dim) of φ, from the CPU's default generator."""
+    return torch.randn(dim, channels) / sigma, 2 * math.pi * torch.rand(dim)
+
+
+def fourier_features(pixels: Tensor, weight: Tensor, phase: Tensor) -> Tensor:
+    """cos(Wx + b), (B, D, N), of each of the pixels (B, C, N): φ without its factor √(2/D)."""
+    weight = weight.expand(pixels.shape[0], -1, -1)
+    return torch.baddbmm(phase[:, None], weight, pixels).cos()

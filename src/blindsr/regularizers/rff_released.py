@@ -1,0 +1,59 @@
+"""What the authors' released code computes, which is not what the paper's text says: see `rff` for that."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from blindsr.regularizers._blocks import Regularizer
+
+
+def build() -> Regularizer:
+    """Two views; penalty on pooled features, summed over the batch, as in realesrgan/models/realesrnet_model.py.
+
+    Features are averaged over the pixels to (B, C), and each view is centred over the batch. A pair u, v costs
+    mean (u-v)² + mean (uuᵀ-vvᵀ)², and the same again of √2·(cos p + sin p), where p is w·u + b scaled to
+    [0, π/2] over the channels: per sample one w ~ N(0, 1), and b (C) ~ U(0, 2π), the same for both views, from
+    torch's default generator of the CPU.
+
+    Since the batch's mean is removed, a shift that all pairs share costs nothing, and a batch of one costs 0.
+    """
+    return _Released()
+
+
+class _Released(Regularizer):
+    views = 2
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        u, v = (_centre(view.mean((2, 3))) for view in (a, b))
+        slope, phase = (drawn.to(u) for drawn in draw(*u.shape))
+        return _moment_distance(u, v) + _moment_distance(_map(u, slope, phase), _map(v, slope, phase))
+
+
+def draw(batch: int, channels: int) -> tuple[Tensor, Tensor]:
+    """w (B, 1) and b (B, C) of the random map, from the CPU's default generator."""
+    return torch.randn(batch, 1), 2 * math.pi * torch.rand(batch, channels)
+
+
+def _centre(pooled: Tensor) -> Tensor:
+    return pooled - pooled.mean(0)
+
+
+def _map(u: Tensor, slope: Tensor, phase: Tensor) -> Tensor:
+    """√2·(cos p + sin p), (B, C); equal channels, which would be 0/0, map to p = 0."""
+    p = slope * u + phase
+    p = p - p.amin(1, keepdim=True)
+    p = p / p.amax(1, keepdim=True).clamp_min(torch.finfo(p.dtype).tiny) * (math.pi / 2)
+    return math.sqrt(2) * (p.cos() + p.sin())
+
+
+def _moment_distance(u: Tensor, v: Tensor) -> Tensor:
+    """Sum over the batch of mean (u-v)² + mean (uuᵀ-vvᵀ)², without the C×C matrices.
+
+    With d = u - v and s = u + v, ‖uuᵀ-vvᵀ‖² = ½(‖d‖²‖s‖² + (d·s)²).
+    """
+    d, s = u - v, u + v
+    channels = u.shape[1]
+    squared = d.square().sum(1)
+    outer = (squared * s.square().sum(1) + (d * s).sum(1).square()) / 2
+    return (squared / channels + outer / channels**2).sum()

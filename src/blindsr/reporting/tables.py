@@ -1,0 +1,83 @@
+"""Tables from per-image scores: means over images, then over seeds; a data set that is missing is a visible hole."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from blindsr import files
+from blindsr.errors import UserError
+
+METRICS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4}
+"""Metric -> decimals in the tables."""
+MEAN = "mean"
+BASELINE = "none"
+_HOLE = "—"
+
+
+def read_scores(folder: Path, cells: Mapping[str, tuple[str, str, int]]) -> pd.DataFrame:
+    """Per-image scores of every cell (file name -> backbone, regularizer, seed), one row per image and case.
+
+    Raises UserError for a missing or foreign file.
+    """
+    frames = []
+    for cell, (backbone, reg, seed) in cells.items():
+        path = folder / f"{cell}.csv"
+        try:
+            frame = pd.read_csv(path, dtype={"image": str}, keep_default_na=True)
+        except FileNotFoundError:
+            raise UserError(f"{path} is missing: run `dvc repro`") from None
+        absent = {"benchmark", "case", "image", *METRICS} - set(frame)
+        if absent:
+            raise UserError(f"{path} has no column {sorted(absent)[0]}: run `dvc repro --force` for its stage")
+        frames.append(frame.assign(backbone=backbone, reg=reg, seed=seed))
+    return pd.concat(frames, ignore_index=True)
+
+
+def table(
+    scores: pd.DataFrame,
+    metric: str,
+    benchmarks: Sequence[str],
+    rows: Sequence[tuple[str, str]],
+    cases: Sequence[str],
+) -> pd.DataFrame:
+    """One metric as (benchmark, backbone, reg) x (cases and their mean), in the order given; NaN for holes."""
+    seeds = scores.groupby(["benchmark", "backbone", "reg", "case", "seed"])[metric].mean()
+    means = seeds.groupby(["benchmark", "backbone", "reg", "case"]).mean().unstack("case")
+    index = pd.MultiIndex.from_tuples(
+        [(benchmark, *row) for benchmark in benchmarks for row in rows], names=["benchmark", "backbone", "reg"]
+    )
+    ordered = means.reindex(index=index, columns=list(cases))
+    return ordered.assign(**{MEAN: ordered.mean(axis=1, skipna=False)})
+
+
+def improvement(values: pd.DataFrame) -> pd.DataFrame:
+    """Difference of every regularizer to the same backbone without one (dB for PSNR); the baseline is left out."""
+    baseline = values.xs(BASELINE, level="reg")
+    others = values[[reg != BASELINE and (b, n) in baseline.index for b, n, reg in values.index]]
+    return others - baseline.reindex(others.index.droplevel("reg")).to_numpy()
+
+
+def write(values: pd.DataFrame, stem: Path, *, title: str, decimals: int, signed: bool, notes: Sequence[str]) -> None:
+    """Write <stem>.csv and <stem>.md; the same values give the same bytes."""
+    style = f"{{:{'+' if signed else ''}.{decimals}f}}"
+    shown = values.map(lambda value: _HOLE if pd.isna(value) else style.format(value)).reset_index()
+    files.write_atomic(stem.with_suffix(".csv"), shown.replace(_HOLE, "").to_csv(index=False, lineterminator="\n"))
+    aligned = ["left"] * 3 + ["right"] * (shown.shape[1] - 3)
+    body = shown.to_markdown(index=False, colalign=aligned, disable_numparse=True)
+    footnotes = "".join(f"\n{note}\n" for note in notes)
+    files.write_atomic(stem.with_suffix(".md"), f"# {title}\n\n{body}\n{footnotes}")
+
+
+def write_metrics(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
+    """Write metrics.json: "<backbone>-<reg>" -> metric -> case -> mean over the benchmarks at hand (4 decimals)."""
+    summary: dict[str, dict[str, Any]] = {}
+    for metric, values in tables.items():
+        means = values.groupby(level=["backbone", "reg"]).mean()
+        for (backbone, reg), row in means.iterrows():
+            scores = {case: round(float(value), 4) for case, value in row.items() if not pd.isna(value)}
+            if scores:
+                summary.setdefault(backbone if backbone == reg else f"{backbone}-{reg}", {})[metric] = scores
+    files.write_atomic(path, json.dumps(summary, indent=1, sort_keys=True) + "\n")

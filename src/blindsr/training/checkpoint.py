@@ -1,0 +1,56 @@
+"""Resumable state of a training run: written atomically, checked by hash, the last two kept."""
+
+import hashlib
+import io
+import logging
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from blindsr import files
+
+_KEPT = 2
+_NAME = re.compile(r"(\d{9})-([0-9a-f]{16})\.pt")
+_log = logging.getLogger(__name__)
+
+
+def save(folder: Path, iteration: int, state: dict[str, Any]) -> None:
+    """Write the state after `iteration` iterations (tensors and plain Python values), and drop the oldest.
+
+    Raises UserError when the disk is full; the states already there stay.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getvalue()
+    files.write_atomic(folder / f"{iteration:09d}-{_digest(content)}.pt", content)
+    for old in _files(folder)[:-_KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def latest(folder: Path) -> dict[str, Any] | None:
+    """The newest state that is whole, or None. A damaged one is passed over with a warning."""
+    for path in reversed(_files(folder)):
+        content = path.read_bytes()
+        match = _NAME.fullmatch(path.name)
+        if match and _digest(content) == match[2]:
+            state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            return state
+        _log.warning("%s is damaged: going on from the state before it", path)
+    return None
+
+
+def clear(folder: Path) -> None:
+    """Remove every state of a run that has ended."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in found if _NAME.fullmatch(path.name))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
