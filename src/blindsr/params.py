@@ -55,32 +55,38 @@ KernelKind = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "pl
 
 
 class PassParams(Model):
-    """One pass of the second-order degradation: blur, resize, noise, JPEG."""
+    """One pass of the second-order degradation: blur, resize, noise, JPEG.
 
-    kernel_size: tuple[Annotated[int, Field(ge=3, le=21)], Annotated[int, Field(ge=3, le=21)]]
+    Ranges are uniform and inclusive. `kernel_sizes` are odd; `sigma` is the blur's, in px; `betag` and `betap` are
+    the shapes of generalized and plateau kernels; `resize` bounds the factors of "down" and "up"; `noise_sigma`
+    is on the scale of 255.
+    """
+
+    kernel_sizes: tuple[Annotated[int, Field(ge=1, le=21)], Annotated[int, Field(ge=1, le=21)]]
     kernel_probabilities: Annotated[dict[KernelKind, Probability], AfterValidator(_distribution)]
     blur_probability: Probability
     sinc_probability: Probability
-    blur_sigma: PositiveInterval
+    sigma: PositiveInterval
     betag: PositiveInterval
     betap: PositiveInterval
     resize_probabilities: Annotated[dict[Literal["up", "down", "keep"], Probability], AfterValidator(_distribution)]
-    resize_range: PositiveInterval
+    resize: PositiveInterval
     gaussian_probability: Probability
     noise_sigma: Interval
     poisson_scale: Interval
-    grey_noise_probability: Probability
+    grey_probability: Probability
     jpeg_quality: Annotated[
-        tuple[Annotated[float, Field(ge=1, le=100)], Annotated[float, Field(ge=1, le=100)]],
-        AfterValidator(_interval),
+        tuple[Annotated[float, Field(ge=1, le=99)], Annotated[float, Field(ge=1, le=99)]], AfterValidator(_interval)
     ]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not all(size % 2 for size in self.kernel_size) or self.kernel_size[0] > self.kernel_size[1]:
-            raise ValueError(f"kernel_size must be [smallest, largest] odd sizes, not {list(self.kernel_size)}")
-        if not self.resize_range[0] <= 1 <= self.resize_range[1]:
-            raise ValueError(f"resize_range must contain 1 (down below it, up above), not {list(self.resize_range)}")
+        if not all(size % 2 for size in self.kernel_sizes) or self.kernel_sizes[0] > self.kernel_sizes[1]:
+            raise ValueError(f"kernel_sizes must be [smallest, largest] odd sizes, not {list(self.kernel_sizes)}")
+        for name in ("betag", "betap", "resize"):
+            low, high = getattr(self, name)
+            if not low <= 1 <= high:
+                raise ValueError(f"{name} must contain 1 (draws fall below it and above), not [{low:g}, {high:g}]")
         return self
 
 
@@ -92,11 +98,24 @@ class DegradationParams(Model):
     final_sinc_probability: Probability
 
 
-class CaseParams(Model):
-    """One test case: blur (sigma, px), bicubic / scale, noise (sigma in 0..255), JPEG; None: without."""
+class BlurParams(Model):
+    """Isotropic Gaussian blur: odd `kernel_size` and `sigma` in HR px."""
 
-    blur_sigma: Annotated[float, Field(gt=0)] | None = None
-    noise_sigma: Annotated[float, Field(gt=0)] | None = None
+    kernel_size: Annotated[int, Field(ge=1)]
+    sigma: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd, not {self.kernel_size}")
+        return self
+
+
+class CaseParams(Model):
+    """One test case; a part that is None is left out. `noise_sigma` is in levels of 0..255."""
+
+    blur: BlurParams | None = None
+    noise_sigma: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] | None = None
 
 
