@@ -4,11 +4,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from blindsr.degradations import blur
-from blindsr.degradations.blur import GAUSSIAN_KINDS, Kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
+
+from blindsr.degradations import blur
+from blindsr.degradations.blur import GAUSSIAN_KINDS, Kernel
 
 
 def plain_kernel(spec: Kernel) -> np.ndarray:

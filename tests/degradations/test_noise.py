@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from blindsr.degradations import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
+from blindsr.degradations import noise
 
 
 def generator(*key: int) -> np.random.Generator:
@@ -73,7 +74,9 @@ def test_odd_number_of_pixels_gets_as_many_draws() -> None:
 @pytest.mark.parametrize(("distinct", "v"), [(2, 2), (3, 4), (4, 4), (5, 8), (100, 128), (129, 256), (200, 256)])
 def test_poisson_mean_and_variance(distinct: int, v: int) -> None:
     """Mean x and variance x scale^2 / v, with v the number of distinct 8-bit values rounded up to 2^k."""
-    values = torch.linspace(100, 100 + 0.4 * 128, distinct).round() if distinct < 40 else torch.arange(distinct) + 20.0
+    values = (
+        torch.linspace(100, 100 + 0.4 * 128, distinct).round() if distinct < 40 else torch.arange(distinct) + 20.0
+    )
     assert len(values.unique()) == distinct
     flat = values.repeat(1 + 160**2 * 3 // distinct)[: 160**2 * 3]
     image = (flat / 255).view(1, 3, 160, 160)
@@ -86,7 +89,7 @@ def test_poisson_mean_and_variance(distinct: int, v: int) -> None:
 def test_poisson_of_grey_counts_the_values_of_the_luma() -> None:
     # Two colours of equal luma have 4 distinct 8-bit values in colour, one in grey.
     image = torch.tensor([200, 100, 100]).view(1, 3, 1, 1).expand(1, 3, 128, 128) / 255
-    luma = round((0.2989 * 200 + 0.587 * 100 + 0.114 * 100)) / 255
+    luma = round(0.2989 * 200 + 0.587 * 100 + 0.114 * 100) / 255
     left = noise.add_poisson(image, [0.1], [True], generators(1)) - image
     assert left.var().item() == pytest.approx(0.01 * luma, rel=0.05)  # v = 1
     steps = torch.unique((left[0, 0] / 0.1 + luma).round())

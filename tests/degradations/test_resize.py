@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from blindsr.degradations.resize import MODES, resize
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from blindsr.degradations.resize import MODES, resize
 
 
 def test_area_is_the_mean_of_the_cells() -> None:

@@ -5,6 +5,7 @@ import itertools
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,12 +15,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from blindsr.degradations.suite import PAPER_CASES, BlurConfig, CaseConfig, case_generator, degrade_case
+from blindsr import conf
+from blindsr.degradations.suite import case_generator, degrade_case
 from blindsr.errors import UserError
 from blindsr.images import bicubic_downscale, bicubic_upscale, mod_crop, read_rgb
 from blindsr.metrics.lpips import load_lpips
 from blindsr.metrics.psnr import psnr, psnr_y
+from blindsr.params import BlurParams, CaseParams, SuiteParams
 
+CONF = Path(__file__).resolve().parents[2] / "conf"
+PAPER_CASES = SuiteParams.model_validate(conf.compose(CONF)["suite"]).cases
 NAMES = ["clean", "blur", "noise", "jpeg", "b+n", "b+j", "n+j", "b+n+j"]
 # mean RGB PSNR in dB of bicubic upsampling ×4, measured with Pillow 13.0 and OpenCV 5.0
 BICUBIC = {
@@ -79,7 +84,7 @@ def test_cases_are_the_papers_in_its_order():
 )
 def test_wrong_settings_are_refused(settings_):
     with pytest.raises(ValidationError):
-        CaseConfig.model_validate(settings_)
+        CaseParams.model_validate(settings_)
 
 
 def test_settings_are_frozen():
@@ -219,7 +224,7 @@ def test_bad_images():
 
 
 def test_a_case_of_the_users_own():
-    case = CaseConfig(blur=BlurConfig(kernel_size=7, sigma=1), jpeg_quality=30)
+    case = CaseParams(blur=BlurParams(kernel_size=7, sigma=1), jpeg_quality=30)
     hr = picture()
     assert psnr(degrade_case(hr, case, draw()), bicubic_downscale(hr, 4), crop_border=0) < 40
 

@@ -1,121 +1,27 @@
 """The second-order degradation of training: two passes of blur, resize, noise and JPEG, then a sinc filter.
 
-The model is Real-ESRGAN's, with the defaults of the paper's released settings. Unlike the released code,
+The model is Real-ESRGAN's, with the settings of conf/config.yaml. Unlike the released code,
 every parameter is drawn for each sample (there, resize factors, modes, the kind of noise and the order of
 the last steps hold for a whole batch), so two views of one image are two independent degradations.
 `draw` decides, `degrade` does; both depend on nothing but their arguments.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor
 
 from blindsr.degradations import blur, jpeg, noise
-from blindsr.degradations.blur import GAUSSIAN_KINDS, GRID, GaussianKind, Kernel
+from blindsr.degradations.blur import GAUSSIAN_KINDS, GRID, Kernel
 from blindsr.degradations.resize import MODES, Mode, resize
 from blindsr.errors import UserError
+from blindsr.params import DegradationParams, PassParams
 
-Probability = Annotated[float, Field(ge=0, le=1)]
-Range = tuple[float, float]
-Resizing = Literal["up", "down", "keep"]
 Choice = TypeVar("Choice")
-
-_SECOND: dict[str, Any] = {
-    "blur_probability": 0.8,
-    "sigma": (0.2, 1.5),
-    "resize_probabilities": {"up": 0.3, "down": 0.4, "keep": 0.3},
-    "resize": (0.3, 1.2),
-    "noise_sigma": (1.0, 25.0),
-    "poisson_scale": (0.05, 2.5),
-}
-
-
-class PassConfig(BaseModel):
-    """What one pass is drawn from; the defaults are those of the first pass.
-
-    Ranges are uniform and inclusive. `kernel_sizes` are odd; `sigma` is the blur's in pixels; `betag` and
-    `betap` are the shapes of generalized and plateau kernels, below 1 and above it with equal chance;
-    `resize` bounds the factors of "down" and "up"; `noise_sigma` is on the scale of 255.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    blur_probability: Probability = 1.0
-    kernel_sizes: tuple[int, int] = (7, 21)
-    kernel_probabilities: dict[GaussianKind, float] = {
-        "iso": 0.45,
-        "aniso": 0.25,
-        "generalized_iso": 0.12,
-        "generalized_aniso": 0.03,
-        "plateau_iso": 0.12,
-        "plateau_aniso": 0.03,
-    }
-    sinc_probability: Probability = 0.1
-    sigma: Range = (0.2, 3.0)
-    betag: Range = (0.5, 4.0)
-    betap: Range = (1.0, 2.0)
-    resize_probabilities: dict[Resizing, float] = {"up": 0.2, "down": 0.7, "keep": 0.1}
-    resize: Range = (0.15, 1.5)
-    gaussian_probability: Probability = 0.5
-    noise_sigma: Range = (1.0, 30.0)
-    poisson_scale: Range = (0.05, 3.0)
-    grey_probability: Probability = 0.4
-    jpeg_quality: Range = (30.0, 95.0)
-
-    @field_validator("kernel_probabilities", "resize_probabilities")
-    @classmethod
-    def _distribution(cls, value: dict[str, float]) -> dict[str, float]:
-        if any(p < 0 for p in value.values()) or not math.isclose(sum(value.values()), 1, abs_tol=1e-6):
-            raise ValueError(
-                f"probabilities must not be negative and must sum to 1, these sum to {sum(value.values()):g}"
-            )
-        return value
-
-    @model_validator(mode="after")
-    def _ranges(self) -> "PassConfig":
-        limits: dict[str, tuple[float, float]] = {
-            "kernel_sizes": (1, GRID),
-            "sigma": (1e-3, math.inf),
-            "betag": (1e-3, math.inf),
-            "betap": (1e-3, math.inf),
-            "resize": (1e-3, math.inf),
-            "noise_sigma": (0, math.inf),
-            "poisson_scale": (0, math.inf),
-            "jpeg_quality": (1, 99),
-        }
-        for name, (least, most) in limits.items():
-            low, high = getattr(self, name)
-            if not least <= low <= high <= most:
-                bounds = f"[{least:g}, {most:g}]"
-                raise ValueError(f"{name} must be an ordered range within {bounds}, not [{low:g}, {high:g}]")
-        for name in ("betag", "betap", "resize"):
-            low, high = getattr(self, name)
-            if not low <= 1 <= high:
-                raise ValueError(f"{name} must contain 1, [{low:g}, {high:g}] does not")
-        if any(size % 2 == 0 for size in self.kernel_sizes):
-            raise ValueError(f"kernel_sizes must be odd, not {list(self.kernel_sizes)}")
-        return self
-
-
-class DegradationConfig(BaseModel):
-    """Both passes, and the probability of the sinc filter at the end. Settings left out keep the paper's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    first: PassConfig = PassConfig()
-    second: PassConfig = PassConfig(**_SECOND)
-    final_sinc_probability: Probability = 0.8
-
-    @field_validator("second", mode="before")
-    @classmethod
-    def _second_defaults(cls, value: Any) -> Any:
-        return {**_SECOND, **value} if isinstance(value, Mapping) else value
 
 
 @dataclass(frozen=True)
@@ -143,7 +49,7 @@ class Degradation:
 
 
 def draw(
-    config: DegradationConfig, generator: np.random.Generator, height: int, width: int | None = None, scale: int = 4
+    config: DegradationParams, generator: np.random.Generator, height: int, width: int | None = None, scale: int = 4
 ) -> Degradation:
     """Draw the degradation of one sample, an HR window of `height` x `width` px (square without `width`).
 
@@ -224,10 +130,10 @@ def _noise(image: Tensor, drawn: Pass, generator: np.random.Generator) -> Tensor
     return add(image, [drawn.noise_level], [drawn.grey], [generator])
 
 
-def _draw_pass(config: PassConfig, generator: np.random.Generator) -> Pass:
+def _draw_pass(config: PassParams, generator: np.random.Generator) -> Pass:
     kernel = _draw_kernel(config, generator) if generator.random() < config.blur_probability else None
     low, high = config.resize
-    bounds: dict[Resizing, Range] = {"up": (1.0, high), "down": (low, 1.0), "keep": (1.0, 1.0)}
+    bounds: dict[str, tuple[float, float]] = {"up": (1.0, high), "down": (low, 1.0), "keep": (1.0, 1.0)}
     kind = _choice(tuple(config.resize_probabilities), generator, tuple(config.resize_probabilities.values()))
     factor = _uniform(bounds[kind], generator)
     mode = _choice(MODES, generator)
@@ -243,7 +149,7 @@ def _draw_pass(config: PassConfig, generator: np.random.Generator) -> Pass:
     )
 
 
-def _draw_kernel(config: PassConfig, generator: np.random.Generator) -> Kernel:
+def _draw_kernel(config: PassParams, generator: np.random.Generator) -> Kernel:
     size = _draw_size(config.kernel_sizes, generator)
     if generator.random() < config.sinc_probability:
         lowest = math.pi / 3 if size < 13 else math.pi / 5  # small kernels cannot hold a lower cutoff
@@ -264,7 +170,7 @@ def _draw_size(sizes: tuple[int, int], generator: np.random.Generator) -> int:
     return sizes[0] + 2 * int(generator.integers((sizes[1] - sizes[0]) // 2 + 1))
 
 
-def _uniform(bounds: Range, generator: np.random.Generator) -> float:
+def _uniform(bounds: tuple[float, float], generator: np.random.Generator) -> float:
     return bounds[0] + (bounds[1] - bounds[0]) * float(generator.random())
 
 
@@ -274,7 +180,7 @@ def _choice(
     return options[int(generator.choice(len(options), p=weights))]
 
 
-def _check_window(config: DegradationConfig, side: int, scale: int) -> None:
+def _check_window(config: DegradationParams, side: int, scale: int) -> None:
     """Refuse a window whose smaller `side` could shrink below what a reflected border or a pixel needs."""
     needs = [(1.0, config.first.kernel_sizes[1] // 2 + 1 if config.first.blur_probability else 1)]
     needs += [

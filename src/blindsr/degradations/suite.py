@@ -11,55 +11,9 @@ import json
 import cv2
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from blindsr.images import RGB, bicubic_downscale, mod_crop, require_rgb
-
-
-class BlurConfig(BaseModel):
-    """Isotropic Gaussian blur of the HR image: `kernel_size` (odd) and `sigma` in HR pixels."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kernel_size: int = Field(gt=0)
-    sigma: float = Field(gt=0, allow_inf_nan=False)
-
-    @field_validator("kernel_size")
-    @classmethod
-    def _odd(cls, value: int) -> int:
-        if value % 2 == 0:
-            raise ValueError("kernel_size must be odd")
-        return value
-
-
-class CaseConfig(BaseModel):
-    """One test case; an operator that is None is left out.
-
-    `noise_sigma` is in levels of 0…255, `jpeg_quality` is Pillow's, 1…100.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    blur: BlurConfig | None = None
-    noise_sigma: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    jpeg_quality: int | None = Field(default=None, ge=1, le=100)
-
-
-_BLUR = BlurConfig(kernel_size=21, sigma=2.0)
-_NOISE = 20.0
-_JPEG = 50
-
-# the eight cases in the order of the paper's tables
-PAPER_CASES: dict[str, CaseConfig] = {
-    "clean": CaseConfig(),
-    "blur": CaseConfig(blur=_BLUR),
-    "noise": CaseConfig(noise_sigma=_NOISE),
-    "jpeg": CaseConfig(jpeg_quality=_JPEG),
-    "b+n": CaseConfig(blur=_BLUR, noise_sigma=_NOISE),
-    "b+j": CaseConfig(blur=_BLUR, jpeg_quality=_JPEG),
-    "n+j": CaseConfig(noise_sigma=_NOISE, jpeg_quality=_JPEG),
-    "b+n+j": CaseConfig(blur=_BLUR, noise_sigma=_NOISE, jpeg_quality=_JPEG),
-}
+from blindsr.params import CaseParams
 
 
 def case_generator(seed: int, benchmark: str, case: str, image_name: str) -> np.random.Generator:
@@ -73,7 +27,7 @@ def case_generator(seed: int, benchmark: str, case: str, image_name: str) -> np.
     return np.random.Generator(np.random.Philox(key=key))
 
 
-def degrade_case(hr: RGB, case: CaseConfig, generator: np.random.Generator, scale: int = 4) -> RGB:
+def degrade_case(hr: RGB, case: CaseParams, generator: np.random.Generator, scale: int = 4) -> RGB:
     """The LR image (H // scale, W // scale, 3) of an HR image (H, W, 3), both RGB uint8.
 
     Noise is drawn from `generator` for each pixel and channel; nothing else is random. Raises ValueError for

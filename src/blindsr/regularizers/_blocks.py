@@ -1,7 +1,10 @@
 """What regularizers share: the base class, and distances between the statistics of two views."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class Regularizer(nn.Module):
@@ -35,15 +38,46 @@ def statistics_distance(a: Tensor, b: Tensor, scale: float = 1.0) -> Tensor:
     """‖μ(a)-μ(b)‖² + ‖Σ(a)-Σ(b)‖_F² of each pair, mean over the batch, of scale·a and scale·b (B, C, N).
 
     μ (C) and Σ (C, C) are mean and covariance (divided by N) over the N pixels of one sample.
-    With d = a - b and s = a + b, both centred, Σ(a) - Σ(b) = (s dᵀ + d sᵀ) / 2N: one matrix product instead
-    of two, and no cancellation between nearly equal covariances.
     """
-    d, s = a - b, a + b
-    mean_gap = d.mean(2, keepdim=True)
-    product = torch.bmm(s - s.mean(2, keepdim=True), (d - mean_gap).transpose(1, 2))
-    covariance_gap = (product + product.transpose(1, 2)) / (2 * a.shape[2])
-    batch = a.shape[0]
-    return (scale**2 * mean_gap.square().sum() + scale**4 * covariance_gap.square().sum()) / batch
+    distance: Tensor = _StatisticsDistance.apply(a, b, scale)
+    return distance
+
+
+class _StatisticsDistance(torch.autograd.Function):
+    """With its gradient written out, three matrix products instead of the six that autograd makes of it.
+
+    With d = a - b and s = a + b, Σ(a) - Σ(b) = (s dᵀ + d sᵀ) / 2N if d is centred: one product instead of two,
+    and no cancellation between nearly equal covariances.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, scale: float) -> Tensor:
+        batch, _, pixels = a.shape
+        d = a - b
+        mean_gap = d.mean(2, keepdim=True)
+        d -= mean_gap
+        product = torch.bmm(a + b, d.transpose(1, 2)) / (2 * pixels)
+        covariance_gap = product + product.transpose(1, 2)
+        ctx.save_for_backward(a, b, mean_gap, covariance_gap)
+        ctx.scale = scale
+        return (scale**2 * mean_gap.square().sum() + scale**4 * covariance_gap.square().sum()) / batch
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """For a: (2 Δμ + 4 ΔΣ (a - μ(a))) / N; for b the same with the opposite sign."""
+        a, b, mean_gap, covariance_gap = ctx.saved_tensors
+        factor = gradient / (a.shape[0] * a.shape[2])
+        shift = 2 * ctx.scale**2 * factor * mean_gap
+        slope = 4 * ctx.scale**4 * factor * covariance_gap
+        of_a = _affine(slope, a, shift) if ctx.needs_input_grad[0] else None
+        of_b = _affine(-slope, b, -shift) if ctx.needs_input_grad[1] else None
+        return of_a, of_b, None
+
+
+def _affine(slope: Tensor, x: Tensor, shift: Tensor) -> Tensor:
+    """slope (x - μ(x)) + shift."""
+    return torch.baddbmm(shift - slope @ x.mean(2, keepdim=True), slope, x)
 
 
 def _full_precision(features: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ MISPRINTS = (
 )
 """Cells of the main table (backbone, regularizer, dataset, degradation, PSNR in dB) that look like misprints.
 
-Each is about 0.8 dB or more off the pattern of its row: a clean case worse than a blurred one, or a gain on noise
-several times that of any other case. The paper's own means include them, so they are flagged and never altered.
+Of its network and benchmark, each is the cell whose gain of rff over none is at least twice that of any other case.
+The paper's own means include them, so they are flagged and never altered.
 """
 
 _KEYS = ["backbone", "regularizer", "dataset", "degradation", "value"]

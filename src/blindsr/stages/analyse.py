@@ -38,7 +38,7 @@ def run(params: Params, cell: str) -> None:
                 errors.append(radial_mape(sr, hr, bands=params.analyse.frequency_bands))
                 entropies.append(channel_entropy(features, bands=params.analyse.entropy_bands))
                 bar.advance()
-            for band, error in enumerate(np.mean(errors, axis=0)):
+            for band, error in enumerate(np.nanmean(errors, axis=0)):
                 frequency.append([benchmark, case, band, f"{error:.6f}"])
             entropy.append([benchmark, case, f"{np.mean(entropies):.6f}"])
     folder = paths.ANALYSIS / cell

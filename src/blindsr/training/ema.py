@@ -22,12 +22,13 @@ class Ema:
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """shadow = decay · shadow + (1 - decay) · parameter, in place."""
-        current = [tensor.detach().float() for _, tensor in module.named_parameters()]
+        """shadow = decay · shadow + (1 - decay) · parameter, in place. Raises KeyError for other names."""
+        parameters, buffers = dict(module.named_parameters()), dict(module.named_buffers())
+        current = [parameters[name].detach().float() for name in self._parameters]
         if current:
             torch._foreach_lerp_(list(self._parameters.values()), current, 1 - self.decay)
-        for (_, tensor), shadow in zip(module.named_buffers(), self._buffers.values(), strict=True):
-            shadow.copy_(tensor)
+        for name, shadow in self._buffers.items():
+            shadow.copy_(buffers[name])
 
     def state_dict(self) -> dict[str, Tensor]:
         """The shadow's tensors, not copied, by the module's parameter and buffer names."""
@@ -39,9 +40,10 @@ class Ema:
         own = self.state_dict()
         if own.keys() != state.keys():
             raise ValueError(f"EMA state does not fit: {', '.join(sorted(own.keys() ^ state.keys()))}")
+        wrong = [name for name, shadow in own.items() if shadow.shape != state[name].shape]
+        if wrong:
+            raise ValueError(f"EMA state does not fit: the shape of {', '.join(wrong)}")
         for name, shadow in own.items():
-            if shadow.shape != state[name].shape:
-                raise ValueError(f"EMA state does not fit: {name} {list(state[name].shape)}")
             shadow.copy_(state[name])
 
     @torch.no_grad()

@@ -60,9 +60,7 @@ class Batches(Dataset[Batch]):
         """The batch of an iteration, from 0."""
         patches = self._train.batch // self._views
         cut = [self._cut(iteration, sample) for sample in range(patches)]
-        windows = torch.stack([images.to_float(window) for window, _, _ in cut])
-        if self._train.usm_target:
-            windows = usm.sharpen(windows)
+        windows = torch.stack([self._target(window) for window, _, _ in cut])
         streams = [
             generator(self._seed, iteration, sample, _VIEWS + view)
             for view in range(self._views)
@@ -80,6 +78,11 @@ class Batches(Dataset[Batch]):
             ),
             _crop(windows, places, self._train.crop),
         )
+
+    def _target(self, window: np.ndarray) -> Tensor:
+        image = images.to_float(window)
+        # one by one: in a batch, the bits of a product may depend on what else is in it
+        return usm.sharpen(image[None])[0] if self._train.usm_target else image
 
     def _cut(self, iteration: int, sample: int) -> tuple[np.ndarray, int, int]:
         """Synthesis window (uint8) of a sample, flipped or not, and the crop's top-left corner in it."""

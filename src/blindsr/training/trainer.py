@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -108,7 +109,7 @@ def train(
 def _step(state: State, batch: Batch, params: TrainParams, weight: float, seed: int) -> None:
     """One iteration: forward of all views, L1 of each against HR plus the weighted penalty, Adam, EMA."""
     network, optimizer, iteration = state.network, state.optimizer, state.iteration
-    torch.manual_seed((seed << 32) + 1 + iteration)  # Dropout's masks and the random features of this iteration
+    _seed_torch(seed, iteration + 1)  # Dropout's masks and the random features of this iteration
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(params.schedule, params.learning_rate, iteration, params.iterations)
     device = state.sums.device
@@ -191,5 +192,10 @@ def _require_precision(precision: str, device: torch.device) -> None:
 
 def initialize(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     """What `build` returns, with the initial weights of a seed: the same for every regularizer."""
-    torch.manual_seed(seed << 32)
+    _seed_torch(seed, 0)
     return build()
+
+
+def _seed_torch(seed: int, moment: int) -> None:
+    """Key torch's default generators; mixed, since on a CPU they keep only 32 bits of what they are given."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, moment]).generate_state(1)[0]))

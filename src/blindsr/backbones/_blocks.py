@@ -1,0 +1,66 @@
+"""What backbones share: the base class, checks of settings, upsampling by pixel shuffle."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+
+class Backbone(nn.Module, ABC):
+    """A super-resolution network in two halves, so that a regularizer can act between them.
+
+    A subclass defines `features` and `reconstruct`; every map is (B, channels, height, width), RGB in [0, 1].
+    """
+
+    def __init__(self, scale: int) -> None:
+        """`scale` is the upscaling factor along each side."""
+        super().__init__()
+        self.scale = scale
+
+    @abstractmethod
+    def features(self, lr: Tensor) -> Tensor:
+        """What enters the last convolution, (B, C, scale · H, scale · W), of LR images (B, 3, H, W)."""
+
+    @abstractmethod
+    def reconstruct(self, features: Tensor, lr: Tensor) -> Tensor:
+        """SR images (B, 3, scale · H, scale · W), not clamped, from `features` of the LR images `lr`."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """SR images (B, 3, scale · H, scale · W), not clamped, of LR images (B, 3, H, W)."""
+        return self.reconstruct(self.features(lr), lr)
+
+
+def require_scale(scale: int, *supported: int) -> None:
+    """Raise ValueError unless the architecture is defined for `scale`."""
+    if isinstance(scale, bool) or scale not in supported:
+        allowed = str(supported[0]) if len(supported) == 1 else f"one of {', '.join(map(str, supported))}"
+        raise ValueError(f"scale must be {allowed}, not {scale!r}")
+
+
+def require_counts(**counts: int) -> None:
+    """Raise ValueError unless every value is a whole number >= 1."""
+    for name, value in counts.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name} must be a whole number >= 1, not {value!r}")
+
+
+def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """3×3 convolution that keeps height and width (zero padding)."""
+    return nn.Conv2d(in_channels, out_channels, 3, padding=1)
+
+
+@torch.no_grad()
+def kaiming_(*convolutions: nn.Conv2d, scale: float) -> None:
+    """Kaiming normal weights (fan in, gain √2) times `scale`, zero biases: BasicSR's `default_init_weights`."""
+    for convolution in convolutions:
+        nn.init.kaiming_normal_(convolution.weight).mul_(scale)
+        if convolution.bias is not None:
+            convolution.bias.zero_()
+
+
+def pixel_shuffle_upsampler(scale: int, channels: int) -> nn.Sequential:
+    """Convolution and pixel shuffle without activation: once for ×2 and ×3, twice for ×4 (indices 0 and 2)."""
+    layers: list[nn.Module] = []
+    for factor in (2, 2) if scale == 4 else (scale,):
+        layers += [conv3x3(channels, factor**2 * channels), nn.PixelShuffle(factor)]
+    return nn.Sequential(*layers)

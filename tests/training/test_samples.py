@@ -1,0 +1,161 @@
+"""Training batches: what they hold, and on what alone they depend."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch.utils.data import DataLoader
+
+from blindsr.datasets.patch_store import PatchStore
+from blindsr.errors import UserError
+from blindsr.params import DegradationParams, TrainParams
+from blindsr.training.samples import Batches, generator
+
+
+def make(store: PatchStore, train: TrainParams, degradation: DegradationParams, **changes: int) -> Batches:
+    return Batches(store, train, degradation, **({"seed": 0, "views": 2, "scale": 4} | changes))
+
+
+@pytest.fixture(scope="module")
+def batches(store: PatchStore, train_params: TrainParams, degradation: DegradationParams) -> Batches:
+    return make(store, train_params, degradation)
+
+
+def test_shapes_and_ranges(batches: Batches) -> None:
+    lr, hr = batches[0]
+    assert lr.shape == (4, 3, 16, 16)
+    assert hr.shape == (2, 3, 64, 64)
+    for tensor in (lr, hr):
+        assert tensor.dtype == torch.float32
+        assert tensor.min() >= 0
+        assert tensor.max() <= 1
+    levels = lr * 255
+    assert torch.allclose(levels, levels.round(), atol=1e-4)
+
+
+def test_one_view_takes_as_many_lr_images_from_twice_the_patches(
+    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+) -> None:
+    lr, hr = make(store, train_params, degradation, views=1)[0]
+    assert len(lr) == len(hr) == 4
+
+
+def test_one_view_sees_the_first_views_of_two(
+    store: PatchStore, train_params: TrainParams, degradation: DegradationParams, batches: Batches
+) -> None:
+    single, double = make(store, train_params, degradation, views=1)[3], batches[3]
+    assert torch.equal(single.hr[:2], double.hr)
+    assert torch.equal(single.lr[:2], double.lr[:2])
+
+
+def test_views_are_two_independent_degradations_of_one_crop(batches: Batches) -> None:
+    lr, hr = batches[0]
+    small = torch.nn.functional.interpolate(hr, scale_factor=0.25, mode="area")
+    for first, second, clean in zip(lr[:2], lr[2:], small, strict=True):
+        assert (first - second).abs().mean() > 0.005  # not the same draw
+        for view in (first, second):  # but of the same place
+            correlation = np.corrcoef(view.flatten().numpy(), clean.flatten().numpy())[0, 1]
+            assert correlation > 0.5
+
+
+def test_a_batch_depends_on_seed_and_iteration_alone(
+    store: PatchStore, train_params: TrainParams, degradation: DegradationParams, batches: Batches
+) -> None:
+    again = make(store, train_params, degradation)
+    later, first = again[5], again[0]
+    assert torch.equal(first.lr, batches[0].lr)
+    assert torch.equal(later.lr, batches[5].lr)
+    assert not torch.equal(first.hr, later.hr)
+    other_seed = make(store, train_params, degradation, seed=1)[0]
+    assert not torch.equal(first.hr, other_seed.hr)
+
+
+def test_a_sample_does_not_depend_on_the_size_of_the_batch(
+    store: PatchStore, train_params: TrainParams, degradation: DegradationParams, batches: Batches
+) -> None:
+    larger = make(store, train_params.model_copy(update={"batch": 8}), degradation)[2]
+    assert torch.equal(larger.hr[:2], batches[2].hr)
+    assert torch.equal(larger.lr[[0, 1, 4, 5]], batches[2].lr)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_nothing(batches: Batches, workers: int) -> None:
+    loader = DataLoader(batches, batch_size=None, sampler=range(2, 5), num_workers=workers)
+    for iteration, batch in zip(range(2, 5), loader, strict=True):
+        assert torch.equal(batch.lr, batches[iteration].lr)
+        assert torch.equal(batch.hr, batches[iteration].hr)
+
+
+def test_crops_lie_in_the_image_where_the_window_says(
+    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+) -> None:
+    plain = train_params.model_copy(update={"usm_target": False})
+    batches = make(store, plain, degradation, views=1)
+    images = [torch.from_numpy(store.image(n).copy()).permute(2, 0, 1).float() / 255 for n in range(2)]
+    for iteration in range(4):
+        for crop in batches[iteration].hr:
+            found = False
+            for image in (*images, *(image.flip(2) for image in images)):
+                rows = image.unfold(1, 64, 1).unfold(2, 64, 1)  # every position
+                corner = (rows[:, :, :, 0, 0] == crop[:, 0, 0, None, None]).all(0).nonzero()
+                found |= any(torch.equal(rows[:, y, x], crop) for y, x in corner.tolist())
+            assert found
+
+
+def test_positions_follow_the_released_crop(
+    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+) -> None:
+    """With patches under 400 px, a crop starts on the LR grid of its patch, uniformly."""
+    batches = make(store, train_params, degradation)
+    starts = []
+    for sample in range(2000):
+        start, inside = batches._place(generator(0, 0, sample, 9), 40, 160, 260)
+        assert start >= 0
+        assert start + 144 <= 260
+        assert 0 <= inside <= 144 - 64
+        starts.append(start + inside - 40)
+    assert set(starts) == set(range(0, 97, 4))
+    assert stats.chisquare(np.bincount(np.array(starts) // 4)).pvalue > 1e-4
+
+
+def test_large_patches_are_first_cut_to_400_px(
+    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+) -> None:
+    batches = make(store, train_params, degradation)
+    positions = [sum(batches._place(generator(0, 0, sample, 9), 0, 480, 2000)) for sample in range(20000)]
+    assert min(positions) == 0
+    assert max(positions) == 80 + 336
+    # the sum of U{0..80} and 4 U{0..84}: mean 40 + 168
+    assert np.mean(positions) == pytest.approx(208, abs=3)
+    assert np.var(positions) == pytest.approx((81**2 - 1) / 12 + 16 * (85**2 - 1) / 12, rel=0.05)
+
+
+def test_crops_meet_the_jpeg_blocks_in_all_eight_phases(
+    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+) -> None:
+    batches = make(store, train_params, degradation)
+    inside = [batches._place(generator(0, 0, sample, 9), 800, 480, 2000)[1] // 4 for sample in range(2000)]
+    assert stats.chisquare(np.bincount(np.array(inside) % 8)).pvalue > 1e-4
+
+
+def test_flips_are_fair_and_can_be_turned_off(
+    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+) -> None:
+    flips = []
+    on, off = (
+        make(store, train_params.model_copy(update={"horizontal_flip": flip, "usm_target": False}), degradation)
+        for flip in (True, False)
+    )
+    for sample in range(300):
+        with_flip, without = on._cut(0, sample), off._cut(0, sample)
+        same = np.array_equal(with_flip[0], without[0])
+        assert same or np.array_equal(with_flip[0][:, ::-1], without[0])
+        flips.append(not same)
+    assert stats.binomtest(sum(flips), len(flips)).pvalue > 1e-4
+
+
+def test_images_smaller_than_the_crop_are_one_line(
+    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+) -> None:
+    with pytest.raises(UserError, match="larger than the smallest training image"):
+        make(store, train_params.model_copy(update={"crop": 256, "window": 256}), degradation)
