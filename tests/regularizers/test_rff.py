@@ -93,7 +93,7 @@ def test_draws_anew_in_each_call() -> None:
 
 def test_defaults() -> None:
     regularizer = rff.build()
-    assert (regularizer.views, regularizer.sigma) == (2, 1.0)
+    assert (regularizer.views, regularizer.dim, regularizer.sigma) == (2, 32, 1.0)
 
 
 @pytest.mark.parametrize("dim", [0, -1, 2.5, "64", True, None])

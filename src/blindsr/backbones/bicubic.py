@@ -24,31 +24,31 @@ class _Bicubic(Backbone):
 
     def features(self, lr: Tensor) -> Tensor:
         levels = 255 * lr.to(torch.promote_types(lr.dtype, torch.float32))
-        wide = _upsample_width(levels, self.scale).add_(0.5).floor_().clamp_(0, 255)
-        return (_upsample_width(wide.mT, self.scale).mT / 255).to(lr.dtype)
+        wide = _upsample_height(levels.mT, self.scale).add_(0.5).floor_().clamp_(0, 255).mT
+        return (_upsample_height(wide, self.scale) / 255).to(lr.dtype)
 
     def reconstruct(self, features: Tensor, lr: Tensor) -> Tensor:
         return features.clamp(0, 1)
 
 
-def _upsample_width(x: Tensor, scale: int) -> Tensor:
-    """(..., W) → (..., scale · W). Taps beyond the border are left out and the others made to sum to 1."""
-    return _weighted(x, scale) / _weighted(x.new_ones(x.shape[-1]), scale)
+def _upsample_height(x: Tensor, scale: int) -> Tensor:
+    """(..., H, W) → (..., scale · H, W). Taps beyond the border are left out and the others made to sum to 1."""
+    return _weighted(x, scale) / _weighted(x.new_ones(x.shape[-2], 1), scale)
 
 
 def _weighted(x: Tensor, scale: int) -> Tensor:
-    """(..., W) → (..., scale · W), with zeros beyond the border.
+    """(..., H, W) → (..., scale · H, W), with zeros beyond the border.
 
-    Pixel p of the scale ones that fall into input pixel i sees the inputs i - 2 … i + 2. Sums instead of a
-    convolution: that would be computed in TF32 or bfloat16 where those are on, which cost up to a level.
+    The output pixels that fall into input pixel i see the inputs i - 2 … i + 2. Sums instead of a convolution,
+    which would be computed in TF32 or bfloat16 where those are on: that costs up to a level.
     """
-    width = x.shape[-1]
-    padded = F.pad(x, (_REACH, _REACH))
-    centres = (torch.arange(scale, device=x.device, dtype=x.dtype) + 0.5) / scale - 0.5
-    result = x.new_zeros(*x.shape, scale)
+    height = x.shape[-2]
+    padded = F.pad(x, (0, 0, _REACH, _REACH))
+    centres = (torch.arange(scale, device=x.device, dtype=x.dtype)[:, None] + 0.5) / scale - 0.5
+    result = x.new_zeros(*x.shape[:-1], scale, x.shape[-1])
     for tap in range(2 * _REACH + 1):
-        result.addcmul_(padded[..., tap : tap + width, None], _cubic(tap - _REACH - centres))
-    return result.flatten(-2)
+        result.addcmul_(padded[..., tap : tap + height, None, :], _cubic(tap - _REACH - centres))
+    return result.flatten(-3, -2)
 
 
 def _cubic(distance: Tensor) -> Tensor:

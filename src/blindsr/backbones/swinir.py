@@ -1,255 +1,254 @@
-"""SwinIR (Liang et al., ICCVW 2021): Swin transformer blocks between convolutions (BasicSR's swinir_arch.py).
+"""SwinIR: Swin Transformer blocks between two convolutions.
 
-11.90 M parameters and 26.8 GFLOP for one 32x32 LR at full size with the upsampler of the real-image variant.
+Liang et al., "SwinIR: Image Restoration Using Swin Transformer", ICCV workshops 2021.
+11.72 M parameters and 28.0 GFLOP (two per multiply-add) for one 32×32 LR image; 11.90 M and 26.8 GFLOP with the
+upsampler "pixelshuffle".
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn import functional
 
-from blindsr.backbones._blocks import Backbone, require_counts
+from blindsr.backbones._blocks import Backbone, conv3x3, pixel_shuffle_upsampler, require_counts, require_scale
 
-_UPSAMPLERS = ("nearest+conv", "pixelshuffle")
-_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K's RGB
-_UPSAMPLER_FEATURES = 64
+_DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
+_FEATURES = 64  # channels after the transformer, in every published variant
 
 
 def build(
     *,
     scale: int = 4,
-    depths: Sequence[int] = (6, 6, 6, 6, 6, 6),
-    num_heads: Sequence[int] = (6, 6, 6, 6, 6, 6),
+    depths: Sequence[int] = (6,) * 6,
     dim: int = 180,
+    num_heads: Sequence[int] = (6,) * 6,
     window_size: int = 8,
     mlp_ratio: float = 2.0,
     upsampler: str = "nearest+conv",
 ) -> Backbone:
-    """SwinIR for x4, without stochastic depth. `depths` and `num_heads` have one entry per group of blocks.
+    """One residual group per entry of `depths` (blocks in it) and of `num_heads` (heads of each), `dim` channels.
 
-    Raises ValueError for another scale, an unknown upsampler, or sizes that do not fit each other.
+    `upsampler` is "nearest+conv" (published for real images, ×4 only) or "pixelshuffle" (×2, ×3, ×4). Any LR size
+    is taken: it is extended to whole windows by reflection at the bottom and right, and the features are cropped.
+    State-dict names, function and initialization are those of the public SwinIR, without stochastic depth; the
+    `attn_mask` of its checkpoints is ignored, since masks are made for the size at hand.
+    Raises ValueError for numbers < 1, lists of different length, a `dim` that the heads do not divide, another
+    upsampler, or a scale that the upsampler does not support.
     """
-    if scale != 4:
-        raise ValueError(f"scale must be 4, not {scale!r}")
+    if upsampler not in ("nearest+conv", "pixelshuffle"):
+        raise ValueError(f"upsampler must be 'nearest+conv' or 'pixelshuffle', not {upsampler!r}")
+    require_scale(scale, *((4,) if upsampler == "nearest+conv" else (2, 3, 4)))
     require_counts(dim=dim, window_size=window_size)
-    if upsampler not in _UPSAMPLERS:
-        raise ValueError(f"upsampler must be one of {', '.join(_UPSAMPLERS)}, not {upsampler!r}")
-    if len(depths) != len(num_heads) or not depths:
-        raise ValueError(f"depths and num_heads need one entry per group, not {list(depths)} and {list(num_heads)}")
-    for depth, heads in zip(depths, num_heads, strict=True):
-        require_counts(depth=depth, heads=heads)
+    for name, values in (("depths", depths), ("num_heads", num_heads)):
+        if not isinstance(values, list | tuple) or not values:
+            raise ValueError(f"{name} must be a list of whole numbers, one per group, not {values!r}")
+        require_counts(**{f"{name}[{i}]": value for i, value in enumerate(values)})
+    if len(depths) != len(num_heads):
+        raise ValueError(f"depths and num_heads must be of one length, not {len(depths)} and {len(num_heads)}")
+    for heads in num_heads:
         if dim % heads:
-            raise ValueError(f"dim {dim} must be a multiple of every entry of num_heads, not only of some: {heads}")
-    if mlp_ratio <= 0:
-        raise ValueError(f"mlp_ratio must be above 0, not {mlp_ratio!r}")
-    return SwinIR(depths, num_heads, dim, window_size, mlp_ratio, upsampler)
+            raise ValueError(f"dim must be a multiple of num_heads, not {dim} with {heads} heads")
+    if not isinstance(mlp_ratio, int | float) or isinstance(mlp_ratio, bool) or not 1 <= dim * mlp_ratio < math.inf:
+        raise ValueError(f"mlp_ratio must be a finite number >= 1 / dim, not {mlp_ratio!r}")
+    return _SwinIR(scale, list(depths), dim, list(num_heads), window_size, mlp_ratio, upsampler)
 
 
-class SwinIR(Backbone):
-    """State-dict names are those of the public checkpoints.
-
-    Their `attn_mask` buffers, which belong to one image size, are ignored: masks follow the input's size.
-    """
+class _SwinIR(Backbone):
+    mean: Tensor
 
     def __init__(
-        self, depths: Sequence[int], num_heads: Sequence[int], dim: int, window: int, mlp_ratio: float, upsampler: str
+        self,
+        scale: int,
+        depths: list[int],
+        dim: int,
+        num_heads: list[int],
+        window: int,
+        mlp_ratio: float,
+        upsampler: str,
     ) -> None:
-        super().__init__(4)
+        super().__init__(scale)
         self.window = window
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.conv_first = nn.Conv2d(3, dim, 3, padding=1)
-        self.patch_embed = _PatchNorm(dim)
+        self.register_buffer("mean", torch.tensor(_DIV2K_MEAN).view(3, 1, 1), persistent=False)
+        self.conv_first = conv3x3(3, dim)
+        self.patch_embed = nn.ModuleDict({"norm": nn.LayerNorm(dim)})
         self.layers = nn.ModuleList(
-            _Group(dim, depth, heads, window, mlp_ratio) for depth, heads in zip(depths, num_heads, strict=True)
+            _Group(depth, dim, heads, window, mlp_ratio) for depth, heads in zip(depths, num_heads, strict=True)
         )
         self.norm = nn.LayerNorm(dim)
-        self.conv_after_body = nn.Conv2d(dim, dim, 3, padding=1)
-        n = _UPSAMPLER_FEATURES
-        self.conv_before_upsample = nn.Sequential(nn.Conv2d(dim, n, 3, padding=1), nn.LeakyReLU(inplace=True))
-        self.upsample: nn.Module | None = None
-        if upsampler == "pixelshuffle":
-            self.upsample = nn.Sequential(
-                nn.Conv2d(n, 4 * n, 3, padding=1),
-                nn.PixelShuffle(2),
-                nn.Conv2d(n, 4 * n, 3, padding=1),
-                nn.PixelShuffle(2),
-            )
+        self.conv_after_body = conv3x3(dim, dim)
+        self.conv_before_upsample = nn.Sequential(conv3x3(dim, _FEATURES), nn.LeakyReLU(0.01, inplace=True))
+        self.nearest = upsampler == "nearest+conv"
+        if self.nearest:
+            self.conv_up1 = conv3x3(_FEATURES, _FEATURES)
+            self.conv_up2 = conv3x3(_FEATURES, _FEATURES)
+            self.conv_hr = conv3x3(_FEATURES, _FEATURES)
         else:
-            self.conv_up1 = nn.Conv2d(n, n, 3, padding=1)
-            self.conv_up2 = nn.Conv2d(n, n, 3, padding=1)
-            self.conv_hr = nn.Conv2d(n, n, 3, padding=1)
-        self.conv_last = nn.Conv2d(n, 3, 3, padding=1)
+            self.upsample = pixel_shuffle_upsampler(scale, _FEATURES)
+        self.conv_last = conv3x3(_FEATURES, 3)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 
     def features(self, lr: Tensor) -> Tensor:
-        """What enters conv_last. The input is padded to whole windows by reflection, and the output cropped."""
         height, width = lr.shape[-2:]
-        first = self.conv_first(_pad(lr, self.window) - self.mean)
-        tokens = self.patch_embed(first.permute(0, 2, 3, 1))
-        for layer in self.layers:
-            tokens = layer(tokens)
-        deep = self.norm(tokens).permute(0, 3, 1, 2).contiguous()
-        out = self.conv_before_upsample(first + self.conv_after_body(deep))
-        if self.upsample is not None:
-            out = self.upsample(out)
+        x = self.conv_first(pad_to_windows(lr, self.window) - self.mean)
+        x = x + self.conv_after_body(self._transform(x))
+        x = self.conv_before_upsample(x)
+        if self.nearest:
+            x = _activate(self.conv_up1(F.interpolate(x, scale_factor=2, mode="nearest")))
+            x = _activate(self.conv_up2(F.interpolate(x, scale_factor=2, mode="nearest")))
+            x = _activate(self.conv_hr(x))
         else:
-            for conv in (self.conv_up1, self.conv_up2):
-                out = _activate(conv(functional.interpolate(out, scale_factor=2, mode="nearest")))
-            out = _activate(self.conv_hr(out))
-        return out[:, :, : height * self.scale, : width * self.scale]
+            x = self.upsample(x)
+        return x[..., : self.scale * height, : self.scale * width]
 
     def reconstruct(self, features: Tensor, lr: Tensor) -> Tensor:
-        """The last convolution, and the mean of the training images added back."""
-        sr: Tensor = self.conv_last(features) + self.mean
-        return sr
+        return self.conv_last(features) + self.mean
 
-
-class _PatchNorm(nn.Module):
-    """Normalization of the tokens on entry; the public name is patch_embed.norm."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(dim)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        normed: Tensor = self.norm(tokens)
-        return normed
+    def _transform(self, x: Tensor) -> Tensor:
+        mask = shift_mask(x.shape[-2], x.shape[-1], self.window, x)
+        tokens = self.patch_embed["norm"](_channels_last(x))
+        for group in self.layers:
+            tokens = group(tokens, mask)
+        return self.norm(tokens).permute(0, 3, 1, 2)
 
 
 class _Group(nn.Module):
-    """Blocks with and without shift in turn, a convolution, and a residual connection around them."""
+    """Transformer blocks and a convolution, with the group's input added to the result."""
 
-    def __init__(self, dim: int, depth: int, heads: int, window: int, mlp_ratio: float) -> None:
+    def __init__(self, depth: int, dim: int, heads: int, window: int, mlp_ratio: float) -> None:
         super().__init__()
-        self.residual_group = _Blocks(dim, depth, heads, window, mlp_ratio)
-        self.conv = nn.Conv2d(dim, dim, 3, padding=1)
+        self.residual_group = _Blocks(depth, dim, heads, window, mlp_ratio)
+        self.conv = conv3x3(dim, dim)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        out = self.residual_group(tokens).permute(0, 3, 1, 2)
-        return tokens + self.conv(out).permute(0, 2, 3, 1)
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        x = self.residual_group(tokens, mask).permute(0, 3, 1, 2)
+        return tokens + _channels_last(self.conv(x))
 
 
 class _Blocks(nn.Module):
-    def __init__(self, dim: int, depth: int, heads: int, window: int, mlp_ratio: float) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(
-            _Block(dim, heads, window, window // 2 if number % 2 else 0, mlp_ratio) for number in range(depth)
-        )
+    """Transformer blocks, every second one with shifted windows."""
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def __init__(self, depth: int, dim: int, heads: int, window: int, mlp_ratio: float) -> None:
+        super().__init__()
+        shifts = (window // 2 * (i % 2) for i in range(depth))
+        self.blocks = nn.ModuleList(_Block(dim, heads, window, shift, mlp_ratio) for shift in shifts)
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         for block in self.blocks:
-            tokens = block(tokens)
+            tokens = block(tokens, mask)
         return tokens
 
 
 class _Block(nn.Module):
-    """Attention inside (shifted) windows and a two-layer perceptron, each after normalization and residual."""
+    """Attention within windows, then an MLP of each token, both after normalization and added to their input."""
 
     def __init__(self, dim: int, heads: int, window: int, shift: int, mlp_ratio: float) -> None:
         super().__init__()
-        self.window, self.shift = window, shift
+        self.window = window
+        self.shift = shift
         self.norm1 = nn.LayerNorm(dim)
-        self.attn = _WindowAttention(dim, heads, window)
+        self.attn = _Attention(dim, heads, window)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = _Perceptron(dim, int(dim * mlp_ratio))
+        hidden = int(dim * mlp_ratio)
+        self.mlp = nn.ModuleDict({"fc1": nn.Linear(dim, hidden), "fc2": nn.Linear(hidden, dim)})
+        self.register_load_state_dict_pre_hook(_drop_mask)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         height, width = tokens.shape[1:3]
-        # an image of one window has nothing to shift across
-        shift = self.shift if min(height, width) > self.window else 0
-        normed = torch.roll(self.norm1(tokens), (-shift, -shift), (1, 2)) if shift else self.norm1(tokens)
-        mask = shift_mask(height, width, self.window, shift).to(tokens) if shift else None
-        attended = join(self.attn(split(normed, self.window), mask), self.window, height, width)
-        tokens = tokens + (torch.roll(attended, (shift, shift), (1, 2)) if shift else attended)
-        return tokens + self.mlp(self.norm2(tokens))
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
-        state_dict.pop(f"{prefix}attn_mask", None)
-        super()._load_from_state_dict(state_dict, prefix, *arguments)
+        x = self.norm1(tokens)
+        if self.shift:
+            x = x.roll((-self.shift, -self.shift), (1, 2))
+        x = self.attn(to_windows(x, self.window), mask if self.shift else None)
+        x = from_windows(x, self.window, height, width)
+        if self.shift:
+            x = x.roll((self.shift, self.shift), (1, 2))
+        tokens = tokens + x
+        return tokens + self.mlp["fc2"](F.gelu(self.mlp["fc1"](self.norm2(tokens))))
 
 
-class _WindowAttention(nn.Module):
+class _Attention(nn.Module):
+    """Multi-head attention among the tokens of a window, with a learned bias per offset between two tokens."""
+
+    relative_position_index: Tensor
+
     def __init__(self, dim: int, heads: int, window: int) -> None:
         super().__init__()
         self.heads = heads
         self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
-        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
-        self.register_buffer("relative_position_index", relative_positions(window))
+        self.register_buffer("relative_position_index", relative_position_index(window))
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
     def forward(self, windows: Tensor, mask: Tensor | None) -> Tensor:
-        """(windows, tokens, dim); `mask` (windows of one image, tokens, tokens) is added to the attention."""
-        count, tokens, dim = windows.shape
-        q, k, v = self.qkv(windows).view(count, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        bias = self.relative_position_bias_table[self.relative_position_index.flatten()]  # type: ignore[operator]
-        bias = bias.view(tokens, tokens, self.heads).permute(2, 0, 1)[None]
+        """Windows (B, n, N, dim) → the same shape; `mask` (n, 1, N, N) is added to the logits."""
+        qkv = self.qkv(windows).unflatten(-1, (3, self.heads, -1)).permute(3, 0, 1, 4, 2, 5)
+        query, key, value = qkv.unbind()  # each (B, n, heads, N, dim / heads)
+        bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
         if mask is not None:
-            bias = (bias + mask[:, None]).repeat(count // len(mask), 1, 1, 1)
-        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-        projected: Tensor = self.proj(out.transpose(1, 2).reshape(count, tokens, dim))
-        return projected
+            bias = bias + mask
+        logits = (query * query.shape[-1] ** -0.5) @ key.mT + bias
+        return self.proj((logits.softmax(-1) @ value).transpose(2, 3).flatten(3))
 
 
-class _Perceptron(nn.Module):
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        out: Tensor = self.fc2(functional.gelu(self.fc1(tokens)))
-        return out
+def to_windows(tokens: Tensor, window: int) -> Tensor:
+    """(B, H, W, C) → (B, n, window², C), the n = H·W / window² windows row by row."""
+    grid = tokens.unflatten(2, (-1, window)).unflatten(1, (-1, window))
+    return grid.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
-def split(tokens: Tensor, window: int) -> Tensor:
-    """(B, H, W, C) → (B · windows, window², C), windows row by row."""
-    batch, height, width, channels = tokens.shape
-    tiles = tokens.view(batch, height // window, window, width // window, window, channels)
-    return tiles.permute(0, 1, 3, 2, 4, 5).reshape(-1, window * window, channels)
+def from_windows(windows: Tensor, window: int, height: int, width: int) -> Tensor:
+    """The inverse of `to_windows`: (B, n, window², C) → (B, height, width, C)."""
+    grid = windows.unflatten(2, (window, window)).unflatten(1, (height // window, width // window))
+    return grid.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
-def join(windows: Tensor, window: int, height: int, width: int) -> Tensor:
-    """The inverse of `split`."""
-    tiles = windows.view(-1, height // window, width // window, window, window, windows.shape[-1])
-    return tiles.permute(0, 1, 3, 2, 4, 5).reshape(-1, height, width, windows.shape[-1])
+def relative_position_index(window: int) -> Tensor:
+    """Row of the bias table for each pair of tokens, (window², window²): offsets from -window + 1 on, row-major."""
+    position = torch.arange(window)
+    rows, columns = position.repeat_interleave(window), position.repeat(window)
+    down, right = (axis[:, None] - axis[None, :] + window - 1 for axis in (rows, columns))
+    return down * (2 * window - 1) + right
 
 
-def relative_positions(window: int) -> Tensor:
-    """(window², window²): row of the bias table for each pair of tokens, by their distance along both axes."""
-    y, x = torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")
-    y, x = y.flatten(), x.flatten()
-    rows = y[:, None] - y[None] + window - 1
-    return rows * (2 * window - 1) + x[:, None] - x[None] + window - 1
+def shift_mask(height: int, width: int, window: int, like: Tensor) -> Tensor:
+    """What keeps apart tokens that only the cyclic shift by window // 2 has brought into one window.
+
+    (n, 1, window², window²): 0 for pairs that are neighbours in the image, -inf for others; dtype and device of
+    `like`.
+    """
+    shift = window // 2
+    rows, columns = (torch.arange(size, device=like.device) >= size - shift for size in (height, width))
+    region = 2 * rows[:, None].int() + columns[None, :].int()
+    region = to_windows(region[None, :, :, None], window)[0, :, None, :, 0]
+    apart = region.mT != region
+    return torch.zeros_like(apart, dtype=like.dtype).masked_fill_(apart, -math.inf)[:, None]
 
 
-def shift_mask(height: int, width: int, window: int, shift: int) -> Tensor:
-    """(windows, window², window²): 0 for pairs that were neighbours before the cyclic shift, -100 for others."""
-    region = torch.zeros(1, height, width, 1)
-    bounds = (slice(0, -window), slice(-window, -shift), slice(-shift, None))
-    for row, rows in enumerate(bounds):
-        for column, columns in enumerate(bounds):
-            region[:, rows, columns] = 3 * row + column
-    windows = split(region, window)[:, :, 0]
-    return (windows[:, :, None] != windows[:, None]).float() * -100
-
-
-def _pad(image: Tensor, window: int) -> Tensor:
-    """Pad at the bottom and right to whole windows; by reflection as far as the image reaches, then by its edge."""
+def pad_to_windows(image: Tensor, window: int) -> Tensor:
+    """Extend (..., H, W) at the bottom and right to multiples of `window` by reflection, as often as it takes."""
     for axis in (-2, -1):
-        length = image.shape[axis]
-        missing = -length % window
-        source = torch.arange(length + missing, device=image.device)
-        mirrored = torch.where(source < length, source, (2 * length - 2 - source).clamp_min(0))
-        if missing:
-            image = image.index_select(axis, mirrored)
+        size = image.shape[axis]
+        if size % window:
+            period = max(2 * (size - 1), 1)
+            position = torch.arange(-(-size // window) * window, device=image.device) % period
+            image = image.index_select(axis, torch.minimum(position, period - position))
     return image
 
 
+def _drop_mask(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    state.pop(f"{prefix}attn_mask", None)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """(B, C, H, W) → (B, H, W, C), contiguous: free where the convolution's output already is channels_last."""
+    return x.permute(0, 2, 3, 1).contiguous()
+
+
 def _activate(x: Tensor) -> Tensor:
-    return functional.leaky_relu(x, 0.2, inplace=True)
+    return F.leaky_relu(x, 0.2, inplace=True)

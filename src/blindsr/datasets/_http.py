@@ -89,7 +89,7 @@ def attempt(
             headers |= {"If-Range": note["validator"]} if note["validator"] else {}
         with _get(job, session, headers) as response:
             if response.status_code == 416 and start:
-                _check_complete(job, response, start)
+                _check_complete(job, response, start, note)
             else:
                 _check_status(job, response)
                 if response.status_code == 206:
@@ -262,9 +262,9 @@ def _check_status(job: Job, response: requests.Response) -> None:
         )
 
 
-def _check_complete(job: Job, response: requests.Response, start: int) -> None:
+def _check_complete(job: Job, response: requests.Response, start: int, note: Mapping[str, Any]) -> None:
     """The server has nothing behind the bytes that are here: they are the whole file, or one of another file."""
-    if response.headers.get("Content-Range") != f"bytes */{start}":
+    if response.headers.get("Content-Range") != f"bytes */{start}" or note.get("total") not in (None, start):
         _discard(job)
         raise Again(f"the file is no longer the one of which {start} bytes were here", wait=0)
     _check_size(job, start)

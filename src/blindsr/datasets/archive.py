@@ -77,7 +77,7 @@ def _choose(found: Sequence[_Member], members: str, archive: Path, label: str, m
         parts = member.path.split("/")
         if member.path.startswith("/") or re.match("[A-Za-z]:", member.path) or ".." in parts:
             raise _error(archive, label, member, f"its path leads out of the folder: {_ELSEWHERE}")
-        if not member.path.isprintable() or len(member.name.encode(errors="replace")) > _LONGEST_NAME:
+        if not member.path.isprintable() or not 0 < len(member.name.encode()) <= _LONGEST_NAME:
             raise _error(archive, label, member, f"no usable file name: {_ELSEWHERE}")
     chosen: dict[str, _Member] = {}
     for member in found:

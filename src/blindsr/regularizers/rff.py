@@ -11,12 +11,13 @@ from torch import Tensor
 from blindsr.regularizers._blocks import Regularizer, statistics_distance
 
 
-def build(*, dim: int = 64, sigma: float = 1.0) -> Regularizer:
+def build(*, dim: int = 32, sigma: float = 1.0) -> Regularizer:
     """Two views; penalty: that of `linear`, plus the same of φ(a) and φ(b), mean over the batch.
 
     φ: R^C -> R^dim, per pixel: φ(x) = √(2/dim)·cos(Wx + b), W ~ N(0, 1/sigma²), b ~ U(0, 2π), so that φ(x)·φ(y)
     approximates exp(-‖x-y‖² / 2·sigma²). Both views get one draw, new in each call, from torch's default generator
-    of the CPU: the same on every device. The paper states neither `dim` nor `sigma`; the cost grows with `dim`.
+    of the CPU: the same on every device. The paper states neither `dim` nor `sigma`. The cost grows with `dim`:
+    at 32 it is about a twentieth of an SRResNet step on a CPU, twice that of `linear`.
     Raises ValueError unless dim is a whole number >= 1 and sigma a finite number > 0.
     """
     if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:

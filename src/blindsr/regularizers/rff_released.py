@@ -25,9 +25,11 @@ class _Released(Regularizer):
     views = 2
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        u, v = (_centre(view.mean((2, 3))) for view in (a, b))
+        # In float64, which costs nothing at this size: beside b, float32 rounds the small w·(u - v) away.
+        u, v = (_centre(view.mean((2, 3)).double()) for view in (a, b))
         slope, phase = (drawn.to(u) for drawn in draw(*u.shape))
-        return _moment_distance(u, v) + _moment_distance(_map(u, slope, phase), _map(v, slope, phase))
+        total = _moment_distance(u, v) + _moment_distance(_map(u, slope, phase), _map(v, slope, phase))
+        return total.to(a.dtype)
 
 
 def draw(batch: int, channels: int) -> tuple[Tensor, Tensor]:
