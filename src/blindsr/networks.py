@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from blindsr import files, plugins
+from blindsr.backbones._blocks import Backbone
 from blindsr.errors import UserError
+from blindsr.regularizers._blocks import Regularizer
 
 _KEY = "blindsr"  # the one metadata key of a weights file: the order of several is not kept
 
@@ -33,12 +35,12 @@ class Network(nn.Module):
     `views` is the number of degraded views that the regularizer wants of each patch.
     """
 
-    def __init__(self, backbone: nn.Module, regularizer: nn.Module) -> None:
+    def __init__(self, backbone: Backbone, regularizer: Regularizer) -> None:
         """Both as their plug-in's `build` returns them."""
         super().__init__()
         self.backbone = backbone
         self.regularizer = regularizer
-        self.views: int = regularizer.views
+        self.views = regularizer.views
 
     def forward(self, lr: Tensor) -> Prediction:
         """`lr` (views·N, 3, h, w) in [0, 1], all first views and then all second ones."""
@@ -65,14 +67,16 @@ class WeightsInfo(BaseModel):
     run: str
 
 
-def build_backbone(name: str, hyper: dict[str, Any], scale: int) -> nn.Module:
+def build_backbone(name: str, hyper: dict[str, Any], scale: int) -> Backbone:
     """Backbone `name`. Raises UserError for an unknown name or setting, or a value that `build` refuses."""
-    return _build("backbone", name, {"scale": scale, **hyper})
+    backbone: Backbone = _build("backbone", name, {"scale": scale, **hyper})
+    return backbone
 
 
-def build_regularizer(name: str, hyper: dict[str, Any]) -> nn.Module:
+def build_regularizer(name: str, hyper: dict[str, Any]) -> Regularizer:
     """Regularizer `name`. Raises UserError for an unknown name or setting, or a value that `build` refuses."""
-    return _build("regularizer", name, hyper)
+    regularizer: Regularizer = _build("regularizer", name, hyper)
+    return regularizer
 
 
 def save(backbone: nn.Module, info: WeightsInfo, path: Path) -> None:
@@ -82,7 +86,7 @@ def save(backbone: nn.Module, info: WeightsInfo, path: Path) -> None:
     files.write_atomic(path, safetensors.torch.save(state, metadata))
 
 
-def load(path: Path) -> tuple[nn.Module, WeightsInfo]:
+def load(path: Path) -> tuple[Backbone, WeightsInfo]:
     """Read what `save` wrote: the backbone in eval mode on the CPU, and the file's description.
 
     Raises UserError if the file is missing, damaged, or not of this project.
@@ -103,13 +107,12 @@ def load(path: Path) -> tuple[nn.Module, WeightsInfo]:
     return backbone.eval(), info
 
 
-def _build(kind: str, name: str, settings: dict[str, Any]) -> nn.Module:
+def _build(kind: str, name: str, settings: dict[str, Any]) -> Any:
     build = plugins.load(kind, name)
     try:
-        module: nn.Module = build(**settings)
+        return build(**settings)
     except (TypeError, ValueError) as error:
         raise UserError(f"{kind} {name!r}: {error}") from None
-    return module
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -60,7 +60,9 @@ class Bar:
         """`count` more pieces are done; `note` stands beside the bar, such as the loss."""
         self._done += count
         if self._rich:
-            self._rich.update(self._task, advance=count, **({"note": note} if note else {}))
+            self._rich.update(self._task, advance=count)
+            if note:
+                self._rich.update(self._task, note=note)
             return
         now = time.monotonic()
         if now - self._spoke >= _LINE_EVERY or self._done >= self._total:

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class Run:
         """Send what is buffered."""
         while self._client is not None and self._buffer:
             batch, self._buffer = self._buffer[:_BATCH], self._buffer[_BATCH:]
-            self._try(lambda batch=batch: self._client.log_batch(self._id, metrics=batch))  # type: ignore[misc]
+            self._try(partial(self._client.log_batch, self._id, metrics=batch))
         self._flushed = time.monotonic()
 
     def close(self, status: str) -> None:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -15,7 +16,7 @@ from blindsr.reporting.tables import MEAN
 # Okabe and Ito's palette, and a marker and hatch for each colour, so that none of it rests on colour alone
 _COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2")
 _MARKERS = "oXsD^vP"
-_STYLE = {
+_STYLE: Any = {
     "svg.hashsalt": "blindsr",
     "svg.fonttype": "none",
     "font.size": 9,

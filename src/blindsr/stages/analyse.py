@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from blindsr import devices, evaluation, files, images, networks, paths
 from blindsr.analysis.channel_entropy import channel_entropy
 from blindsr.analysis.frequency import radial_mape
+from blindsr.backbones._blocks import Backbone
 from blindsr.evaluation import Pair
 from blindsr.params import AnalyseParams, Params
 from blindsr.progress import Bar
@@ -52,7 +52,7 @@ def _chosen(group: list[Pair], params: AnalyseParams) -> list[Pair]:
 
 
 @torch.inference_mode()
-def _forward(network: nn.Module, pair: Pair, device: torch.device) -> tuple[torch.Tensor, images.RGB]:
+def _forward(network: Backbone, pair: Pair, device: torch.device) -> tuple[torch.Tensor, images.RGB]:
     lr = images.to_float(images.read_rgb(pair.lr))[None].to(device)
     features = network.features(lr)
     return features[0].cpu(), images.to_uint8(network.reconstruct(features, lr)[0].cpu())

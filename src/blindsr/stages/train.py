@@ -20,6 +20,7 @@ from blindsr.training.samples import Batches
 def run(params: Params, backbone: str, reg: str, seed: int) -> None:
     """Train one cell, or go on with it. Raises UserError for a cell that the settings do not name."""
     params.require_cell(backbone, reg, seed)
+    devices.keep_freed_memory()
     cell = cell_name(backbone, reg, seed)
     settings = params.reg.settings[reg]
     hyper = params.backbone.hyper[backbone]

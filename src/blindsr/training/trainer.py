@@ -7,7 +7,7 @@ checkpoint and ends with the same bytes.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from blindsr.training.ema import Ema
 from blindsr.training.samples import Batch, Batches
 from blindsr.training.schedule import learning_rate
 
+Module = TypeVar("Module", bound=nn.Module)
 CurvePoint = dict[str, float]
 """One row of a learning curve: iteration, learning_rate, l1, penalty and the diagnostics of `_diagnose`."""
 
@@ -172,7 +173,7 @@ def _load(batches: Batches, start: int, stop: int, workers: int, device: torch.d
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         pin_memory=device.type == "cuda",
-        worker_init_fn=_one_thread,
+        worker_init_fn=_start_worker,
     )
     iterator = iter(loader)
     for _ in range(start, stop):
@@ -181,7 +182,8 @@ def _load(batches: Batches, start: int, stop: int, workers: int, device: torch.d
         yield Batch(*(tensor.to(device, non_blocking=True) for tensor in batch))
 
 
-def _one_thread(worker: int) -> None:
+def _start_worker(worker: int) -> None:
+    devices.keep_freed_memory()
     torch.set_num_threads(1)
 
 
@@ -190,7 +192,7 @@ def _require_precision(precision: str, device: torch.device) -> None:
         raise UserError("train.precision bf16 needs a GPU (on a CPU it is many times slower): set it to fp32")
 
 
-def initialize(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+def initialize(build: Callable[[], Module], seed: int) -> Module:
     """What `build` returns, with the initial weights of a seed: the same for every regularizer."""
     _seed_torch(seed, 0)
     return build()
