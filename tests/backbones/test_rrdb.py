@@ -67,13 +67,15 @@ def test_residual_scales():
 
 
 def test_dense_connections():
-    """Every convolution sums all it sees: 1, then 2, 4, -8 (activated -1.6), and conv5 sees 1 + 1 + 2 + 4 - 1.6."""
+    """Every convolution sums all it sees: 1, then 2, 4, -8 (activated -1.6); conv5 sees them after the input, 1."""
     dense = zeroed(num_blocks=1, num_features=1, growth=1).body[0].rdb1
     with torch.no_grad():
-        for convolution in (dense.conv1, dense.conv2, dense.conv3, dense.conv4, dense.conv5):
+        for convolution in (dense.conv1, dense.conv2, dense.conv3, dense.conv4):
             convolution.weight[:, :, 1, 1] = 1
         dense.conv4.weight.neg_()
-    torch.testing.assert_close(dense(torch.ones(1, 1, 2, 2)), torch.full((1, 1, 2, 2), 1 + 0.2 * 6.4))
+        dense.conv5.weight[0, :, 1, 1] = torch.tensor([1000.0, 100, 10, 1, 5])
+    expected = 1 + 0.2 * (1000 + 100 + 20 + 4 - 8)
+    torch.testing.assert_close(dense(torch.ones(1, 1, 2, 2)), torch.full((1, 1, 2, 2), expected))
 
 
 def test_identity_convolutions_upsample_by_nearest_neighbour():

@@ -262,6 +262,30 @@ def test_activations_after_the_transformer_by_hand():
     torch.testing.assert_close(network.features(torch.rand(1, 3, 4, 4)), torch.full((1, 64, 16, 16), -0.08))
 
 
+def test_identity_convolutions_upsample_by_nearest_neighbour():
+    network = zeroed()
+    with torch.no_grad():
+        network.conv_first.weight[:3, :, 1, 1] = torch.eye(3)
+        network.conv_before_upsample[0].weight[:3, :3, 1, 1] = torch.eye(3)
+        for name in ("conv_up1", "conv_up2", "conv_hr", "conv_last"):
+            network.get_submodule(name).weight[:3, :3, 1, 1] = torch.eye(3)
+    lr = 0.5 + 0.5 * torch.rand(1, 3, 3, 5)
+    torch.testing.assert_close(network(lr), lr.repeat_interleave(4, 2).repeat_interleave(4, 3))
+
+
+def test_a_block_by_hand():
+    """Normalization gives 1 and -1; GELU makes of them 0.841345 and -0.158655, and attention adds 3."""
+    block = zeroed().layers[0].residual_group.blocks[0]
+    with torch.no_grad():
+        block.attn.proj.bias.fill_(3)
+        block.norm2.bias.copy_(torch.tensor([1.0, -1, 1, -1]))
+        block.mlp["fc1"].weight[:4] = torch.eye(4)
+        block.mlp["fc2"].weight[:, :4] = torch.eye(4)
+    tokens = torch.rand(1, 4, 4, 4)
+    added = 3 + torch.tensor([0.8413447, -0.1586553, 0.8413447, -0.1586553])
+    torch.testing.assert_close(block(tokens, torch.zeros(1, 1, 16, 16)), tokens + added)
+
+
 def test_pixel_shuffle_upsampler_is_bare():
     network = zeroed(upsampler="pixelshuffle")
     with torch.no_grad():

@@ -1,0 +1,209 @@
+"""The pipeline as a user runs it, in copies of this project with a tiny profile: DVC, conf/, plug-ins, bytes."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = """# @package _global_
+defaults:
+  - embedded
+  - override /reg: two
+  - _self_
+profile: tiny
+backbone: {hyper: {srresnet: {num_blocks: 1, num_features: 4}}}
+train: {iterations: 4, batch: 4, crop: 32, window: 80, log_every: 2}
+analyse: {images: 1}
+runtime: {workers: 0, checkpoint_every: 2}
+"""
+TWO = "defaults: [none, rff, _self_]\nnames: [none, rff]\n"
+RESULTS = ("dvc.lock", "reports/metrics.json", "reports/tables", "reports/plots")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs a git checkout to copy"),
+]
+
+
+class Project:
+    """A copy of this project at `root`; commands run in it, on its own code."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        for name in listed.stdout.splitlines():
+            if (ROOT / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / name, root / name)
+        (root / "dvc.lock").unlink(missing_ok=True)
+        config = root / "conf" / "config.yaml"
+        config.write_text(config.read_text().replace("- profile: embedded", "- profile: tiny"))
+        (root / "conf" / "profile" / "tiny.yaml").write_text(TINY)
+        (root / "conf" / "reg" / "two.yaml").write_text(TWO)
+        self("git", "init", "-q", "-b", "main")
+        self("git", "config", "user.name", "test")
+        self("git", "config", "user.email", "test@example.org")
+        self("blindsr", "params")
+        self.commit("start")
+
+    def __call__(self, *command: str, fails: bool = False) -> str:
+        """Run a command; its stdout and stderr together."""
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(self.root / "src"),
+            "OMP_NUM_THREADS": "1",
+        }
+        for variable in ("DVC_ROOT", "DVC_EXP_NAME", "MLFLOW_TRACKING_URI"):
+            environment.pop(variable, None)
+        done = subprocess.run(
+            command, cwd=self.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            check=False,
+        )  # fmt: skip
+        assert (done.returncode != 0) == fails, done.stdout
+        return done.stdout
+
+    def commit(self, message: str) -> None:
+        self("git", "add", "-A")
+        self("git", "commit", "-q", "-m", message)
+
+    def results(self) -> dict[str, bytes]:
+        """Bytes of everything that must not differ between two clones."""
+        found = {}
+        for name in RESULTS:
+            path = self.root / name
+            for file in [path] if path.is_file() else sorted(path.rglob("*")):
+                found[str(file.relative_to(self.root))] = file.read_bytes()
+        return found
+
+    def metrics(self) -> dict[str, dict[str, dict[str, float]]]:
+        return json.loads((self.root / "reports" / "metrics.json").read_text())
+
+    def mlflow_runs(self) -> dict[str, object]:
+        """Run name -> run of the project's MLflow store."""
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{self.root / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("blindsr")
+        return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy in which `dvc repro` has run and its results are committed."""
+    project = Project(tmp_path_factory.mktemp("one"))
+    project("dvc", "repro")
+    project.commit("first results")
+    return project
+
+
+def test_tables_metrics_figures_and_runs_are_there(project: Project) -> None:
+    assert set(project.metrics()) == {"bicubic", "srresnet-none", "srresnet-rff"}
+    assert set(project.metrics()["srresnet-rff"]) == {"psnr_db", "psnr_y_db", "ssim"}  # no LPIPS trunk here
+    assert len(project.metrics()["bicubic"]["psnr_db"]) == 9
+    table = (project.root / "reports" / "tables" / "psnr_db.md").read_text()
+    assert "profile tiny, 4 iterations" in table
+    assert "not the paper's experiment" in table
+    for name in ("improvement", "learning_curves", "frequency"):
+        assert (project.root / "reports" / "figures" / f"{name}.svg").stat().st_size > 5000
+    runs = project.mlflow_runs()
+    assert {"srresnet-none-0", "srresnet-rff-0", "bicubic", "report-tiny"} <= set(runs)
+    metrics = runs["srresnet-rff-0"].data.metrics
+    assert {"l1", "penalty", "view_distance", "psnr_db/embedded_test/b-n-j"} <= set(metrics)
+
+
+def test_nothing_to_do_says_so_and_changes_nothing(project: Project) -> None:
+    assert "up to date" in project("dvc", "repro")
+    assert project("git", "status", "--short") == ""
+
+
+def test_another_clone_gives_the_same_bytes(project: Project, tmp_path: Path) -> None:
+    other = Project(tmp_path / "another" / "place")
+    other("dvc", "repro")
+    assert other.results() == project.results()
+
+
+def test_wrong_names_and_values_fail_before_anything_is_computed(project: Project) -> None:
+    before = project.results()
+    for override, says in (
+        ("reg=rfff", r"rff_released"),
+        ("backbone=srrresnet", r"swinir"),
+        ("profile=big", r"embedded"),
+        ("train.iteration=3", r"iteration"),
+        ("train.iterations=-3", r"train\.iterations: Input should be greater than or equal to 1 \(got -3\)"),
+        ("reg.settings.rff.hyper.dim=0", r"dim"),
+    ):
+        output = project("dvc", "exp", "run", "-S", override, fails=True)
+        assert re.search(says, output), output
+    project("git", "checkout", "params.yaml", "dvc.lock")
+    assert project.results() == before
+
+
+def test_a_hand_edit_of_params_yaml_is_caught_with_the_mend(project: Project) -> None:
+    path = project.root / "params.yaml"
+    path.write_text(path.read_text().replace("iterations: 4", "iterations: 6"))
+    output = project("dvc", "repro", fails=True)
+    assert "params.yaml differs from conf/ in train.iterations: run `make params`" in output
+    project("blindsr", "params")
+    assert "Running stage" not in project("dvc", "repro")
+
+
+def blocks(language: str) -> list[str]:
+    """Code blocks of CONTRIBUTING.md."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+
+
+def test_a_regularizer_of_ones_own_is_one_file_and_a_conf_entry(project: Project) -> None:
+    """Word for word what CONTRIBUTING.md says."""
+    source = next(block for block in blocks("python") if "_Deviation" in block)
+    settings = next(block for block in blocks("yaml") if "names: [deviation]" in block)
+    (project.root / "src" / "blindsr" / "regularizers" / "deviation.py").write_text(source)
+    (project.root / "conf" / "reg" / "deviation.yaml").write_text(settings)
+    trained = project("dvc", "exp", "run", "-S", "reg=deviation")
+    assert "train@srresnet-deviation-0" in trained
+    assert "Running stage 'train@srresnet-rff-0'" not in trained
+    assert set(project.metrics()) == {"bicubic", "srresnet-deviation"}
+    assert "srresnet-deviation-0" in project.mlflow_runs()
+    differences = project("dvc", "params", "diff")
+    assert "reg.names" in differences
+    assert "srresnet-deviation" in project("dvc", "metrics", "diff")
+    project("git", "checkout", "params.yaml", "dvc.lock", "reports")
+    project("git", "clean", "-fdq", "src", "conf")
+
+
+def test_a_backbone_of_ones_own_in_a_temporary_copy(project: Project) -> None:
+    """`--temp` leaves the workspace alone, and tracks in the real root all the same."""
+    source = next(block for block in blocks("python") if "class _Plain" in block)
+    settings = next(block for block in blocks("yaml") if "names: [plain]" in block)
+    (project.root / "src" / "blindsr" / "backbones" / "plain.py").write_text(source)
+    (project.root / "conf" / "backbone" / "plain.yaml").write_text(settings)
+    project.commit("a backbone")
+    before = project.results()
+    project("dvc", "exp", "run", "--temp", "-n", "plain-try", "-S", "backbone=plain", "-S", "reg=none")
+    assert project.results() == before
+    run = project.mlflow_runs()["plain-none-0"]
+    assert run.data.tags["dvc.experiment"] == "plain-try"
+    assert run.data.tags["git.revision"] == project("git", "rev-parse", "HEAD").strip()
+    shown = project("dvc", "exp", "show", "--csv")
+    assert "plain-try" in shown
+    assert "plain-none.psnr_db.clean" in shown
+
+
+def test_a_test_case_of_ones_own_trains_nothing_again(project: Project) -> None:
+    config = project.root / "conf" / "config.yaml"
+    case = "    heavy: {blur: {kernel_size: 21, sigma: 4.0}, noise_sigma: 40.0, jpeg_quality: 30}\n"
+    config.write_text(config.read_text().replace("    clean: {}\n", f"    clean: {{}}\n{case}"))
+    project("blindsr", "params")
+    output = project("dvc", "repro")
+    assert "Running stage 'train@" not in output
+    assert "heavy" in project.metrics()["srresnet-rff"]["psnr_db"]
+    assert yaml.safe_load((project.root / "params.yaml").read_text())["suite"]["cases"]["heavy"]["jpeg_quality"] == 30
