@@ -7,7 +7,6 @@ give infinity. Raise ValueError for another type or layout, UserError for sizes 
 import math
 
 import numpy as np
-from scipy.signal import fftconvolve
 
 from blindsr.errors import UserError
 from blindsr.metrics._blocks import RGB, cropped_pair
@@ -42,6 +41,8 @@ def psnr_best_shift(sr: RGB, hr: RGB, max_shift: int, crop_border: int = 4) -> t
     at `max_shift` 0 this is `psnr`. A shift of (1, 0) says that the content of `sr` must move down by one
     pixel to meet `hr`. Of equal scores the smallest shift is returned.
     """
+    from scipy.signal import fftconvolve  # takes a second to import, which plain PSNR need not pay
+
     if max_shift < 0:
         raise UserError(f"max_shift must be 0 or more, got {max_shift}")
     sr, hr = cropped_pair(sr, hr, crop_border, smallest=2 * max_shift + 1)
