@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup params repro test lint ui bench clean-state
+.PHONY: help setup params repro test lint ui
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -35,6 +35,3 @@ lint: setup  ## ruff and mypy
 
 ui: setup  ## MLflow on this project's runs, at http://127.0.0.1:5000
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/blindsr runs ui
-
-bench: setup  ## speed, as ratios against plain implementations
-	@$(BIN)/python -m benchmarks
