@@ -18,7 +18,7 @@ from blindsr.degradations.blur import Kernel
 from blindsr.degradations.jpeg import jpeg
 from blindsr.degradations.second_order import Degradation, Pass, degrade, draw
 from blindsr.errors import UserError
-from blindsr.params import DegradationParams
+from blindsr.settings import DegradationParams
 
 DRAWS = 6000
 PAPER = DegradationParams.model_validate(conf.compose(Path(__file__).resolve().parents[2] / "conf")["degradation"])

@@ -21,7 +21,7 @@ from blindsr.errors import UserError
 from blindsr.images import bicubic_downscale, bicubic_upscale, mod_crop, read_rgb
 from blindsr.metrics.lpips import load_lpips
 from blindsr.metrics.psnr import psnr, psnr_y
-from blindsr.params import BlurParams, CaseParams, SuiteParams
+from blindsr.settings import BlurParams, CaseParams, SuiteParams
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 PAPER_CASES = SuiteParams.model_validate(conf.compose(CONF)["suite"]).cases

@@ -11,7 +11,7 @@ from blindsr import conf
 from blindsr.datasets import patch_store
 from blindsr.datasets.patch_store import PatchStore
 from blindsr.images import write_png
-from blindsr.params import DegradationParams, TrainParams
+from blindsr.settings import DegradationParams, TrainParams
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from blindsr.datasets.patch_store import PatchStore
 from blindsr.errors import UserError
-from blindsr.params import DegradationParams, TrainParams
+from blindsr.settings import DegradationParams, TrainParams
 from blindsr.training.samples import Batches, generator
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from blindsr.datasets.patch_store import PatchStore
 from blindsr.errors import UserError
 from blindsr.networks import Network
-from blindsr.params import DegradationParams, TrainParams
+from blindsr.settings import DegradationParams, TrainParams
 from blindsr.training import checkpoint, trainer
 from blindsr.training.samples import Batches
 

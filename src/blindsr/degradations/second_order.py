@@ -19,7 +19,7 @@ from blindsr.degradations import blur, jpeg, noise
 from blindsr.degradations.blur import GAUSSIAN_KINDS, GRID, Kernel
 from blindsr.degradations.resize import MODES, Mode, resize
 from blindsr.errors import UserError
-from blindsr.params import DegradationParams, PassParams
+from blindsr.settings import DegradationParams, PassParams
 
 Choice = TypeVar("Choice")
 

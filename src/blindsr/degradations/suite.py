@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from blindsr.images import RGB, bicubic_downscale, mod_crop, require_rgb
-from blindsr.params import CaseParams
+from blindsr.settings import CaseParams
 
 
 def case_generator(seed: int, benchmark: str, case: str, image_name: str) -> np.random.Generator:

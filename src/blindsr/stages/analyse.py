@@ -14,8 +14,9 @@ from blindsr.analysis.channel_entropy import channel_entropy
 from blindsr.analysis.frequency import radial_mape
 from blindsr.backbones._blocks import Backbone
 from blindsr.evaluation import Pair
-from blindsr.params import AnalyseParams, Params
+from blindsr.params import Params
 from blindsr.progress import Bar
+from blindsr.settings import AnalyseParams
 
 
 def run(params: Params, cell: str) -> None:

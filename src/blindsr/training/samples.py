@@ -15,7 +15,7 @@ from blindsr import images
 from blindsr.datasets.patch_store import PatchStore
 from blindsr.degradations import second_order, usm
 from blindsr.errors import UserError
-from blindsr.params import DegradationParams, TrainParams
+from blindsr.settings import DegradationParams, TrainParams
 
 _WHERE, _VIEWS = 0, 1  # purposes of a sample's generators: where to crop, then one for each view
 _PUBLIC_CROP = 400  # px: the released code first crops this from a patch, then the training crop from its LR

@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader
 from blindsr import devices
 from blindsr.errors import UserError
 from blindsr.networks import Network, Prediction
-from blindsr.params import TrainParams
 from blindsr.progress import Bar
+from blindsr.settings import TrainParams
 from blindsr.training import checkpoint
 from blindsr.training.ema import Ema
 from blindsr.training.samples import Batch, Batches
