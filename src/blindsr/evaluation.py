@@ -9,7 +9,7 @@ from typing import NamedTuple
 from torch import nn
 
 from blindsr import files, images, inference, paths
-from blindsr.datasets import catalog
+from blindsr.datasets import indices
 from blindsr.errors import UserError
 from blindsr.images import RGB
 from blindsr.metrics.psnr import psnr, psnr_y
@@ -45,9 +45,12 @@ def suite_pairs(params: Params) -> list[Pair]:
     """Every image of every benchmark at hand under every case, in the order of the settings."""
     pairs = []
     for name in params.data.benchmarks:
-        folder = catalog.set_folder(name, params.data.roots)
+        folder = indices.set_folder(name, params.data.roots)
+        index = indices.read_index(name)
+        if index.hr:
+            continue
         for case in params.suite.cases:
-            for image in catalog.read_index(name).images:
+            for image in index.images:
                 lr = paths.LR / name / case / f"{image.name}.png"
                 pairs.append(Pair(name, case, image.name, folder / image.file, lr))
     return pairs

@@ -4,7 +4,7 @@ import logging
 from functools import partial
 
 from blindsr import devices, evaluation, networks, paths, tracking
-from blindsr.datasets import catalog
+from blindsr.datasets import indices
 from blindsr.metrics.lpips import load_lpips
 from blindsr.params import BICUBIC, Params
 from blindsr.progress import Bar
@@ -40,11 +40,11 @@ def run(params: Params, cell: str) -> None:
 def _lpips(params: Params) -> evaluation.Perceptual | None:
     """LPIPS with the trunk of the settings; None, with one warning, where there is none."""
     name = params.data.lpips_trunk
-    index = catalog.read_index(name) if name else None
+    index = indices.read_index(name) if name else None
     if index is None or index.missing:
         _log.warning(
             "no LPIPS trunk weights: the lpips column stays empty; to fill it, %s",
             index.missing if index else "name a set in data.lpips_trunk",
         )
         return None
-    return load_lpips(catalog.set_folder(index.name, params.data.roots) / index.images[0].file)
+    return load_lpips(indices.set_folder(index.name, params.data.roots) / index.images[0].file)
