@@ -21,7 +21,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
-        raise _problem(path, error) from None
+        raise problem(path, error) from None
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -31,7 +31,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files
         temporary.replace(path)
     except OSError as error:
-        raise _problem(path, error) from None
+        raise problem(path, error) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -48,7 +48,8 @@ def _umask() -> int:
     return mask
 
 
-def _problem(path: Path, error: OSError) -> UserError:
+def problem(path: Path, error: OSError) -> UserError:
+    """The line for a user where `path` could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(f"{path}: the disk is full: free space and run the same command again, nothing is lost")
     return UserError(f"{path} cannot be written: {error.strerror}: check the folder's rights")
