@@ -135,7 +135,11 @@ def _build(
 ) -> int:
     state.mkdir(exist_ok=True)
     part, journal = state / PIXELS, state / "journal"
-    _reserve(part, placed[-1].offset + placed[-1].length, store)
+    total = placed[-1].offset + placed[-1].length
+    files.reserve(part, total)
+    home = next(parent for parent in store.resolve().parents if parent.exists())
+    if home.stat().st_dev != state.stat().st_dev:  # the finished file is copied there
+        files.require_free(home, total)
     noted = _read_journal(journal)
     notes = [noted.get(image.sha256) for image in placed]
     digest = hashlib.sha256()
@@ -159,35 +163,10 @@ def _build(
     index["sha256"] = digest.hexdigest()  # so that the hash of the index stands for the pixels
     store.mkdir(parents=True, exist_ok=True)
     (store / INDEX).unlink(missing_ok=True)  # never new pixels beside an old index
-    _move(part, store / PIXELS)
+    files.move(part, store / PIXELS)
     files.write_atomic(store / INDEX, json.dumps(index, indent=1, sort_keys=True) + "\n")
     shutil.rmtree(state)
     return patches
-
-
-def _reserve(part: Path, total: int, store: Path) -> None:
-    """Take `total` bytes of the disk for `part`. Raises UserError if there are not as many."""
-    allocated = part.stat().st_blocks * 512 if part.exists() else 0
-    needed = {part.parent: total - allocated}
-    home = next(parent for parent in store.resolve().parents if parent.exists())
-    if home.stat().st_dev != part.parent.stat().st_dev:
-        needed[home] = total
-    for place, missing in needed.items():
-        free = shutil.disk_usage(place).free
-        if missing > free:
-            raise UserError(
-                f"the patches need {missing / 2**20:.0f} MiB more in {place}, where {free / 2**20:.0f} MiB are free: "
-                "free space and run the same command again"
-            )
-    with part.open("ab") as file:
-        try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, total)  # so that the disk cannot be full half-way
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                file.truncate(0)
-                raise files.problem(part, error) from None
-        file.truncate(total)  # where space cannot be reserved, the file has holes
 
 
 def _read_journal(journal: Path) -> dict[str, str]:
@@ -246,14 +225,3 @@ def _feed(digest: "hashlib._Hash", file: BinaryIO | FileIO, image: Placed) -> No
             raise OSError(errno.EIO, "the file ends early")
         digest.update(chunk)
         left -= len(chunk)
-
-
-def _move(part: Path, target: Path) -> None:
-    """Give `part` the name `target`, also on another disk; the old file is replaced, never written into."""
-    try:
-        part.replace(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        with part.open("rb") as source, files.atomic(target) as file:
-            shutil.copyfileobj(source, file, _CHUNK)
