@@ -25,7 +25,8 @@ from rich.table import Table
 
 from blindsr import images
 from blindsr.datasets import _parallel, patch_builder
-from blindsr.datasets.catalog import IMAGE_SUFFIXES, IndexedImage
+from blindsr.datasets.indices import IndexedImage
+from blindsr.datasets.inspection import IMAGE_SUFFIXES
 from blindsr.datasets.patch_store import PatchStore, Window, positions
 
 ROUNDS = 3  # the ways take turns, so that a busy machine hits them alike

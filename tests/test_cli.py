@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from blindsr import conf
-from blindsr.datasets.catalog import Index, IndexedImage
+from blindsr.datasets.indices import Index, IndexedImage
 from blindsr.images import write_png
 
 ROOT = Path(__file__).resolve().parents[1]

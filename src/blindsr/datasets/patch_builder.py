@@ -155,8 +155,7 @@ def _build(
                 bar.advance()
         os.fsync(file.fileno())
     entries = [
-        {"name": image.name, "height": image.height, "width": image.width, "offset": image.offset}
-        for image in placed
+        {"name": image.name, "height": image.height, "width": image.width, "offset": image.offset} for image in placed
     ]
     patches = sum(count(image.height, size, step) * count(image.width, size, step) for image in placed)
     index = {"size": size, "step": step, "images": entries, "left_out": left_out, "patches": patches}
