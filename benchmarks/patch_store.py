@@ -52,7 +52,7 @@ def _from_png(data: bytes, window: Window) -> Pixels:
 
 def _webp(patch: Pixels) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(patch).save(out, "WEBP", lossless=True, quality=0, method=0)  # the fastest; slower saves 5 %
+    Image.fromarray(patch).save(out, "WEBP", lossless=True, quality=0, method=0)  # the fastest
     return out.getvalue()
 
 
