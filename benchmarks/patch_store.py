@@ -47,7 +47,8 @@ def _png(patch: Pixels) -> bytes:
 
 
 def _from_png(data: bytes, window: Window) -> Pixels:
-    return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    bgr = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _webp(patch: Pixels) -> bytes:
