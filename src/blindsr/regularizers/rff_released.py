@@ -41,7 +41,7 @@ def draw(batch: int, channels: int) -> tuple[Tensor, Tensor]:
 
 def _map(u: Tensor, slope: Tensor, phase: Tensor) -> Tensor:
     """√2·(cos p + sin p) = 2·cos(p - π/4), (..., C); equal channels, which would be 0/0, map to p = 0."""
-    p = slope * u + phase
+    p = torch.addcmul(phase, slope, u)
     low, high = p.min(-1, keepdim=True).values, p.max(-1, keepdim=True).values
     stretch = (math.pi / 2) / (high - low).clamp_min(torch.finfo(p.dtype).tiny)
     return 2 * torch.cos((p - low) * stretch - math.pi / 4)
@@ -55,5 +55,5 @@ def _moment_distance(u: Tensor, v: Tensor) -> Tensor:
     d, s = u - v, u + v
     channels = u.shape[-1]
     squared = d.square().sum(-1)
-    outer = (squared * s.square().sum(-1) + (d * s).sum(-1).square()) / 2
-    return (squared / channels + outer / channels**2).sum()
+    outer = squared * s.square().sum(-1) + (d * s).sum(-1).square()
+    return squared.sum() / channels + outer.sum() / (2 * channels**2)
