@@ -61,7 +61,8 @@ def run(quick: bool) -> list[Result]:
                     [encoded_bytes / mapped_bytes],
                     "x",
                     None,
-                    f"plain {encoded_bytes / 2**20:.1f} MiB of {len(windows)} overlapping patches, ours {mapped_bytes / 2**20:.1f} MiB",
+                    f"plain {encoded_bytes / 2**20:.1f} MiB for {len(windows)} overlapping patches, "
+                    f"ours {mapped_bytes / 2**20:.1f} MiB",
                 )
             )
         return results

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from benchmarks.measure import Bound, Check, Result
 from typer.testing import CliRunner
 
 from benchmarks import __main__ as command
 from benchmarks import measure, report
+from benchmarks.measure import Bound, Check, Result
 
 
 @pytest.fixture(autouse=True)
