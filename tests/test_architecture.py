@@ -19,7 +19,7 @@ LAYERS = [
     {"stages", "apps"},
     {"training", "evaluation"},
     {"networks", "inference", "degradations", "datasets", "reporting", "analysis"},
-    {"metrics", "images", "params", "plugins", "tracking", "devices", "progress", "conf"},
+    {"metrics", "images", "params", "plugins", "tracking", "devices", "progress", "conf", "parallel"},
     {"backbones", "regularizers", "files", "paths", "errors", "settings"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -28,8 +28,8 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # files lie, how they are written, what is printed or tracked. A comment there must not retrain the paper's grid.
 PLUMBING = {
     "__init__.py", "backbones/__init__.py", "regularizers/__init__.py",
-    "conf.py", "errors.py", "files.py", "params.py", "paths.py", "plugins.py", "progress.py", "settings.py",
-    "tracking.py",
+    "conf.py", "errors.py", "files.py", "parallel.py", "params.py", "paths.py", "plugins.py", "progress.py",
+    "settings.py", "tracking.py",
 }  # fmt: skip
 
 
