@@ -17,10 +17,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"cli"},
     {"stages", "apps"},
-    {"training", "evaluation"},
-    {"networks", "inference", "degradations", "datasets", "reporting", "analysis"},
+    {"training", "evaluation", "journal"},
+    {"scoring"},
+    {"networks", "checkpoints", "inference", "degradations", "datasets", "reporting", "analysis"},
     {"metrics", "images", "params", "plugins", "tracking", "devices", "progress", "conf", "parallel"},
-    {"backbones", "regularizers", "files", "paths", "errors", "settings"},
+    {"backbones", "regularizers", "files", "paths", "errors", "settings", "provenance"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
@@ -29,7 +30,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 PLUMBING = {
     "__init__.py", "backbones/__init__.py", "regularizers/__init__.py",
     "conf.py", "errors.py", "files.py", "parallel.py", "params.py", "paths.py", "plugins.py", "progress.py",
-    "settings.py", "tracking.py",
+    "provenance.py", "settings.py", "tracking.py",
 }  # fmt: skip
 
 

@@ -50,9 +50,7 @@ def upscale(network: Net, lr: Tensor, scale: int, tile: Tile = None, overlap: in
     return sr
 
 
-def upscale_rgb(
-    network: Net, lrs: Sequence[RGB], scale: int, tile: Tile = None, overlap: int = 16
-) -> Iterator[RGB]:
+def upscale_rgb(network: Net, lrs: Sequence[RGB], scale: int, tile: Tile = None, overlap: int = 16) -> Iterator[RGB]:
     """The SR images (h · scale, w · scale, 3) of uint8 RGB images (h, w, 3), in order, rounded to 8 bits.
 
     As `upscale`; on a GPU, images of one size that follow each other go through the network together. No float

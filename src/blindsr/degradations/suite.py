@@ -54,10 +54,9 @@ def degrade_case(hr: RGB, case: CaseParams, generator: np.random.Generator, scal
     return lr
 
 
-def degrade_all(
-    hr: RGB, cases: Iterable[tuple[CaseParams, np.random.Generator]], scale: int = 4
-) -> Iterator[RGB]:
-    """The LR image of each case in order, bit for bit those of `degrade_case`: each blur and downscaling is done once.
+def degrade_all(hr: RGB, cases: Iterable[tuple[CaseParams, np.random.Generator]], scale: int = 4) -> Iterator[RGB]:
+    """The LR image of each case in order, bit for bit those of `degrade_case`; each blur and downscaling is done once
+    for all cases that begin with it.
 
     No two cases may share a generator. Raises as `degrade_case` does.
     """

@@ -33,7 +33,7 @@ def run(params: Params) -> None:
                 bad += 1
             bar.advance(len(params.suite.cases))
     if bad:
-        raise UserError(f"{bad} of {len(work)} images could not be degraded (named above): mend them, then `dvc repro`")
+        raise UserError(f"{bad} of {len(work)} images are not degraded (named above): mend them, then `dvc repro`")
 
 
 def _degrade(params: Params, item: tuple[str, IndexedImage]) -> UserError | None:
