@@ -19,7 +19,17 @@ LAYERS = [
     {"stages", "apps"},
     {"training", "evaluation", "journal"},
     {"scoring"},
-    {"networks", "checkpoints", "inference", "degradations", "datasets", "reporting", "analysis"},
+    {
+        "networks",
+        "checkpoints",
+        "state_dicts",
+        "onnx_network",
+        "inference",
+        "degradations",
+        "datasets",
+        "reporting",
+        "analysis",
+    },
     {"metrics", "images", "params", "plugins", "tracking", "devices", "progress", "conf", "parallel"},
     {"backbones", "regularizers", "files", "paths", "errors", "settings", "provenance"},
 ]

@@ -7,12 +7,13 @@ Pillow BICUBIC downscaling â†’ Gaussian noise, clipped and cut to whole levels â
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from blindsr.errors import UserError
 from blindsr.images import RGB, bicubic_downscale, mod_crop, require_rgb
 from blindsr.settings import BlurParams, CaseParams, SuiteParams
 
@@ -42,6 +43,18 @@ def case_generator(seed: int, benchmark: str, case: str, image_name: str) -> np.
     identity = json.dumps([seed, benchmark, case, image_name]).encode()
     key = int.from_bytes(hashlib.sha256(identity).digest()[:16], "little")
     return np.random.Generator(np.random.Philox(key=key))
+
+
+def select(suite: SuiteParams, cases: Sequence[str]) -> SuiteParams:
+    """The suite with the named cases alone, in its own order; with all if none is named.
+
+    Raises UserError that lists the cases for an unknown one.
+    """
+    unknown = [case for case in cases if case not in suite.cases]
+    if unknown:
+        raise UserError(f"unknown case {', '.join(unknown)}: choose from {', '.join(suite.cases)}")
+    picked = {name: case for name, case in suite.cases.items() if not cases or name in cases}
+    return suite.model_copy(update={"cases": picked})
 
 
 def degrade_case(hr: RGB, case: CaseParams, generator: np.random.Generator, scale: int = 4) -> RGB:
