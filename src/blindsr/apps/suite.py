@@ -107,8 +107,8 @@ def _make(
         return name, error if str(path) in str(error) else UserError(f"{path}: {error}")
     cases = {}
     for case, lr in lrs.items():
-        content = _png(lr)
-        cases[case] = LrEntry(file=f"{case}/{name}.png", sha256=sha256(content), pixels=pixels(lr))
+        content, file = _png(lr), f"{case}/{name}.png"
+        cases[case] = LrEntry(file=file, sha256=sha256(content), pixels=pixels(lr))
         if not old:
             files.write_atomic(out / file, content)
     entry = HrEntry(file=path.name, sha256=catalog.sha256(path), pixels=pixels(hr), cases=cases)
