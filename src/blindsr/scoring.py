@@ -15,9 +15,10 @@ from typing import NamedTuple
 from blindsr import parallel
 from blindsr.errors import UserError
 from blindsr.images import RGB
+from blindsr.metrics._blocks import cropped_pair
 from blindsr.metrics.lpips import Lpips
 from blindsr.metrics.psnr import psnr, psnr_best_shift, psnr_y
-from blindsr.metrics.ssim import ssim
+from blindsr.metrics.ssim import WINDOW, ssim
 
 METRICS = ("psnr_db", "psnr_y_db", "ssim", "lpips")
 _UNSCORED = 3  # SR images that may wait for the metrics: more would only fill memory
@@ -71,6 +72,8 @@ class Measure:
         Raises UserError where the HR is too small for the crop or a metric.
         """
         border = self.crop_border
+        smallest = WINDOW if "ssim" in self.metrics else 1
+        cropped_pair(hr, hr, border, smallest + (2 * self.max_shift if shifted else 0))
         lpips = self.lpips.reference(hr) if self.lpips and "lpips" in self.metrics else None
 
         def score(key: Key, sr: RGB) -> Score:
@@ -119,7 +122,8 @@ def score(
 ) -> Iterator[Result]:
     """Score every job, in order; what cannot be scored is an error in its result and stops nothing.
 
-    `upscale` maps LR images to their SR images, in order. At most two jobs' images are in memory.
+    `upscale` maps LR images to their SR images, in order. Three jobs' images are in memory at
+    most: one being read, one upscaled and one scored.
     """
     with ThreadPoolExecutor(1) as scorer:
         running: deque[_Running] = deque()

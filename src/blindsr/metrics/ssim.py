@@ -8,7 +8,7 @@ import numpy as np
 
 from blindsr.metrics._blocks import RGB, cropped_pair
 
-_WINDOW = 11
+WINDOW = 11  # px; side of the smallest image
 _SIGMA = 1.5
 _C1 = (0.01 * 255) ** 2
 _C2 = (0.03 * 255) ** 2
@@ -26,10 +26,10 @@ def ssim(sr: RGB, hr: RGB, crop_border: int = 4) -> float:
 
     Raises ValueError for another type or layout, UserError for sizes that differ or are too small.
     """
-    sr, hr = cropped_pair(sr, hr, crop_border, smallest=_WINDOW)
-    height, width = hr.shape[0] - _WINDOW + 1, hr.shape[1] - _WINDOW + 1
+    sr, hr = cropped_pair(sr, hr, crop_border, smallest=WINDOW)
+    height, width = hr.shape[0] - WINDOW + 1, hr.shape[1] - WINDOW + 1
     rows = max(1, _POSITIONS // width)
-    strips = (slice(top, min(top + rows, height) + _WINDOW - 1) for top in range(0, height, rows))
+    strips = (slice(top, min(top + rows, height) + WINDOW - 1) for top in range(0, height, rows))
     return math.fsum(_sum(sr[strip], hr[strip]) for strip in strips) / (height * width * 3)
 
 
@@ -45,6 +45,6 @@ def _sum(sr: RGB, hr: RGB) -> float:
 
 
 def _smooth(planes: np.ndarray) -> np.ndarray:
-    kernel = cv2.getGaussianKernel(_WINDOW, _SIGMA)
-    margin = _WINDOW // 2
+    kernel = cv2.getGaussianKernel(WINDOW, _SIGMA)
+    margin = WINDOW // 2
     return cv2.sepFilter2D(planes, -1, kernel, kernel)[margin:-margin, margin:-margin]
