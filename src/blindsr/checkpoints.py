@@ -69,9 +69,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
 
 def _unpickled(path: Path) -> Any:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), path.open("rb") as file:  # a path's suffix would choose another reader
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever the unpickler meets in a file that is something else
         called = re.search(r"GLOBAL ([\w.]+)", str(error))
         if called:
