@@ -23,10 +23,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from blindsr import images
-from blindsr.datasets import _parallel, patch_builder
+from blindsr import images, parallel
+from blindsr.datasets import patch_builder
 from blindsr.datasets.indices import IndexedImage
-from blindsr.datasets.inspection import IMAGE_SUFFIXES
 from blindsr.datasets.patch_store import PatchStore, Window, positions
 
 ROUNDS = 3  # the ways take turns, so that a busy machine hits them alike
@@ -130,11 +129,11 @@ def compare(options: argparse.Namespace, temporary: Path) -> None:
     """The whole measurement, with its files below `temporary`."""
     cv2.setNumThreads(1)
     size, step, side, scale = options.size, options.step, options.window, options.scale
-    paths = sorted(path for path in options.folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = sorted(path for path in options.folder.rglob("*") if path.suffix.lower() in images.SUFFIXES)
     indexed = [index_file(options.folder, path) for path in paths]
     indexed = [image for image in indexed if min(image.width, image.height) // scale * scale >= side]
     kept = [options.folder / image.file for image in indexed]
-    cores = _parallel.usable_cores()
+    cores = parallel.usable_cores()
     seconds = {}
 
     begin = time.perf_counter()
@@ -150,7 +149,7 @@ def compare(options: argparse.Namespace, temporary: Path) -> None:
         folder.mkdir()
         begin = time.perf_counter()
         work = functools.partial(encode_image, label, folder, size, step, scale)
-        with _parallel.in_order(work, range(len(kept)), kept, workers=cores) as done:
+        with parallel.in_order(work, range(len(kept)), kept, workers=cores) as done:
             list(done)
         seconds[label] = time.perf_counter() - begin
         files = sorted(folder.iterdir(), key=lambda path: tuple(map(int, path.name.split("_"))))

@@ -17,10 +17,21 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"cli"},
     {"stages", "apps"},
-    {"training", "evaluation"},
-    {"networks", "inference", "degradations", "datasets", "reporting", "analysis"},
-    {"metrics", "images", "params", "plugins", "tracking", "devices", "progress", "conf"},
-    {"backbones", "regularizers", "files", "paths", "errors", "settings"},
+    {"training", "evaluation", "journal"},
+    {"scoring"},
+    {
+        "networks",
+        "checkpoints",
+        "state_dicts",
+        "onnx_network",
+        "inference",
+        "degradations",
+        "datasets",
+        "reporting",
+        "analysis",
+    },
+    {"metrics", "images", "params", "plugins", "tracking", "devices", "progress", "conf", "parallel"},
+    {"backbones", "regularizers", "files", "paths", "errors", "settings", "provenance"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
@@ -28,8 +39,8 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # files lie, how they are written, what is printed or tracked. A comment there must not retrain the paper's grid.
 PLUMBING = {
     "__init__.py", "backbones/__init__.py", "regularizers/__init__.py",
-    "conf.py", "errors.py", "files.py", "params.py", "paths.py", "plugins.py", "progress.py", "settings.py",
-    "tracking.py",
+    "conf.py", "errors.py", "files.py", "parallel.py", "params.py", "paths.py", "plugins.py", "progress.py",
+    "provenance.py", "settings.py", "tracking.py",
 }  # fmt: skip
 
 

@@ -37,7 +37,19 @@ def project(tmp_path: Path) -> Path:
 
 def test_help_names_every_stage() -> None:
     text = blindsr(ROOT, "--help").stdout
-    for stage in ("fetch", "patches", "degrade", "train", "evaluate", "analyse", "report", "runs", "params"):
+    for stage in (
+        "fetch",
+        "patches",
+        "degrade",
+        "train",
+        "evaluate",
+        "analyse",
+        "report",
+        "runs",
+        "params",
+        "score",
+        "suite",
+    ):
         assert stage in text
 
 

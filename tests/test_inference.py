@@ -1,5 +1,9 @@
 """Tiled and whole forward passes."""
 
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from blindsr import images, inference
 from blindsr.errors import UserError
-from blindsr.inference import upscale
+from blindsr.inference import AUTO_PIXELS, upscale, upscale_rgb
 
 
 class Convolutional(nn.Module):
@@ -154,3 +159,99 @@ def test_too_little_memory_names_the_mend():
         upscale(greedy, picture(6, 6), 2)
     with pytest.raises(UserError, match=r"smaller tile \(now 4\)"):
         upscale(greedy, picture(6, 6), 2, tile=4)
+
+
+def pixels(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 45), st.integers(0, 3), st.sampled_from([2, 3, 4]))
+def test_8_bit_images_do_not_depend_on_an_exact_tile(height, width, tile, radius, scale):
+    """A level can only differ where a value lies on the edge between two, within the rounding of floats."""
+    network, lr = Convolutional(radius, scale), pixels(height, width)
+    (whole,) = upscale_rgb(network, [lr], scale)
+    np.testing.assert_array_equal(whole, images.to_uint8(upscale(network, images.to_float(lr), scale)))
+    (tiled,) = upscale_rgb(network, [lr], scale, tile=tile, overlap=radius)
+    exact = 255 * upscale(network, images.to_float(lr), scale).clamp(0, 1).permute(1, 2, 0).numpy()
+    np.testing.assert_array_less(abs(tiled - exact), 0.5 + 1e-3)
+
+
+def test_images_come_in_order_and_sizes_may_differ():
+    network = Convolutional(radius=1, scale=2)
+    lrs = [pixels(5, 7, 1), pixels(5, 7, 2), pixels(9, 4, 3)]
+    for lr, sr in zip(lrs, upscale_rgb(network, lrs, 2), strict=True):
+        np.testing.assert_array_equal(sr, next(upscale_rgb(network, [lr], 2)))
+    assert [shape[0] for shape, *_ in network.seen] == [1] * 6  # on a CPU one image at a time
+
+
+def test_alike_images_share_a_batch_where_there_is_a_gpu(monkeypatch):
+    network = Convolutional(radius=1, scale=2)
+    lrs = [pixels(5, 7, 1), pixels(5, 7, 2), pixels(5, 7, 3), pixels(9, 4, 4)]
+    expected = list(upscale_rgb(network, lrs, 2))
+    network.seen.clear()
+    monkeypatch.setattr(inference, "_batch", lambda network, lrs, tile, overlap: 3 if len(lrs) == 4 else 1)
+    for sr, lone in zip(upscale_rgb(network, lrs, 2, tile=4, overlap=1), expected, strict=True):
+        assert abs(sr.astype(int) - lone).max() <= 1
+    assert {shape[0] for shape, *_ in network.seen[:4]} == {3}
+
+
+def test_batches_end_where_the_size_changes_or_memory_does():
+    network = Convolutional(radius=1, scale=2).to("meta")  # stands in for a GPU
+    lrs = [pixels(256, 256)] * 20 + [pixels(255, 256)]
+    assert inference._batch(network, lrs, None, 0) == 8
+    assert inference._batch(network, lrs[-3:], None, 0) == 2
+    assert inference._batch(network, lrs, 64, 32) == 20
+    assert inference._batch(network, [pixels(1200, 1200)] * 2, None, 0) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(0, 64))
+def test_automatic_tiles_are_whole_images_or_stay_within_the_bound(height, width, overlap):
+    down, right = inference._sides(height, width, "auto", overlap)
+    if height * width <= AUTO_PIXELS:
+        assert (down, right) == (height, width)
+    else:
+        window = min(height, down + 2 * overlap) if down < height else height
+        window *= min(width, right + 2 * overlap) if right < width else width
+        assert window <= AUTO_PIXELS
+        assert down % 16 == 0 or down == height
+        assert right % 16 == 0 or right == width
+
+
+def test_automatic_tiles_repeat_few_pixels():
+    """A 2040x1400 photo in two halves, not in four quarters: 1.26 times its pixels."""
+    assert inference._sides(350, 510, "auto", 32) == (350, 256)
+
+
+def test_automatic_tiles_give_the_whole_image(monkeypatch):
+    monkeypatch.setattr(inference, "AUTO_PIXELS", 40 * 40)
+    network, lr = Convolutional(radius=3, scale=2), picture(70, 90)
+    torch.testing.assert_close(
+        upscale(network, lr, 2, tile="auto", overlap=4), upscale(network, lr, 2), rtol=0, atol=1e-5
+    )
+    assert len(network.seen) > 4
+
+
+def test_memory_is_bounded_by_the_tile_not_by_the_image():
+    """The LR of a 4000x3000 image through a thin RRDB: whole it takes 1.6 GB, in automatic tiles a sixth of it.
+
+    The full RRDB needs 14 kB instead of 2 for each of the 131072 LR pixels of a tile, so stays below 4 GiB.
+    """
+    program = """
+import resource
+import numpy as np
+import torch
+from blindsr import inference, networks
+torch.set_num_threads(1)
+network = networks.build_backbone("rrdb", {"num_blocks": 1, "num_features": 8, "growth": 4}, 4)
+lr = np.zeros((750, 1000, 3), np.uint8)
+next(inference.upscale_rgb(network, [lr[:32, :32]], 4))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+sr = next(inference.upscale_rgb(network, [lr], 4, "auto", 32))
+print(sr.shape, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    shape, grown = done.stdout.rsplit(" ", 1)
+    assert shape == "(3000, 4000, 3)"
+    assert float(grown) < 600

@@ -133,3 +133,26 @@ def test_read_takes_an_experiments_params_as_they_are(tmp_path: Path, monkeypatc
         params.read(tmp_path / "params.yaml")
     monkeypatch.setenv("DVC_EXP_NAME", "some-name")
     assert params.read(tmp_path / "params.yaml").reg.names == ["rff"]
+
+
+def test_outside_of_a_project_there_are_no_settings(tmp_path: Path, composed: dict[str, Any]) -> None:
+    path = tmp_path / "params.yaml"
+    assert params.find(path) is None
+    for text in ("train: {epochs: 3}\n", "- suite\n", "a: [", ""):  # of another DVC project, or broken
+        path.write_text(text)
+        assert params.find(path) is None
+    path.write_text(yaml.safe_dump(composed))
+    assert params.find(path) == params.parse(composed)
+    path.write_text(yaml.safe_dump(changed(composed, "suite.seed", -1)))
+    with pytest.raises(UserError, match=r"suite\.seed"):
+        params.find(path)
+
+
+@pytest.mark.parametrize(("tile", "good"), [("auto", True), (None, True), (64, True), (0, False), ("whole", False)])
+def test_tile_is_auto_a_side_or_none(composed: dict[str, Any], tile: Any, good: bool) -> None:
+    settings = changed(composed, "evaluate.tile", tile)
+    if good:
+        assert params.parse(settings).evaluate.tile == tile
+    else:
+        with pytest.raises(UserError, match=r"evaluate\.tile"):
+            params.parse(settings)

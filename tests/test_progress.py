@@ -35,3 +35,16 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
         bar.advance(note="done")
     assert "patches" in terminal.getvalue()
     assert "2/2" in terminal.getvalue()
+
+
+def test_lines_in_between_are_printed_as_they_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Bar("score", total=2) as bar:
+        bar.say("error: [x].png is damaged")
+    assert capsys.readouterr().err == "error: [x].png is damaged\n"
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with Bar("score", total=2) as bar:
+        bar.say("error: [x].png is damaged")
+    assert "error: [x].png is damaged" in terminal.getvalue()

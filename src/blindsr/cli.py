@@ -3,7 +3,7 @@
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -100,6 +100,73 @@ def report() -> None:
     from blindsr.stages import report
 
     report.run(read())
+
+
+@app.command()
+def score(
+    folder: Annotated[Path, typer.Argument(help="Folder of HR images.")],
+    model: Annotated[
+        str, typer.Option(help="bicubic, or a file: weights (.safetensors, .pth), TorchScript (.pt) or .onnx.")
+    ],
+    cases: Annotated[str, typer.Option(help="Test cases, with commas between; all of the suite without.")] = "",
+    metrics: Annotated[str, typer.Option(help="Metrics, with commas between.")] = "psnr_db,psnr_y_db,ssim,lpips",
+    scale: Annotated[int, typer.Option(min=1)] = 4,
+    tile: Annotated[str, typer.Option(help="LR pixels of a tile's side, auto (bounded memory) or none.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    lpips_trunk: Annotated[Path | None, typer.Option(help="AlexNet weights of LPIPS.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a row per image and case.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write means and rows.")] = None,
+) -> None:
+    """Score any network on any HR images, degraded in the cases of the test suite."""
+    from blindsr.apps import score
+
+    score.run(
+        folder,
+        model,
+        cases=_listed(cases),
+        metrics=_listed(metrics),
+        scale=scale,
+        tile=_tile(tile),
+        device=device,
+        lpips_trunk=lpips_trunk,
+        csv=csv,
+        as_json=json,
+    )
+
+
+@app.command()
+def suite(
+    folder: Annotated[Path | None, typer.Argument(help="Folder of HR images.")] = None,
+    out: Annotated[Path | None, typer.Argument(help="Folder to write the LR images to.")] = None,
+    cases: Annotated[str, typer.Option(help="Test cases, with commas between; all of the suite without.")] = "",
+    scale: Annotated[int, typer.Option(min=1)] = 4,
+    verify: Annotated[
+        Path | None, typer.Option(help="Check a suite written before, and with FOLDER the decoder, too.")
+    ] = None,
+) -> None:
+    """Write the LR images of the test suite for any HR images, with a manifest of hashes and versions."""
+    from blindsr.apps import suite
+
+    if verify:
+        suite.verify(verify, folder)
+    elif folder and out:
+        suite.write(folder, out, cases=_listed(cases), scale=scale)
+    else:
+        raise UserError("name the folder of HR images and the one to write to, or --verify a suite")
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _tile(text: str) -> int | Literal["auto"] | None:
+    if text == "auto":
+        return "auto"
+    if text == "none":
+        return None
+    if not text.isdecimal() or not int(text):
+        raise UserError(f"--tile {text}: give LR pixels, auto or none")
+    return int(text)
 
 
 @runs.command()

@@ -6,3 +6,9 @@ class UserError(Exception):
 
     The command line prints the message without a traceback and exits with status 2.
     """
+
+
+def one_line(error: BaseException) -> str:
+    """What is wrong, for the message of a UserError: the last line of another library's error, where it says so."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:160] if lines else type(error).__name__

@@ -1,22 +1,28 @@
-"""A network on the test suite: one row of scores per benchmark, case and image."""
+"""The images of the test suite on disk, as jobs of the scoring engine, and its rows as CSV."""
 
+import contextlib
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from torch import nn
 
-from blindsr import files, images, inference, paths
+from blindsr import files, images, inference, paths, scoring
 from blindsr.datasets import indices
+from blindsr.datasets.indices import Index, IndexedImage
 from blindsr.errors import UserError
 from blindsr.images import RGB
-from blindsr.metrics.psnr import psnr, psnr_y
-from blindsr.metrics.ssim import ssim
+from blindsr.inference import Tile
 from blindsr.params import Params
+from blindsr.scoring import Job, Key, Loaded, Measure, Result, Score
 
-Perceptual = Callable[[RGB, RGB], float]
+REAL = "real"
+"""The case of LR images that a camera, or an unknown degradation, made: their HR need not be aligned."""
+_PREFIX = 4  # characters that the names of an LR image of NTIRE 2018 and of its HR share
 
 
 class Pair(NamedTuple):
@@ -28,26 +34,24 @@ class Pair(NamedTuple):
     hr: Path
     lr: Path
 
-
-class Score(NamedTuple):
-    """Scores of one image: PSNR in dB on RGB and on Y, SSIM in [0, 1], LPIPS (None without trunk weights)."""
-
-    benchmark: str
-    case: str
-    image: str
-    psnr_db: float
-    psnr_y_db: float
-    ssim: float
-    lpips: float | None
+    @property
+    def key(self) -> Key:
+        """What its row of scores is of."""
+        return Key(*self[:3])
 
 
-def suite_pairs(params: Params) -> list[Pair]:
-    """Every image of every benchmark at hand under every case, in the order of the settings."""
+def all_pairs(params: Params) -> list[Pair]:
+    """Every LR image of every benchmark at hand, in the order of the settings: all cases, or the real LR.
+
+    Raises UserError for a set of real LR images that does not fit its HR set.
+    """
     pairs = []
     for name in params.data.benchmarks:
-        folder = indices.set_folder(name, params.data.roots)
-        index = indices.read_index(name)
+        index, folder = indices.read_index(name), indices.set_folder(name, params.data.roots)
         if index.hr:
+            hr, hr_folder = indices.read_index(index.hr), indices.set_folder(index.hr, params.data.roots)
+            if not hr.missing:
+                pairs += real_pairs(index, hr, folder, hr_folder)
             continue
         for case in params.suite.cases:
             for image in index.images:
@@ -56,48 +60,110 @@ def suite_pairs(params: Params) -> list[Pair]:
     return pairs
 
 
-def upscale(network: nn.Module, lr: RGB, *, scale: int, tile: int | None, overlap: int) -> RGB:
+def real_pairs(lr: Index, hr: Index, lr_folder: Path, hr_folder: Path) -> list[Pair]:
+    """The LR images of a track with unknown degradation, each with the HR that shares its first four characters.
+
+    So are those of NTIRE 2018 named: 0801x4m.png (mild), 0801x4d.png (difficult), 0801x4w1.png … (wild, several of
+    one HR) of 0801.png. The order is that of `lr`. Raises UserError for an LR image with no HR, or with several,
+    and for an HR image without any LR image.
+    """
+    originals: dict[str, IndexedImage] = {}
+    for image in hr.images:
+        other = originals.setdefault(image.name[:_PREFIX], image)
+        if other is not image:
+            raise UserError(
+                f"{hr.name}: {other.file} and {image.file} begin with the same {_PREFIX} characters, by which "
+                f"{lr.name} is paired with it: rename one"
+            )
+    pairs = []
+    for image in lr.images:
+        original = originals.get(image.name[:_PREFIX])
+        if original is None:
+            raise UserError(f"{lr.name}: {image.file} has no HR image {image.name[:_PREFIX]}* in {hr.name}")
+        pairs.append(Pair(lr.name, REAL, image.name, hr_folder / original.file, lr_folder / image.file))
+    alone = originals.keys() - {image.name[:_PREFIX] for image in lr.images} if pairs else set()
+    if alone:
+        raise UserError(f"{lr.name} has no LR image {min(alone)}*, for {len(alone)} of {hr.name}: complete it")
+    return pairs
+
+
+def stamps(pairs: Sequence[Pair]) -> dict[Key, str]:
+    """Hash of the bytes of both images of each pair, which its scores are of; a pair without an image has none."""
+    digests: dict[Path, str] = {}
+    found = {}
+    for pair in pairs:
+        with contextlib.suppress(OSError):  # said where it is read to be scored
+            for path in (pair.hr, pair.lr):
+                if path not in digests:
+                    digests[path] = files.sha256(path)
+            found[pair.key] = f"{digests[pair.hr][:16]}{digests[pair.lr][:16]}"
+    return found
+
+
+def upscale(network: nn.Module, lr: RGB, *, scale: int, tile: Tile, overlap: int) -> RGB:
     """Super-resolve a uint8 RGB image with a backbone, whole or in tiles of `tile` LR px."""
-    return images.to_uint8(inference.upscale(network, images.to_float(lr), scale, tile=tile, overlap=overlap))
+    return next(inference.upscale_rgb(network, [lr], scale, tile, overlap))
 
 
 def evaluate(
-    pairs: Sequence[Pair],
-    super_resolve: Callable[[RGB], RGB],
-    *,
-    scale: int,
-    crop_border: int,
-    lpips: Perceptual | None,
-) -> Iterator[Score]:
-    """Scores of every pair in order; the HR is mod-cropped to `scale`, nothing else is done to it.
+    pairs: Sequence[Pair], upscale: Callable[[Sequence[RGB]], Iterator[RGB]], measure: Measure, scale: int
+) -> Iterator[Result]:
+    """Scores of every pair, all LR images of one HR together; the HR is mod-cropped to `scale`, nothing else.
 
-    Raises UserError if an image is missing or the sizes of HR and LR do not fit.
+    `upscale` maps LR images to their SR images. A missing or damaged image, or an LR that does not fit its HR, is
+    an error in a result.
     """
+    jobs = [
+        Job([pair.key for pair in group], partial(_load, group, scale), shifted=group[0].case == REAL)
+        for group in groups(pairs)
+    ]
+    return scoring.score(jobs, upscale, measure)
+
+
+def groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
+    """The pairs of one HR image together, in the order of first appearance."""
+    found: dict[tuple[str, Path], list[Pair]] = {}
     for pair in pairs:
-        hr = images.mod_crop(images.read_rgb(pair.hr), scale)
-        lr = images.read_rgb(pair.lr)
-        if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
-            raise UserError(f"{pair.lr} does not fit {pair.hr} at x{scale}: run `dvc repro --force degrade`")
-        sr = super_resolve(lr)
-        yield Score(
-            pair.benchmark,
-            pair.case,
-            pair.image,
-            psnr(sr, hr, crop_border),
-            psnr_y(sr, hr, crop_border),
-            ssim(sr, hr, crop_border),
-            lpips(sr, hr) if lpips else None,
-        )
+        found.setdefault((pair.benchmark, pair.hr), []).append(pair)
+    return list(found.values())
+
+
+def _load(group: Sequence[Pair], scale: int) -> Loaded:
+    hr = images.mod_crop(images.read_rgb(group[0].hr), scale)
+    lrs: dict[Key, RGB] = {}
+    errors = []
+    for pair in group:
+        try:
+            lr = images.read_rgb(pair.lr)
+            if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
+                sizes = f"{lr.shape[1]}×{lr.shape[0]} for {hr.shape[1]}×{hr.shape[0]}"
+                raise UserError(
+                    f"{pair.lr} does not fit {pair.hr} at x{scale} ({sizes}): run `dvc repro --force degrade`"
+                )
+            lrs[pair.key] = np.ascontiguousarray(lr)
+        except UserError as error:
+            errors.append(error)
+    return Loaded(hr, lrs, errors)
 
 
 def write_csv(scores: Sequence[Score], path: Path) -> None:
-    """Write scores with six decimals: the same scores give the same bytes."""
+    """Write scores with six decimals: the same scores give the same bytes. What was not computed is empty.
+
+    The column psnr_shift_db is there if any score has one.
+    """
+    shifted = any(score.psnr_shift_db is not None for score in scores)
+    count = len(Score._fields) - (not shifted)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Score._fields)
+    writer.writerow(Score._fields[:count])
     for score in scores:
-        writer.writerow([*score[:3], *("" if value is None else f"{value:.6f}" for value in score[3:])])
+        values = (score.psnr_db, score.psnr_y_db, score.ssim, score.lpips, score.psnr_shift_db)
+        writer.writerow([*score.key, *(_cell(value) for value in values[: count - 3])])
     files.write_atomic(path, text.getvalue())
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None or value != value else f"{value:.6f}"
 
 
 def read_csv(path: Path) -> list[Score]:
@@ -109,10 +175,11 @@ def read_csv(path: Path) -> list[Score]:
             row["benchmark"],
             row["case"],
             row["image"],
-            float(row["psnr_db"]),
-            float(row["psnr_y_db"]),
-            float(row["ssim"]),
+            float(row["psnr_db"] or "nan"),
+            float(row["psnr_y_db"] or "nan"),
+            float(row["ssim"] or "nan"),
             float(row["lpips"]) if row["lpips"] else None,
+            float(row["psnr_shift_db"]) if row.get("psnr_shift_db") else None,
         )
         for row in rows
     ]

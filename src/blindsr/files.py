@@ -1,6 +1,7 @@
 """Files that are either whole or not there, and room for them."""
 
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -99,3 +100,9 @@ def problem(path: Path, error: OSError) -> UserError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(f"{path}: the disk is full: free space and run the same command again, nothing is lost")
     return UserError(f"{path} cannot be written: {error.strerror}: check the folder's rights")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,7 +15,7 @@ from blindsr.backbones._blocks import Backbone
 from blindsr.errors import UserError
 from blindsr.regularizers._blocks import Regularizer
 
-_KEY = "blindsr"  # the one metadata key of a weights file: the order of several is not kept
+KEY = "blindsr"  # the one metadata key of a weights file: the order of several is not kept
 
 
 class Prediction(NamedTuple):
@@ -82,7 +82,7 @@ def build_regularizer(name: str, hyper: dict[str, Any]) -> Regularizer:
 def save(backbone: nn.Module, info: WeightsInfo, path: Path) -> None:
     """Write the backbone's weights (float32 safetensors, public state-dict names) atomically."""
     state = {key: value.detach().cpu().contiguous() for key, value in backbone.state_dict().items()}
-    metadata = {_KEY: json.dumps(info.model_dump(), sort_keys=True)}
+    metadata = {KEY: json.dumps(info.model_dump(), sort_keys=True)}
     files.write_atomic(path, safetensors.torch.save(state, metadata))
 
 
@@ -93,7 +93,7 @@ def load(path: Path) -> tuple[Backbone, WeightsInfo]:
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
-            info = WeightsInfo.model_validate_json((file.metadata() or {})[_KEY])
+            info = WeightsInfo.model_validate_json((file.metadata() or {})[KEY])
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run `dvc repro`, or `dvc pull` to fetch it") from None

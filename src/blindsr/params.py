@@ -130,3 +130,15 @@ def read(path: Path = Path("params.yaml")) -> Params:
     if "DVC_EXP_NAME" not in os.environ:
         conf.refuse_stale(settings, path)
     return params
+
+
+def find(path: Path = Path("params.yaml")) -> Params | None:
+    """The settings of the project in the working directory, read as `read` does; None outside of a project.
+
+    Other projects have a params.yaml, too: without a test suite it is not one of ours.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+    return read(path) if isinstance(settings, dict) and "suite" in settings else None

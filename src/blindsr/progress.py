@@ -57,6 +57,13 @@ class Bar:
         if self._rich:
             self._rich.stop()
 
+    def say(self, line: str) -> None:
+        """Print a line to stderr, above the bar where there is one."""
+        if self._rich:
+            self._rich.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
     def advance(self, count: int = 1, note: str = "") -> None:
         """`count` more pieces are done; `note` stands beside the bar, such as the loss."""
         self._done += count

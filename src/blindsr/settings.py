@@ -213,10 +213,15 @@ class TrainParams(Model):
 
 
 class EvaluateParams(Model):
-    """How a network is run over a benchmark and scored."""
+    """How a network is run over a benchmark and scored.
+
+    `tile` in LR px, null for whole images, "auto" for whole ones up to a bound of memory. `max_shift` (HR px) bounds
+    the search for the best shift of real LR images.
+    """
 
     crop_border: Annotated[int, Field(ge=0)]
-    tile: Positive | None = None
+    tile: Positive | Literal["auto"] | None = None
+    max_shift: Annotated[int, Field(ge=0)] = 40
     overlap: Annotated[int, Field(ge=0)]
     threads: Positive
 

@@ -16,7 +16,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from blindsr import conf
-from blindsr.degradations.suite import case_generator, degrade_case
+from blindsr.degradations.suite import PAPER, case_generator, degrade_all, degrade_case, degrade_suite
 from blindsr.errors import UserError
 from blindsr.images import bicubic_downscale, bicubic_upscale, mod_crop, read_rgb
 from blindsr.metrics.lpips import load_lpips
@@ -221,6 +221,60 @@ def test_bad_images():
         degrade_case(picture() / 255, PAPER_CASES["clean"], draw())
     with pytest.raises(ValueError, match="shape"):
         degrade_case(picture()[:, :, 0], PAPER_CASES["clean"], draw())
+
+
+def plain(hr, case, generator, scale=4):
+    """The order of the protocol, every case from the start."""
+    image = mod_crop(hr, scale)
+    if case.blur is not None:
+        image = cv2.GaussianBlur(image, (case.blur.kernel_size,) * 2, case.blur.sigma)
+    lr = bicubic_downscale(image, scale)
+    if case.noise_sigma is not None:
+        lr = (lr + case.noise_sigma * generator.standard_normal(lr.shape)).clip(0, 255).astype(np.uint8)
+    if case.jpeg_quality is not None:
+        encoded = io.BytesIO()
+        Image.fromarray(lr).save(encoded, "JPEG", quality=case.jpeg_quality)
+        lr = np.array(Image.open(encoded))
+    return lr
+
+
+CASES = st.builds(
+    CaseParams,
+    blur=st.sampled_from([None, BlurParams(kernel_size=21, sigma=2.0), BlurParams(kernel_size=5, sigma=0.7)]),
+    noise_sigma=st.sampled_from([None, 5.0, 20.0]),
+    jpeg_quality=st.sampled_from([None, 30, 50]),
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(4, 60), st.integers(4, 60), st.lists(CASES, max_size=8), st.sampled_from([2, 3, 4]))
+def test_cases_together_are_bit_for_bit_the_cases_one_by_one(height, width, cases, scale):
+    hr = picture(height, width)
+    together = list(degrade_all(hr, [(case, draw(str(i))) for i, case in enumerate(cases)], scale))
+    assert len(together) == len(cases)
+    for i, (case, lr) in enumerate(zip(cases, together, strict=True)):
+        np.testing.assert_array_equal(lr, plain(hr, case, draw(str(i)), scale))
+        np.testing.assert_array_equal(lr, degrade_case(hr, case, draw(str(i)), scale))
+
+
+def test_writing_into_one_lr_image_leaves_the_others():
+    hr = picture()
+    images = degrade_all(hr, [(CaseParams(), draw()), (CaseParams(), draw())])
+    first = next(images)
+    first[:] = 0
+    np.testing.assert_array_equal(next(images), bicubic_downscale(hr, 4))
+
+
+def test_the_suite_of_an_image_has_every_case_with_its_own_generator():
+    hr = picture()
+    lrs = degrade_suite(hr, PAPER, "Set5", "a")
+    assert list(lrs) == NAMES
+    for name, case in PAPER_CASES.items():
+        np.testing.assert_array_equal(lrs[name], plain(hr, case, draw(name)))
+
+
+def test_the_constant_and_conf_are_one_suite():
+    assert SuiteParams.model_validate(conf.compose(CONF)["suite"]) == PAPER
 
 
 def test_a_case_of_the_users_own():

@@ -106,6 +106,18 @@ def test_reference_pairs(real_data):
     assert [metric(other, reference) for other in others] == pytest.approx([0.7219, 0.1376], abs=1e-4)
 
 
+def test_a_reference_scores_as_the_pair_does_and_computes_the_hr_once(metric, monkeypatch):
+    hr, srs = picture(), [picture(seed=seed) for seed in (1, 2, 3)]
+    expected = [metric(sr, hr, 4) for sr in srs]
+    runs, activations = [], metric._activations
+    monkeypatch.setattr(metric, "_activations", lambda image: runs.append(1) or activations(image))
+    distance = metric.reference(hr, 4)
+    assert [distance(sr) for sr in srs] == expected
+    assert len(runs) == 4
+    with pytest.raises(UserError, match="different sizes"):
+        distance(picture()[:-1])
+
+
 def test_equal_images_score_zero_and_order_does_not_matter(metric):
     a, b = picture(seed=1), picture(seed=2)
     assert metric(a, a.copy()) == 0

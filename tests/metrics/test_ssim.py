@@ -8,6 +8,7 @@ from skimage.metrics import structural_similarity
 
 from blindsr.errors import UserError
 from blindsr.images import bicubic_downscale, bicubic_upscale, mod_crop, read_rgb
+from blindsr.metrics import ssim as module
 from blindsr.metrics.ssim import ssim
 
 
@@ -57,6 +58,13 @@ def test_agrees_with_scikit_image(height, width, seed, border, noise):
     added = np.random.default_rng(seed + 1).integers(-noise, noise + 1, hr.shape)
     sr = np.clip(hr + added, 0, 255).astype(np.uint8)
     assert ssim(sr, hr, border) == pytest.approx(oracle(sr, hr, border), abs=1e-9)
+
+
+@pytest.mark.parametrize("positions", [1, 40, 100, 12345])
+def test_strips_do_not_show(monkeypatch, positions):
+    hr, sr = picture(60, 37, 1), picture(60, 37, 2)
+    monkeypatch.setattr(module, "_POSITIONS", positions)
+    assert ssim(sr, hr) == pytest.approx(oracle(sr, hr, 4), abs=1e-12)
 
 
 def test_agrees_with_scikit_image_on_a_real_image(real_data):

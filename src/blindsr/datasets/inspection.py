@@ -6,13 +6,12 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from blindsr import images
+from blindsr import files, images
 from blindsr.datasets.catalog import FileEntry, Manifest
 from blindsr.datasets.indices import Index, IndexedImage
 from blindsr.errors import UserError
 from blindsr.progress import Bar
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _MANY = 100  # files, from which on verifying shows its progress
 
 
@@ -67,13 +66,7 @@ def is_right(path: Path, entry: FileEntry) -> bool:
     """The file is there, and nothing that is known of it says otherwise."""
     if not path.is_file() or entry.size not in (None, path.stat().st_size):
         return False
-    return entry.sha256 is None or sha256(path) == entry.sha256
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return entry.sha256 is None or files.sha256(path) == entry.sha256
 
 
 def pixel_hash(path: Path, multiple: int = 4) -> str:
@@ -133,7 +126,7 @@ def _by_title(manifest: Manifest, folder: Path) -> _Chosen:
 def _everything(manifest: Manifest, folder: Path) -> _Chosen:
     found = {str(path.relative_to(folder)): (path, FileEntry()) for path in _images_below(folder)}
     if not found:
-        raise UserError(f"{manifest.name}: {folder} holds no image ({', '.join(IMAGE_SUFFIXES)})")
+        raise UserError(f"{manifest.name}: {folder} holds no image ({', '.join(images.SUFFIXES)})")
     if manifest.count is not None and len(found) != manifest.count:
         raise UserError(
             f"{manifest.name}: {folder} holds {len(found)} images, expected {manifest.count}: complete or tidy it"
@@ -142,7 +135,7 @@ def _everything(manifest: Manifest, folder: Path) -> _Chosen:
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in images.SUFFIXES and path.is_file())
     return iter(sorted(path for path in paths if not path.name.startswith(".")))
 
 
@@ -165,7 +158,7 @@ def _incomplete(manifest: Manifest, folder: Path, absent: list[str], more: str =
 def _index_file(manifest: Manifest, path: Path, entry: FileEntry) -> IndexedImage:
     if entry.size not in (None, path.stat().st_size):
         raise _damaged(manifest, path, f"has {path.stat().st_size} bytes, expected {entry.size}")
-    digest = sha256(path)
+    digest = files.sha256(path)
     if entry.sha256 and digest != entry.sha256:
         raise _damaged(manifest, path, f"has SHA-256 {digest[:12]}…, expected {entry.sha256[:12]}…")
     width = height = 0

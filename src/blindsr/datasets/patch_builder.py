@@ -21,8 +21,7 @@ import numpy as np
 import PIL
 from filelock import FileLock, Timeout
 
-from blindsr import files, images
-from blindsr.datasets import _parallel
+from blindsr import files, images, parallel
 from blindsr.datasets.indices import IndexedImage
 from blindsr.datasets.patch_store import INDEX, PIXELS, count
 from blindsr.errors import UserError
@@ -83,7 +82,7 @@ def build(
     try:
         state.mkdir(parents=True, exist_ok=True)
         with _alone(state, key):
-            return _build(placed, left_out, store, state / key, size, step, workers or _parallel.usable_cores())
+            return _build(placed, left_out, store, state / key, size, step, workers or parallel.usable_cores())
     except OSError as error:
         raise files.problem(state, error) from None
 
@@ -146,7 +145,7 @@ def _build(
     work = functools.partial(_place, part, journal)
     with (
         part.open("rb", buffering=0) as file,  # unbuffered: a buffer would hold what was there before it is written
-        _parallel.in_order(work, placed, notes, workers=min(workers, len(placed))) as results,
+        parallel.in_order(work, placed, notes, workers=min(workers, len(placed))) as results,
         Bar("patches", len(placed), sum(map(bool, notes))) as bar,
     ):
         for image, note in zip(results, notes, strict=True):

@@ -2,14 +2,12 @@
 
 import importlib.util
 import logging
-import os
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import assert_never
 from urllib.parse import urlsplit
 
-from blindsr import files, images, paths
+from blindsr import files, images, parallel, paths
 from blindsr.datasets import catalog, indices, inspection
 from blindsr.datasets.archive import unpack
 from blindsr.datasets.catalog import (
@@ -179,6 +177,6 @@ def _downscale(manifest: Manifest, source: DownscaledSource, folder: Path, data:
         hr = images.mod_crop(images.read_rgb(root / image.file), source.factor)
         images.write_png(folder / f"{image.name}.png", images.bicubic_downscale(hr, source.factor))
 
-    with Bar(f"{manifest.name}: downscale", len(todo)) as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(make, todo):
+    with Bar(f"{manifest.name}: downscale", len(todo)) as bar:
+        for _ in parallel.map_ordered(make, todo, parallel.usable_cores()):
             bar.advance()

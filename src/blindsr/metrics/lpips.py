@@ -6,7 +6,7 @@ imported: it imports torchvision, which cannot be loaded beside every build of t
 """
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import safetensors.torch
@@ -54,31 +54,46 @@ class Lpips(nn.Module):
         Runs on the device of the weights. Raises ValueError for another type or layout, UserError for sizes
         that differ or leave less than 31 pixels on a side.
         """
-        pair = cropped_pair(sr, hr, crop_border, smallest=_SMALLEST)
-        images = [
-            torch.from_numpy(image.copy()).to(self.shift.device).permute(2, 0, 1)[None].float() / 127.5 - 1
-            for image in pair
-        ]
+        return self.reference(hr, crop_border)(sr)
+
+    def reference(self, hr: RGB, crop_border: int = 0) -> Callable[[RGB], float]:
+        """`forward` with this HR image, as a function of the SR image; what depends on the HR is computed once.
+
+        It holds some 42 bytes a pixel of the HR. Raises, and its result raises, as `forward` does.
+        """
+        cropped, _ = cropped_pair(hr, hr, crop_border, smallest=_SMALLEST)
         with torch.inference_mode():
-            return self.distances(*images).item()
+            target = [_unit(planes) for planes in self._activations(self._tensor(cropped))]
+
+        def distance(sr: RGB) -> float:
+            image, _ = cropped_pair(sr, hr, crop_border, smallest=_SMALLEST)
+            with torch.inference_mode():
+                return self._distances(self._tensor(image), target).item()
+
+        return distance
 
     def distances(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Distances (B,) of two batches of RGB images (B, 3, H, W) in [-1, 1], H and W at least 31."""
+        return self._distances(sr, [_unit(planes) for planes in self._activations(hr)])
+
+    def _distances(self, sr: Tensor, target: list[Tensor]) -> Tensor:
         total = torch.zeros(sr.shape[0], device=sr.device, dtype=sr.dtype)
-        for head, a, b in zip(self.heads, self._activations(sr), self._activations(hr), strict=True):
-            difference = (_unit(a) - _unit(b)) ** 2
+        for head, a, b in zip(self.heads, self._activations(sr), target, strict=True):
+            difference = (_unit(a) - b) ** 2
             total = total + F.conv2d(difference, head).mean(dim=(1, 2, 3))
         return total
 
-    def _activations(self, image: Tensor) -> list[Tensor]:
+    def _tensor(self, image: RGB) -> Tensor:
+        return torch.from_numpy(image.copy()).to(self.shift.device).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+    def _activations(self, image: Tensor) -> Iterator[Tensor]:
+        """Outputs of the five convolutions, one at a time: those of a large image fill memory."""
         planes = (image - self.shift) / self.spread
-        outputs = []
         for index in _CONVOLUTIONS:
             if index in _POOLED:
                 planes = F.max_pool2d(planes, kernel_size=3, stride=2)
             planes = F.relu(self.features[str(index)](planes))
-            outputs.append(planes)
-        return outputs
+            yield planes
 
 
 def _unit(features: Tensor) -> Tensor:

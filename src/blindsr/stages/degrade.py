@@ -1,26 +1,52 @@
 """degrade: the LR images of the test suite, every benchmark under every case."""
 
-from blindsr import images, paths
+from functools import partial
+
+import cv2
+
+from blindsr import images, parallel, paths
 from blindsr.datasets import indices
+from blindsr.datasets.indices import IndexedImage
 from blindsr.degradations import suite
+from blindsr.errors import UserError
 from blindsr.params import Params
 from blindsr.progress import Bar
 
 
 def run(params: Params) -> None:
-    """Write data/lr/<benchmark>/<case>/<image>.png. A missing benchmark is left out; fetch has said so."""
+    """Write data/lr/<benchmark>/<case>/<image>.png. A missing benchmark is left out; fetch has said so.
+
+    Raises UserError that counts the images that could not be degraded, after the others; each is named in a line.
+    """
     paths.LR.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)  # the images run in parallel
     found = [indices.read_index(name) for name in params.data.benchmarks]
-    benchmarks = [index for index in found if not index.hr]  # real LR images are degraded as they are
-    total = sum(len(index.images) for index in benchmarks) * len(params.suite.cases)
-    with Bar("degrade", total) as bar:
-        for index in benchmarks:
-            folder = indices.set_folder(index.name, params.data.roots)
-            for image in index.images:
-                hr = images.read_rgb(folder / image.file)
-                for name, case in params.suite.cases.items():
-                    generator = suite.case_generator(params.suite.seed, index.name, name, image.name)
-                    target = paths.LR / index.name / name / f"{image.name}.png"
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    images.write_png(target, suite.degrade_case(hr, case, generator, params.scale))
-                    bar.advance()
+    work = [(index.name, image) for index in found if not index.hr for image in index.images]  # real LR is there
+    for benchmark in {benchmark for benchmark, _ in work}:
+        for case in params.suite.cases:
+            (paths.LR / benchmark / case).mkdir(parents=True, exist_ok=True)
+    bad = 0
+    with Bar("degrade", len(work) * len(params.suite.cases)) as bar:
+        for error in parallel.map_ordered(partial(_degrade, params), work, parallel.usable_cores()):
+            if error:
+                bar.say(f"error: {error}")
+                bad += 1
+            bar.advance(len(params.suite.cases))
+    if bad:
+        raise UserError(f"{bad} of {len(work)} images are not degraded (named above): mend them, then `dvc repro`")
+
+
+def _degrade(params: Params, item: tuple[str, IndexedImage]) -> UserError | None:
+    """All cases of one image; what is wrong with it, or None."""
+    benchmark, image = item
+    try:
+        hr = images.read_rgb(indices.set_folder(benchmark, params.data.roots) / image.file)
+    except UserError as error:
+        return error
+    try:
+        lrs = suite.degrade_suite(hr, params.suite, benchmark, image.name, params.scale)
+    except UserError as error:
+        return UserError(f"{benchmark}/{image.file}: {error}")
+    for case, lr in lrs.items():
+        images.write_png(paths.LR / benchmark / case / f"{image.name}.png", lr)
+    return None

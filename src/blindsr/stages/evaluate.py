@@ -1,44 +1,156 @@
-"""evaluate: one cell, or bicubic, on every benchmark and case: reports/scores/<cell>.csv."""
+"""evaluate: one cell, or bicubic, on every benchmark and case: reports/scores/<cell>.csv.
 
+An interrupted evaluation goes on image by image. On a machine with several GPUs
+
+    torchrun --nproc-per-node 4 --no-python blindsr evaluate srresnet-rff-0
+
+shares the images among them, with the same result (several machines need one file system).
+"""
+
+import contextlib
+import hashlib
+import json
 import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
-from blindsr import devices, evaluation, networks, paths, tracking
+from filelock import FileLock
+
+from blindsr import devices, evaluation, files, inference, networks, paths, provenance, tracking
 from blindsr.datasets import indices
+from blindsr.errors import UserError
+from blindsr.evaluation import Pair
+from blindsr.images import RGB
+from blindsr.journal import Journal
 from blindsr.metrics.lpips import load_lpips
 from blindsr.params import BICUBIC, Params
 from blindsr.progress import Bar
+from blindsr.scoring import Key, Measure, Score
 
 _log = logging.getLogger(__name__)
+_POLL = 0.2  # seconds between looks at what the other processes have scored
+
+
+class Share(NamedTuple):
+    """Which of the processes this is; torchrun says it."""
+
+    rank: int
+    processes: int
+    local_rank: int
 
 
 def run(params: Params, cell: str) -> None:
-    """Score models/<cell>.safetensors, or the weightless backbone if the cell is "bicubic"."""
+    """Score models/<cell>.safetensors, or the weightless backbone if the cell is "bicubic".
+
+    Raises UserError that counts the images without a score, after the others were scored; each is named in a line.
+    """
     settings = params.evaluate
     if cell == BICUBIC:
         network, info = networks.build_backbone(BICUBIC, {}, params.scale), None
     else:
         network, info = networks.load(paths.MODELS / f"{cell}.safetensors")
-    network.to(devices.choose(params.runtime.device))
-    super_resolve = partial(
-        evaluation.upscale, network, scale=params.scale, tile=settings.tile, overlap=settings.overlap
+    share = _share()
+    device = devices.choose(params.runtime.device)
+    if share.processes > 1 and device.type == "cuda" and device.index is None:
+        device = devices.choose(f"cuda:{share.local_rank}")
+    network.to(device)
+    trunk = _trunk(params)
+    lpips = load_lpips(trunk).to(device) if trunk else None
+    measure = Measure(settings.crop_border, lpips, max_shift=settings.max_shift)
+    upscale = partial(
+        inference.upscale_rgb, network, scale=params.scale, tile=settings.tile, overlap=settings.overlap
     )
-    pairs = evaluation.suite_pairs(params)
-    scores = []
-    with devices.threads(settings.threads), Bar(cell, len(pairs)) as bar:
-        for score in evaluation.evaluate(
-            pairs, super_resolve, scale=params.scale, crop_border=settings.crop_border, lpips=_lpips(params)
-        ):
-            scores.append(score)
-            bar.advance()
-    evaluation.write_csv(scores, paths.SCORES / f"{cell}.csv")
+    pairs = evaluation.all_pairs(params)
+    state = paths.project_root() / ".train_state" / "evaluate" / f"{cell}-{_key(params, cell, device.type, trunk)}"
+    state.parent.mkdir(parents=True, exist_ok=True)
+    journal = Journal(state, str(share.rank))
+    # two experiments that share a cell: the second waits, instead of computing the same rows
+    lock = FileLock(state.with_suffix(".lock")) if share.rank == 0 else contextlib.nullcontext()
+    with lock, devices.threads(settings.threads):
+        stamps = evaluation.stamps(pairs)
+        _score(cell, pairs, stamps, upscale, measure, params.scale, journal, share)
+        if share.rank:
+            return
+        scores = _complete(pairs, stamps, journal)
+        evaluation.write_csv(scores, paths.SCORES / f"{cell}.csv")
+        journal.clear()
     key = info.run if info else f"{BICUBIC}-{params.profile}"
     with tracking.open_run(cell, key, {"profile": params.profile}) as tracked:
         tracked.summary(evaluation.means(scores))
 
 
-def _lpips(params: Params) -> evaluation.Perceptual | None:
-    """LPIPS with the trunk of the settings; None, with one warning, where there is none."""
+def _score(
+    cell: str,
+    pairs: list[Pair],
+    stamps: dict[Key, str],
+    upscale: Callable[[Sequence[RGB]], Iterator[RGB]],
+    measure: Measure,
+    scale: int,
+    journal: Journal,
+    share: Share,
+) -> None:
+    """Score this process's share of the HR images into the journal, but what is there already."""
+    mine = [pair for group in evaluation.groups(pairs)[share.rank :: share.processes] for pair in group]
+    done = journal.read()
+    todo = [pair for pair in mine if (pair.key, stamps.get(pair.key, "")) not in done]
+    failed = 0
+    with Bar(cell, len(mine), start=len(mine) - len(todo)) as bar:
+        for result in evaluation.evaluate(todo, upscale, measure, scale):
+            journal.append((stamps[score.key], score) for score in result.scores)
+            for error in result.errors:
+                bar.say(f"error: {error}")
+            failed += len(result.job.keys) - len(result.scores)
+            bar.advance(len(result.job.keys))
+    if failed:
+        raise UserError(
+            f"{cell}: {failed} of {len(mine)} images have no score (named above): mend them and run the same command "
+            "again, the others are kept"
+        )
+
+
+def _complete(pairs: list[Pair], stamps: dict[Key, str], journal: Journal) -> list[Score]:
+    """The scores of all pairs in order, once every process has written its own.
+
+    torchrun ends all processes where one fails, so this does not wait in vain.
+    """
+    while True:
+        rows = journal.read()
+        found = [rows.get((pair.key, stamps.get(pair.key, ""))) for pair in pairs]
+        scores = [score for score in found if score is not None]
+        if len(scores) == len(pairs):
+            return scores
+        time.sleep(_POLL)
+
+
+def _share() -> Share:
+    try:
+        return Share(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+    except KeyError:
+        return Share(0, 1, 0)
+
+
+def _key(params: Params, cell: str, device: str, trunk: Path | None) -> str:
+    """Hash of the weights and settings that determine the scores (16 hexadecimal digits).
+
+    The images are not in it: each row of the journal has the hash of its own.
+    """
+    weights = [paths.MODELS / f"{cell}.safetensors"] if cell != BICUBIC else []
+    determining = {
+        "files": [files.sha256(path) for path in (*weights, *([trunk] if trunk else []))],
+        "evaluate": params.evaluate.model_dump(),
+        "scale": params.scale,
+        "device": device,
+        "code": provenance.code_digest(),
+    }
+    return hashlib.sha256(json.dumps(determining, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _trunk(params: Params) -> Path | None:
+    """LPIPS' trunk weights of the settings; None, with one warning, where there are none."""
     name = params.data.lpips_trunk
     index = indices.read_index(name) if name else None
     if index is None or index.missing:
@@ -47,4 +159,4 @@ def _lpips(params: Params) -> evaluation.Perceptual | None:
             index.missing if index else "name a set in data.lpips_trunk",
         )
         return None
-    return load_lpips(indices.set_folder(index.name, params.data.roots) / index.images[0].file)
+    return indices.set_folder(index.name, params.data.roots) / index.images[0].file

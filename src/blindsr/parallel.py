@@ -1,4 +1,4 @@
-"""Work shared among processes: results in the order of the items, and no process left behind."""
+"""Work on many items at once, in threads or in processes: results in order, and nothing left behind."""
 
 import concurrent.futures
 import contextlib
@@ -7,12 +7,16 @@ import os
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from blindsr.errors import UserError
 
+A = TypeVar("A")
+B = TypeVar("B")
 Result = TypeVar("Result")
 
 
@@ -21,6 +25,27 @@ def usable_cores() -> int:
     if sys.version_info >= (3, 13):
         return os.process_cpu_count() or 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def map_ordered(function: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
+    """`function` of each item in order, computed in `threads` threads that run at most as many items ahead.
+
+    For functions that leave Python's lock most of the time, as Pillow, OpenCV, NumPy and torch do. The first
+    exception in the order of the items is raised, and what was not begun is dropped.
+    """
+    if threads < 1:
+        raise ValueError(f"threads must be 1 or more, got {threads}")
+    with ThreadPoolExecutor(threads) as pool:
+        pending: deque[Future[B]] = deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @contextlib.contextmanager

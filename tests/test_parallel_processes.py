@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from blindsr.datasets import _parallel
+from blindsr import parallel
 from blindsr.errors import UserError
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
@@ -30,7 +30,7 @@ def die(number: int) -> int:
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_results_come_in_order(workers: int) -> None:
-    with _parallel.in_order(square, range(50), range(50), workers=workers) as results:
+    with parallel.in_order(square, range(50), range(50), workers=workers) as results:
         assert list(results) == [number * number + number for number in range(50)]
 
 
@@ -39,7 +39,7 @@ def test_the_first_error_in_order_is_the_one_that_is_raised(workers: int) -> Non
     seen = []
     with (
         pytest.raises(UserError, match="^no 3: mend it$"),
-        _parallel.in_order(refuse_from_3, range(20), workers=workers) as results,
+        parallel.in_order(refuse_from_3, range(20), workers=workers) as results,
     ):
         seen.extend(results)
     # list.extend keeps what came before the error
@@ -48,7 +48,7 @@ def test_the_first_error_in_order_is_the_one_that_is_raised(workers: int) -> Non
 
 
 def test_leaving_early_drops_the_rest() -> None:
-    with _parallel.in_order(square, range(10_000), workers=2) as results:
+    with parallel.in_order(square, range(10_000), workers=2) as results:
         assert next(results) == 0
     assert multiprocessing.active_children() == []
 
@@ -57,13 +57,13 @@ def test_leaving_early_drops_the_rest() -> None:
 def test_a_killed_process_is_one_line() -> None:
     with (
         pytest.raises(UserError, match="one of 2 processes was killed, probably for memory: .* fewer cores"),
-        _parallel.in_order(die, range(4), workers=2) as results,
+        parallel.in_order(die, range(4), workers=2) as results,
     ):
         list(results)
 
 
 def test_cores_are_those_that_this_process_may_use() -> None:
-    assert 1 <= _parallel.usable_cores() <= (os.cpu_count() or 1)
+    assert 1 <= parallel.usable_cores() <= (os.cpu_count() or 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
@@ -71,6 +71,6 @@ def test_a_process_that_may_use_one_core_counts_one() -> None:
     allowed = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(allowed)})
-        assert _parallel.usable_cores() == 1
+        assert parallel.usable_cores() == 1
     finally:
         os.sched_setaffinity(0, allowed)

@@ -1,0 +1,256 @@
+"""blindsr score: the table of the map, options, resuming, and every kind of bad input by its line."""
+
+import contextlib
+import csv
+import json
+import math
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from typer.testing import CliRunner
+
+from blindsr import conf, evaluation, images
+from blindsr.apps import score
+from blindsr.cli import app
+from blindsr.degradations import suite
+from blindsr.errors import UserError
+from blindsr.metrics.lpips import load_lpips
+from blindsr.metrics.psnr import psnr
+
+ROOT = Path(__file__).resolve().parents[2]
+# mean RGB PSNR in dB of bicubic upsampling ×4 in the eight cases, of the map of the project
+KNOWN = {
+    "Set5": [26.69, 24.89, 22.10, 23.77, 21.30, 22.97, 22.54, 21.91],
+    "Set14": [24.46, 23.23, 21.04, 22.58, 20.41, 21.95, 21.54, 21.12],
+    "BSD100": [24.63, 23.66, 21.08, 23.16, 20.60, 22.65, 21.98, 21.64],
+}
+
+
+def picture(height=64, width=56, seed=0):
+    return images.bicubic_upscale(
+        np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8), 8
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of three images, outside of any project."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Mine").mkdir()
+    for seed, name in enumerate("cab"):
+        images.write_png(tmp_path / "Mine" / f"{name}.png", picture(seed=seed))
+    return tmp_path / "Mine"
+
+
+def rows(path: str | Path) -> list[dict[str, str]]:
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_rows_means_table_and_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    score.run(folder, "bicubic", csv=Path("out/s.csv"), as_json=Path("s.json"))
+    found = rows("out/s.csv")
+    assert list(found[0]) == ["benchmark", "case", "image", "psnr_db", "psnr_y_db", "ssim", "lpips"]
+    keys = [(row["benchmark"], row["case"], row["image"]) for row in found]
+    assert keys == [("Mine", case, name) for case in suite.PAPER.cases for name in "abc"]
+    hr = images.read_rgb(folder / "a.png")
+    lr = suite.degrade_suite(hr, suite.PAPER, "Mine", "a")["b+n+j"]
+    mine = next(row for row in found if (row["case"], row["image"]) == ("b+n+j", "a"))
+    assert float(mine["psnr_db"]) == pytest.approx(psnr(images.bicubic_upscale(lr, 4), hr), abs=0.01)
+    report = json.loads(Path("s.json").read_text())
+    assert (report["model"], report["benchmark"], report["scale"], report["images"]) == ("bicubic", "Mine", 4, 3)
+    mean = np.mean([float(row["psnr_db"]) for row in found if row["case"] == "noise"])
+    assert report["means"]["psnr_db"]["noise"] == pytest.approx(mean, abs=1e-5)
+    assert len(report["scores"]) == 24
+    assert report["means"]["lpips"] == {}
+    shown = capsys.readouterr()
+    line = next(line for line in shown.out.splitlines() if " noise " in line)
+    assert f" {mean:.2f} " in line
+    assert line.rstrip(" │").endswith("-")  # no trunk, no LPIPS
+    assert "score: 24/24" in shown.err
+
+
+def test_cases_metrics_and_names_can_be_chosen(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    score.run(folder, "bicubic", cases=["jpeg", "clean"], metrics=["ssim"], csv=Path("s.csv"))
+    found = rows("s.csv")
+    assert [row["case"] for row in found] == ["clean"] * 3 + ["jpeg"] * 3
+    assert {row["psnr_db"] for row in found} == {""}
+    assert all(float(row["ssim"]) > 0 for row in found)
+    assert "psnr" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"cases": ["clean", "fog"]}, "unknown case fog: choose from clean, blur, noise"),
+        ({"metrics": ["mse"]}, "unknown metric mse: choose from psnr_db, psnr_y_db, ssim, lpips"),
+        ({"metrics": []}, "unknown metric none"),
+        ({"device": "gpu"}, "unknown device gpu"),
+        ({"tile": 0}, "tile must be at least 1"),
+        ({"lpips_trunk": Path("absent.pth")}, "no LPIPS trunk at absent.pth"),
+    ],
+)
+def test_wrong_arguments_are_one_line(folder: Path, settings: dict[str, object], says: str, capsys) -> None:
+    with pytest.raises(UserError) as caught:
+        score.run(folder, "bicubic", **settings)
+    assert says in str(caught.value) + capsys.readouterr().err
+
+
+def test_folders_that_hold_nothing_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no folder"):
+        score.run(tmp_path / "absent", "bicubic")
+    with pytest.raises(UserError, match="holds no image"):
+        score.run(tmp_path, "bicubic")
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    Image.fromarray(picture()).save(tmp_path / "a.jpg")
+    with pytest.raises(UserError, match=r"a\.jpg and a\.png: scores go by name"):
+        score.run(tmp_path, "bicubic")
+
+
+def test_in_a_project_its_suite_counts(folder: Path) -> None:
+    settings = conf.compose(ROOT / "conf")
+    settings["suite"]["cases"] = {"heavy": {"blur": {"kernel_size": 21, "sigma": 4.0}}}
+    Path("params.yaml").write_text(yaml.safe_dump(settings))
+    score.run(folder, "bicubic", csv=Path("s.csv"))
+    assert {row["case"] for row in rows("s.csv")} == {"heavy"}
+    Path("params.yaml").write_text("train: {epochs: 3}\n")  # of somebody else's project
+    score.run(folder, "bicubic", csv=Path("t.csv"), cases=["clean"])
+    assert {row["case"] for row in rows("t.csv")} == {"clean"}
+
+
+def bad_folder(folder: Path) -> dict[str, str]:
+    """Every kind of bad image beside three good ones -> what its line says."""
+    rgb = picture()
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    (folder / "cut.png").write_bytes((folder / "a.png").read_bytes()[:-100])
+    (folder / "text.jpg").write_text("no image")
+    images.write_png(folder / "small.png", picture(8, 8))
+    images.write_png(folder / "tiny.png", picture(8, 8)[:3, :3])
+    cv2.imwrite(str(folder / "deep.png"), rgb.astype(np.uint16) * 257)
+    Image.fromarray(rgb[..., 0].astype(np.uint16) * 257).save(folder / "deepgrey.png")
+    Image.fromarray(np.dstack([rgb, rgb[..., 0]])).save(folder / "alpha.png")
+    return {
+        "gone": "no image at", "cut": "cannot read image", "text": "is not an image", "small": "is too small",
+        "tiny": "is too small", "deep": "more than 8 bits", "deepgrey": "more than 8 bits", "alpha": "is transparent",
+    }  # fmt: skip
+
+
+def test_bad_images_are_a_line_each_and_the_rest_is_scored(folder: Path, capsys) -> None:
+    problems = bad_folder(folder)
+    with pytest.raises(UserError, match="64 of 88 scores are missing: 8 problems are named above"):
+        score.run(folder, "bicubic", csv=Path("s.csv"), as_json=Path("s.json"))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    for name, says in problems.items():
+        (line,) = (line for line in lines if f"{name}.png" in line or f"{name}.jpg" in line or f"/{name} (" in line)
+        assert says in line
+    assert {row["image"] for row in rows("s.csv")} == {"a", "b", "c"}
+    assert len(json.loads(Path("s.json").read_text())["problems"]) == 8
+
+
+def test_grey_and_opaque_alpha_lose_nothing_so_are_scored(folder: Path, capsys) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    grey = picture()[..., 0]
+    Image.fromarray(grey).save(folder / "grey.png")
+    images.write_png(folder / "rgb.png", np.dstack([grey] * 3))
+    Image.fromarray(np.dstack([grey] * 3 + [np.full_like(grey, 255)])).save(folder / "opaque.png")
+    score.run(folder, "bicubic", cases=["clean", "jpeg"], csv=Path("s.csv"))
+    found = rows("s.csv")
+    for case in ("clean", "jpeg"):
+        assert len({row["psnr_db"] for row in found if row["case"] == case}) == 1
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert len(notes) == 1
+    assert "grey.png is greyscale" in notes[0]
+
+
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(folder: Path, monkeypatch) -> None:
+    score.run(folder, "bicubic", csv=Path("whole.csv"))
+    append, calls = score.Journal.append, []
+
+    def failing(self, entries):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        append(self, entries)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(score.Journal, "append", failing)
+        score.run(folder, "bicubic", csv=Path("s.csv"))
+    assert not Path("s.csv").exists()
+    made, degrade = [], suite.degrade_suite
+    monkeypatch.setattr(suite, "degrade_suite", lambda *a: made.append(a[3]) or degrade(*a))
+    score.run(folder, "bicubic", csv=Path("s.csv"))
+    assert made == ["c"]
+    assert Path("s.csv").read_bytes() == Path("whole.csv").read_bytes()
+    assert sorted(path.name for path in Path().iterdir()) == ["Mine", "s.csv", "whole.csv"]
+
+
+def test_without_a_csv_nothing_is_written(folder: Path) -> None:
+    score.run(folder, "bicubic", cases=["clean"])
+    assert os.listdir() == ["Mine"]
+
+
+def test_equal_images_are_infinite_in_csv_and_null_in_json(folder: Path) -> None:
+    for path in folder.iterdir():
+        images.write_png(path, np.full((32, 32, 3), 77, np.uint8))
+    score.run(folder, "bicubic", cases=["clean"], csv=Path("s.csv"), as_json=Path("s.json"))
+    assert {row["psnr_db"] for row in rows("s.csv")} == {"inf"}
+    assert math.isinf(evaluation.read_csv(Path("s.csv"))[0].psnr_db)
+    assert json.loads(Path("s.json").read_text())["means"]["psnr_db"]["clean"] is None
+
+
+def test_another_scale(folder: Path) -> None:
+    score.run(folder, "bicubic", scale=2, cases=["clean"], csv=Path("s.csv"))
+    hr = images.read_rgb(folder / "a.png")
+    sr = images.bicubic_upscale(images.bicubic_downscale(hr, 2), 2)
+    assert float(rows("s.csv")[0]["psnr_db"]) == pytest.approx(psnr(sr, hr, crop_border=2), abs=0.01)
+
+
+def test_the_command_line_ends_with_one_line_and_a_status(folder: Path) -> None:
+    runner = CliRunner()
+    fine = runner.invoke(app, ["score", str(folder), "--model", "bicubic", "--cases", "clean, blur", "--tile", "16"])
+    assert fine.exit_code == 0, fine.output
+    assert "bicubic ×4 on Mine, mean of 3 images" in fine.output
+    for arguments, says in (
+        (["--model", "net.pth"], "net.pth cannot be read: No such file"),
+        (["--model", "bicubic", "--tile", "big"], "--tile big: give LR pixels, auto or none"),
+    ):
+        failed = runner.invoke(app, ["score", str(folder), *arguments])
+        assert isinstance(failed.exception, UserError)
+        assert says in str(failed.exception)
+
+
+def test_a_network_of_the_users_own(folder: Path) -> None:
+    """Nearest-neighbour upsampling as TorchScript."""
+    with pytest.warns(DeprecationWarning, match="torch.jit"):
+        torch.jit.script(torch.nn.Upsample(scale_factor=4.0)).save("nearest.pt")
+    score.run(folder, "nearest.pt", cases=["clean"], csv=Path("s.csv"))
+    hr = images.read_rgb(folder / "a.png")
+    sr = images.bicubic_downscale(hr, 4).repeat(4, 0).repeat(4, 1)
+    assert float(rows("s.csv")[0]["psnr_db"]) == pytest.approx(psnr(sr, hr), abs=1e-6)
+
+
+def test_lpips_is_the_metrics_with_the_trunk_given(folder: Path, real_data: Path) -> None:
+    trunk = real_data / "weights" / "alexnet_features.pth"
+    score.run(folder, "bicubic", cases=["clean"], metrics=["lpips"], lpips_trunk=trunk, csv=Path("s.csv"))
+    hr = images.read_rgb(folder / "a.png")
+    sr = images.bicubic_upscale(images.bicubic_downscale(hr, 4), 4)
+    assert float(rows("s.csv")[0]["lpips"]) == pytest.approx(load_lpips(trunk)(sr, hr), abs=1e-3)
+
+
+@pytest.mark.parametrize("benchmark", KNOWN)
+def test_bicubic_on_the_real_benchmarks_is_that_of_the_map(benchmark: str, real_data: Path, tmp_path: Path) -> None:
+    """Within 0.02 dB, or 0.05 where noise is drawn, of figures that are rounded to 0.01 themselves."""
+    with contextlib.chdir(tmp_path):
+        score.run(real_data / "benchmarks" / benchmark, "bicubic", metrics=["psnr_db"], csv=Path("s.csv"))
+        scores = evaluation.read_csv(Path("s.csv"))
+    means = evaluation.means(scores)
+    for (case, settings), known in zip(suite.PAPER.cases.items(), KNOWN[benchmark], strict=True):
+        tolerance = 0.05 if settings.noise_sigma else 0.02
+        assert abs(round(means[f"psnr_db/{benchmark}/{case}"], 2) - known) <= tolerance + 1e-9, case

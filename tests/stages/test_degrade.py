@@ -1,0 +1,70 @@
+"""The degrade stage: every image and case, in parallel; bad images are named and stop nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blindsr import conf, images, params, paths
+from blindsr.datasets.indices import Index, IndexedImage
+from blindsr.degradations import suite
+from blindsr.errors import UserError
+from blindsr.stages import degrade
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> params.Params:
+    monkeypatch.chdir(tmp_path)
+    composed = conf.compose(ROOT / "conf")
+    composed["data"]["benchmarks"] = ["One", "Missing", "Two"]
+    generator = np.random.default_rng(0)
+    for benchmark, names in (("One", "abcdefg"), ("Two", "ab")):
+        (paths.RAW / benchmark).mkdir(parents=True)
+        entries = []
+        for name in names:
+            images.write_png(
+                paths.RAW / benchmark / f"{name}.png", generator.integers(0, 256, (33, 30, 3), dtype=np.uint8)
+            )
+            entries.append(IndexedImage(name=name, file=f"{name}.png", width=30, height=33, sha256="0" * 64))
+        Index(name=benchmark, images=entries).write(paths.INDEX)
+    Index(name="Missing", missing="ask for it").write(paths.INDEX)
+    return params.parse(composed)
+
+
+def test_every_file_is_that_of_its_case(settings: params.Params) -> None:
+    degrade.run(settings)
+    files = sorted(paths.LR.rglob("*.png"))
+    assert len(files) == 9 * 8
+    for file in files:
+        benchmark, case, name = file.relative_to(paths.LR).with_suffix("").parts
+        hr = images.read_rgb(paths.RAW / benchmark / f"{name}.png")
+        generator = suite.case_generator(settings.suite.seed, benchmark, case, name)
+        expected = suite.degrade_case(hr, settings.suite.cases[case], generator, 4)
+        np.testing.assert_array_equal(images.read_rgb(file), expected)
+    assert not (paths.LR / "Missing").exists()
+
+
+@pytest.mark.parametrize("threads", [1, 7])
+def test_bytes_do_not_depend_on_the_threads(
+    settings: params.Params, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    degrade.run(settings)
+    before = {file: file.read_bytes() for file in paths.LR.rglob("*.png")}
+    monkeypatch.setattr(degrade.parallel, "cpu_count", lambda: threads)
+    degrade.run(settings)
+    assert {file: file.read_bytes() for file in paths.LR.rglob("*.png")} == before
+
+
+def test_bad_images_are_named_and_the_others_made(settings: params.Params, capsys) -> None:
+    (paths.RAW / "One" / "b.png").unlink()
+    Image.new("RGB", (3, 50)).save(paths.RAW / "Two" / "a.png")
+    with pytest.raises(UserError, match="2 of 9 images are not degraded"):
+        degrade.run(settings)
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert len(errors) == 2
+    assert "b.png" in errors[0]
+    assert errors[1].startswith("error: Two/a.png: an image of 3×50 pixels is too small")
+    assert len(list(paths.LR.rglob("*.png"))) == 7 * 8
