@@ -1,0 +1,232 @@
+"""The blocks of params.yaml as frozen, validated models.
+
+Unknown keys, wrong types and impossible values are pydantic's errors here; params.py makes one line of them.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+
+def unique(items: list[Any]) -> list[Any]:
+    """Validator: at least one entry, none twice."""
+    if not items or len(set(items)) != len(items):
+        raise ValueError("must hold at least one entry, each once")
+    return items
+
+
+class Model(BaseModel):
+    """A block of params.yaml: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Names = Annotated[list[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]], AfterValidator(unique)]
+Case = Annotated[str, Field(pattern=r"^[A-Za-z0-9+_.]+$")]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+def _interval(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError(f"must be [smallest, largest], not {list(pair)}")
+    return pair
+
+
+def _distribution(probabilities: dict[str, float]) -> dict[str, float]:
+    if abs(sum(probabilities.values()) - 1) > 1e-6:
+        raise ValueError(f"probabilities must add up to 1, not {sum(probabilities.values()):g}")
+    return probabilities
+
+
+Interval = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], AfterValidator(_interval)]
+PositiveInterval = Annotated[
+    tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]], AfterValidator(_interval)
+]
+KernelKind = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso"]
+
+
+class PassParams(Model):
+    """One pass of the second-order degradation: blur, resize, noise, JPEG.
+
+    Ranges are uniform and inclusive. `kernel_sizes` are odd; `sigma` is the blur's, in px; `betag` and `betap` are
+    the shapes of generalized and plateau kernels; `resize` bounds the factors of "down" and "up"; `noise_sigma`
+    is on the scale of 255.
+    """
+
+    kernel_sizes: tuple[Annotated[int, Field(ge=1, le=21)], Annotated[int, Field(ge=1, le=21)]]
+    kernel_probabilities: Annotated[dict[KernelKind, Probability], AfterValidator(_distribution)]
+    blur_probability: Probability
+    sinc_probability: Probability
+    sigma: PositiveInterval
+    betag: PositiveInterval
+    betap: PositiveInterval
+    resize_probabilities: Annotated[dict[Literal["up", "down", "keep"], Probability], AfterValidator(_distribution)]
+    resize: PositiveInterval
+    gaussian_probability: Probability
+    noise_sigma: Interval
+    poisson_scale: Interval
+    grey_probability: Probability
+    jpeg_quality: Annotated[
+        tuple[Annotated[float, Field(ge=1, le=99)], Annotated[float, Field(ge=1, le=99)]], AfterValidator(_interval)
+    ]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not all(size % 2 for size in self.kernel_sizes) or self.kernel_sizes[0] > self.kernel_sizes[1]:
+            raise ValueError(f"kernel_sizes must be [smallest, largest] odd sizes, not {list(self.kernel_sizes)}")
+        for name in ("betag", "betap", "resize"):
+            low, high = getattr(self, name)
+            if not low <= 1 <= high:
+                raise ValueError(f"{name} must contain 1 (draws fall below it and above), not [{low:g}, {high:g}]")
+        return self
+
+
+class DegradationParams(Model):
+    """The second-order degradation of training (Sec. 5.1 of the paper)."""
+
+    first: PassParams
+    second: PassParams
+    final_sinc_probability: Probability
+
+
+class BlurParams(Model):
+    """Isotropic Gaussian blur: odd `kernel_size` and `sigma` in HR px."""
+
+    kernel_size: Annotated[int, Field(ge=1)]
+    sigma: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd, not {self.kernel_size}")
+        return self
+
+
+class CaseParams(Model):
+    """One test case; a part that is None is left out. `noise_sigma` is in levels of 0..255."""
+
+    blur: BlurParams | None = None
+    noise_sigma: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)] | None = None
+
+
+class ScheduleParams(Model):
+    """Cosine annealing with restarts: lengths of the periods (iterations; [] is one over the whole run)."""
+
+    periods: list[Positive] = []
+    restart_weights: list[Annotated[float, Field(gt=0)]] = [1.0]
+    min_learning_rate: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.restart_weights) != max(1, len(self.periods)):
+            raise ValueError("restart_weights needs one entry per period")
+        return self
+
+
+class BackboneParams(Model):
+    """Which networks are trained, and the keyword settings of each one's `build`."""
+
+    names: Names
+    hyper: dict[str, dict[str, Any]]
+
+
+class RegularizerSettings(Model):
+    """Weight of the penalty beside L1, and the keyword settings of `build`, some of them per backbone."""
+
+    weight: Annotated[float, Field(ge=0)]
+    hyper: dict[str, Any] = {}
+    per_backbone: dict[str, dict[str, Any]] = {}
+
+    def hyper_for(self, backbone: str) -> dict[str, Any]:
+        """Settings of `build` beside a given backbone."""
+        return self.hyper | self.per_backbone.get(backbone, {})
+
+
+class RegularizerParams(Model):
+    """Which regularizers are trained."""
+
+    names: Names
+    settings: dict[str, RegularizerSettings]
+
+
+class DataParams(Model):
+    """Data sets by the names of their manifests; `roots` are folders used in place."""
+
+    train: str
+    benchmarks: Annotated[list[str], AfterValidator(unique)]
+    lpips_trunk: str | None = None
+    roots: dict[str, Path] = {}
+    require_all: bool = False
+
+    @property
+    def sets(self) -> list[str]:
+        """Every data set that the pipeline wants, the training set first."""
+        return [self.train, *self.benchmarks, *([self.lpips_trunk] if self.lpips_trunk else [])]
+
+
+class PatchParams(Model):
+    """Windows of the training images, in px."""
+
+    size: Positive
+    step: Positive
+
+
+class SuiteParams(Model):
+    """The test cases, in the order of the tables."""
+
+    seed: Annotated[int, Field(ge=0)]
+    cases: dict[Case, CaseParams]
+
+
+class TrainParams(Model):
+    """Everything of training that changes its result."""
+
+    iterations: Positive
+    batch: Positive
+    crop: Positive
+    window: Positive
+    horizontal_flip: bool
+    usm_target: bool
+    learning_rate: Annotated[float, Field(gt=0)]
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    schedule: ScheduleParams
+    precision: Literal["fp32", "bf16"]
+    threads: Positive
+    log_every: Positive
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.batch % 2:
+            raise ValueError(f"batch {self.batch} must be even: two-view regularizers take batch / 2 patches")
+        if self.window < self.crop:
+            raise ValueError(f"window {self.window} is smaller than crop {self.crop}")
+        return self
+
+
+class EvaluateParams(Model):
+    """How a network is run over a benchmark and scored."""
+
+    crop_border: Annotated[int, Field(ge=0)]
+    tile: Positive | None = None
+    overlap: Annotated[int, Field(ge=0)]
+    threads: Positive
+
+
+class AnalyseParams(Model):
+    """Resolution of the analyses."""
+
+    frequency_bands: Annotated[int, Field(ge=2)]
+    entropy_bands: Annotated[int, Field(ge=2)]
+    images: Positive
+
+
+class RuntimeParams(Model):
+    """How the work is done on this machine; changes no result."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    workers: Annotated[int, Field(ge=0)]
+    checkpoint_every: Positive
