@@ -19,18 +19,18 @@ def planted(degradations=4, contents=12, dimensions=6, *, by_degradation=0.0, by
 def test_index_by_hand():
     """Two degradations at 0 and 10, two contents one apart: variance between 100, within 4 · 0.25 over 2."""
     points = np.array([[[0.0], [1.0]], [[10.0], [11.0]]])
-    assert separation(points, "degradation").index == pytest.approx(100 / (1.0 / 2))
+    assert separation(points, "degradation").chi == pytest.approx(100 / (1.0 / 2))
     # by content: clusters {0, 10} and {1, 11}: between 4 · 0.25, within 4 · 25 over 2
-    assert separation(points, "content").index == pytest.approx(1 / (100 / 2))
+    assert separation(points, "content").chi == pytest.approx(1 / (100 / 2))
 
 
 def test_index_is_scikit_learns():
     points = planted(by_degradation=0.7, by_content=0.4)
     flat = points.reshape(-1, 6)
     by_degradation = np.repeat(np.arange(4), 12)
-    assert separation(points, "degradation").index == pytest.approx(calinski_harabasz_score(flat, by_degradation))
+    assert separation(points, "degradation").chi == pytest.approx(calinski_harabasz_score(flat, by_degradation))
     by_content = np.tile(np.arange(12), 4)
-    assert separation(points, "content").index == pytest.approx(calinski_harabasz_score(flat, by_content))
+    assert separation(points, "content").chi == pytest.approx(calinski_harabasz_score(flat, by_content))
 
 
 @pytest.mark.parametrize(("which", "other"), [("degradation", "content"), ("content", "degradation")])
@@ -39,13 +39,13 @@ def test_planted_clusters_are_found_by_their_label_alone(which, other):
     found, not_found = separation(points, which), separation(points, other)
     assert found.low > 10
     assert not_found.high < 1
-    assert not_found.low < not_found.index < not_found.high
+    assert not_found.low < not_found.chi < not_found.high
     in_plane = plane(principal_components(points))
     assert separation(in_plane, which).low > separation(in_plane, other).high
 
 
 def test_no_clusters_is_an_index_of_one():
-    indices = [separation(planted(8, 40, seed=seed), "degradation", resamples=10).index for seed in range(40)]
+    indices = [separation(planted(8, 40, seed=seed), "degradation", resamples=10).chi for seed in range(40)]
     assert np.mean(indices) == pytest.approx(1, abs=0.1)
 
 
@@ -56,7 +56,7 @@ def test_interval_covers_the_index_of_the_population(by_degradation):
     centres = by_degradation * generator.normal(size=(8, 1, 5))
     draws = [centres + generator.normal(size=(8, 24, 5)) + generator.normal(size=(1, 24, 5)) for _ in range(200)]
     found = [separation(points, "degradation", resamples=300) for points in draws]
-    truth = np.median([one.index for one in found])
+    truth = np.median([one.chi for one in found])
     assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.9
 
 
@@ -68,7 +68,7 @@ def test_components_are_those_of_pca_and_keep_all_distances():
     np.testing.assert_allclose(np.abs(components.reshape(15, 14)), np.abs(expected), atol=1e-4)
     flat = components.reshape(15, 14)
     assert (np.take_along_axis(flat, np.abs(flat).argmax(0)[None], axis=0) > 0).all()
-    assert separation(components, "content").index == pytest.approx(separation(features, "content").index, rel=1e-4)
+    assert separation(components, "content").chi == pytest.approx(separation(features, "content").chi, rel=1e-4)
 
 
 def test_plane_is_the_same_every_time():

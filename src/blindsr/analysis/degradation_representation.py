@@ -12,13 +12,14 @@ from scipy import stats
 
 Array = NDArray[np.float64]
 Label = Literal["degradation", "content"]
+LABELS: tuple[Label, ...] = ("degradation", "content")
 _PLANE_SEED = 0
 
 
 class Separation(NamedTuple):
     """Calinski-Harabasz index of points by one of their labels: higher where clusters are tight and far apart."""
 
-    index: float
+    chi: float
     low: float
     """Lower end of the 95 % interval over other contents."""
     high: float
@@ -86,15 +87,15 @@ def separation(points: ArrayLike, label: Label, resamples: int = 2000) -> Separa
     count = values.shape[1]
     values = values - values.mean((0, 1))
     weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=resamples)
-    index = float(_index(values, label, np.ones((1, count)))[0])
+    chi = float(_index(values, label, np.ones((1, count)))[0])
     drawn = _index(values, label, weights.astype(np.float64))
     drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
-    if not np.isfinite(index) or index <= 0 or not len(drawn):
-        return Separation(index, float("nan"), float("nan"))
+    if not np.isfinite(chi) or chi <= 0 or not len(drawn):
+        return Separation(chi, float("nan"), float("nan"))
     logarithms = np.log(drawn)
     widened = stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975) * np.sqrt(count / (count - 1))
     low, high = np.exp(widened * (np.quantile(logarithms, [0.025, 0.975]) - logarithms.mean()))
-    return Separation(index, float(index * low), float(index * high))
+    return Separation(chi, float(chi * low), float(chi * high))
 
 
 def _index(values: Array, label: Label, weights: Array) -> Array:

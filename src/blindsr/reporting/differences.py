@@ -68,8 +68,8 @@ def write(rows: pd.DataFrame, stem: Path, *, title: str, seeds: int, notes: Sequ
         text[column] = [tables.HOLE if pd.isna(value) else style.format(value) for value in rows[column]]
     for column in ("images", "seeds"):
         text[column] = [tables.HOLE if pd.isna(value) else f"{value:.0f}" for value in rows[column]]
-    shown = text.assign(interval="[" + text["low"] + ", " + text["high"] + "]")
-    shown.loc[rows["low"].isna(), "interval"] = tables.HOLE
+    ends = zip(text["low"], text["high"], strict=True)
+    shown = text.assign(interval=[tables.HOLE if low == tables.HOLE else f"[{low}, {high}]" for low, high in ends])
     shown = shown[[*KEYS, "images", "difference", "interval", "p_holm", "rank_biserial", "cohens_d", "mark"]]
     shown = shown.rename(columns={"interval": "95 % interval", "p_holm": "p (Holm)"})
     tables.write_text(text, shown, stem, left=len(KEYS), title=title, notes=[*_how_to_read(rows, seeds), *notes])
@@ -93,7 +93,8 @@ def _how_to_read(rows: pd.DataFrame, seeds: int) -> list[str]:
         notes.append(f"{seeds} seeds: the interval covers other training runs; p is over images alone.")
     if small:
         notes.append(
-            f"Too few images for any p below {ALPHA:g} in a family of {family} (it takes {needed}): {', '.join(small)}."
+            f"Too few images for any p below {ALPHA:g} in a family of {family} (it takes {needed}): "
+            f"{', '.join(small)}."
         )
     return notes
 

@@ -23,6 +23,7 @@ from blindsr.analysis.training_cost import training_cost
 from blindsr.backbones._blocks import Backbone
 from blindsr.errors import UserError
 from blindsr.evaluation import Pair
+from blindsr.networks import Network, WeightsInfo
 from blindsr.params import Params
 from blindsr.progress import Bar
 from blindsr.settings import AnalyseParams
@@ -53,7 +54,7 @@ def run(params: Params, cell: str) -> None:
         if contents:
             _representation(network, contents, params, folder)
             _interaction(network, contents, params, folder)
-    _cost(params, info.backbone, info.regularizer, folder)
+    _cost(params, info, folder)
 
 
 def _whole_images(network: Backbone, pairs: list[Pair], params: Params, folder: Path, cell: str) -> None:
@@ -135,10 +136,10 @@ def _representation(network: Backbone, contents: list[Content], params: Params, 
     plane = degradation_representation.plane(components, settings.perplexity)
     rows: list[Row] = []
     for space, points in (("features", components), ("plane", plane)):
-        for label in ("degradation", "content"):
-            found = degradation_representation.separation(points, label)  # type: ignore[arg-type]
+        for label in degradation_representation.LABELS:
+            found = degradation_representation.separation(points, label)
             rows.append([space, label, *(f"{value:.6g}" for value in found)])
-    _write(folder / "separation.csv", ["space", "label", "index", "low", "high"], rows)
+    _write(folder / "separation.csv", ["space", "label", "chi", "low", "high"], rows)
     points_of = [
         [case, content.benchmark, content.image, content.top, content.left, *(f"{value:.4f}" for value in place)]
         for case, places in zip(cases, plane, strict=True)
@@ -148,7 +149,7 @@ def _representation(network: Backbone, contents: list[Content], params: Params, 
 
 
 def _interaction(network: Backbone, contents: list[Content], params: Params, folder: Path) -> None:
-    """Interaction of neighbouring patches by order, without and with Dropout of the context (Lemma 3.1)."""
+    """Interaction of neighbours by order, and of the highest one under Dropout of the other patches (Lemma 3.1)."""
     settings, case = params.analyse.interaction, next(iter(params.suite.cases))
     players = settings.grid**2
     orders = sorted({round(share * (players - 2)) for share in (0, 0.25, 0.5, 0.75, 1)})
@@ -160,14 +161,14 @@ def _interaction(network: Backbone, contents: list[Content], params: Params, fol
         chosen = generator.choice(len(neighbours), min(settings.pairs, len(neighbours)), replace=False)
         for pair in (neighbours[number] for number in sorted(chosen)):
             for order in orders:
-                for rate in (0.0, *(settings.dropout_rates if order else [])):
+                for rate in (0.0, *(settings.dropout_rates if order == orders[-1] else [])):
                     drawn = interaction.draw_contexts(players, pair, order, rate, settings.contexts, generator)
                     strength = interaction.squared_strength(
                         interaction.effects(game, pair, drawn.present), drawn.complete
                     )
                     which = [content.benchmark, content.image, content.top, content.left, *pair]
-                    rows.append([*which, order, players - 2, rate, f"{strength:.6g}"])
-    header = ["benchmark", "image", "top", "left", "i", "j", "order", "orders", "rate", "squared_strength"]
+                    rows.append([*which, order, rate, f"{strength:.6g}"])
+    header = ["benchmark", "image", "top", "left", "i", "j", "order", "rate", "squared_strength"]
     _write(folder / "interaction.csv", header, rows)
 
 
@@ -192,15 +193,16 @@ def _in_batches(function: Any, network: Backbone, inputs: Tensor) -> Iterator[Te
         yield function(batch.to(device)).float().cpu()
 
 
-def _cost(params: Params, backbone: str, reg: str, folder: Path) -> None:
+def _cost(params: Params, info: WeightsInfo, folder: Path) -> None:
     """What an iteration of this cell's training costs."""
+    hyper = params.reg.settings[info.regularizer].hyper_for(info.backbone)
     with torch.device("meta"):
-        network = networks.Network(
-            networks.build_backbone(backbone, params.backbone.hyper[backbone], params.scale),
-            networks.build_regularizer(reg, params.reg.settings[reg].hyper_for(backbone)),
+        network = Network(
+            networks.build_backbone(info.backbone, info.hyper, info.scale),
+            networks.build_regularizer(info.regularizer, hyper),
         )
     cost = training_cost(network, params.train.batch, params.train.crop)
-    _write(folder / "cost.csv", [*cost._fields, "iterations"], [[*cost, params.train.iterations]])
+    _write(folder / "cost.csv", [*cost._fields, "iterations"], [[*cost, info.iterations]])
 
 
 def _write(path: Path, header: list[str], rows: Iterable[Row]) -> None:
