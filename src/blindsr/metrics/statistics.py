@@ -5,6 +5,7 @@ Images are the same for both, so differences are paired by image. Seeds are inde
 method are not paired with those of the baseline.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -138,35 +139,42 @@ def images_needed(family: int, alpha: float = 0.05) -> int:
 def _interval(a: Array, b: Array, sizes: list[int], confidence: float, resamples: int) -> tuple[Array, Array]:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, not {confidence!r}")
-    generator = np.random.default_rng(0)
     pairs = a.mean(0) - b.mean(0)
     count = a.shape[2]
     draws, variance, spread = np.zeros((resamples, count)), np.zeros(count), np.zeros(count)
     mean = np.zeros(count)
 
-    def add(deviations: Array, share: float) -> None:
+    def add(source: int, deviations: Array, share: float) -> None:
         """Resample the mean of one source of chance, deviations (m, K) from its mean."""
         nonlocal draws, variance, spread
         m = len(deviations)
-        weights = generator.multinomial(m, np.full(m, 1 / m), size=resamples) / m
-        draws += weights @ (deviations * (share * np.sqrt(m / (m - 1))))
+        draws += _weights(source, m, resamples) @ (deviations * (share * np.sqrt(m / (m - 1))))
         own = share**2 * (deviations**2).sum(0) / (m * (m - 1))
         variance += own
         spread += own**2 / (m - 1)
 
     if min(sizes) < 2:
         return np.full(count, np.nan), np.full(count, np.nan)
-    for part in _split(pairs, sizes):
+    for number, part in enumerate(_split(pairs, sizes)):
         mean += part.mean(0) / len(sizes)
-        add(part - part.mean(0), 1 / len(sizes))
-    for side in (a, b):
+        add(2 + number, part - part.mean(0), 1 / len(sizes))
+    for number, side in enumerate((a, b)):
         if len(side) > 1:
-            add(_seed_effects(side, sizes), 1)
+            add(number, _seed_effects(side, sizes), 1)
     degrees = np.divide(variance**2, spread, out=np.full(count, np.inf), where=spread > 0)
     tail = (1 + confidence) / 2
     scale = stats.t.ppf(tail, degrees) / stats.norm.ppf(tail)
     low, high = np.quantile(draws, [1 - tail, tail], axis=0)
     return mean + scale * low, mean + scale * high
+
+
+@functools.lru_cache(maxsize=8)  # the comparisons of a table share them; drawing takes longer than all the rest
+def _weights(source: int, count: int, resamples: int) -> Array:
+    """How much each of `count` items counts in each resample, (resamples, count); sources are independent."""
+    drawn = np.random.default_rng([source, count]).multinomial(count, np.full(count, 1 / count), size=resamples)
+    weights = drawn / count
+    weights.flags.writeable = False
+    return weights
 
 
 def _seed_effects(scores: Array, sizes: list[int]) -> Array:

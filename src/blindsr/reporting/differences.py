@@ -1,6 +1,6 @@
 """Which differences to the baseline are real: intervals, corrected p-values and effect sizes, one row each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +32,11 @@ def per_case(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[st
     `scores` as from `tables.read_scores`. Columns: `KEYS`, images, seeds, difference, low, high (95 % interval), p,
     p_holm, rank_biserial, cohens_d and mark. A benchmark without scores keeps its rows, empty.
     """
-    frames = []
+    arrays, frames = _arrays(scores, cases, metric), []
     for benchmark in benchmarks:
         for backbone, reg in _compared(scores):
             keys = pd.DataFrame({"benchmark": benchmark, "backbone": backbone, "reg": reg, "case": list(cases)})
-            both = [_array(scores, benchmark, backbone, name, cases, metric) for name in (reg, BASELINE)]
+            both = [arrays.get((benchmark, backbone, name)) for name in (reg, BASELINE)]
             frames.append(keys if both[0] is None or both[1] is None else _described(keys, both[0], both[1], None))
     return _judged(frames)
 
@@ -47,11 +47,11 @@ def pooled(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[str]
     An image counts once, with its mean over the cases: its cases are not independent of each other. Benchmarks
     count alike. Columns as for `per_case`; benchmarks without scores are left out.
     """
-    frames = []
+    arrays, frames = _arrays(scores, cases, metric), []
     for backbone, reg in _compared(scores):
         sides: list[list[NDArray[np.float64]]] = [[], []]
         for benchmark in benchmarks:
-            both = [_array(scores, benchmark, backbone, name, cases, metric) for name in (reg, BASELINE)]
+            both = [arrays.get((benchmark, backbone, name)) for name in (reg, BASELINE)]
             for side, values in zip(sides, both, strict=True):
                 side += [] if values is None else [values.mean(axis=2, keepdims=True)]
         keys = pd.DataFrame({"benchmark": ["all"], "backbone": [backbone], "reg": [reg], "case": [MEAN]})
@@ -101,23 +101,23 @@ def _how_to_read(rows: pd.DataFrame, seeds: int) -> list[str]:
 
 def _compared(scores: pd.DataFrame) -> list[tuple[str, str]]:
     """(backbone, regularizer) of every row that has a baseline, in the order of the scores."""
-    pairs: Mapping[tuple[str, str], None] = dict.fromkeys(zip(scores["backbone"], scores["reg"], strict=True))
+    pairs = list(scores[["backbone", "reg"]].drop_duplicates().itertuples(index=False, name=None))
     return [(backbone, reg) for backbone, reg in pairs if reg != BASELINE and (backbone, BASELINE) in pairs]
 
 
-def _array(
-    scores: pd.DataFrame, benchmark: str, backbone: str, reg: str, cases: Sequence[str], metric: str
-) -> NDArray[np.float64] | None:
-    """Scores as (seeds, images, cases), images sorted by name; None without scores. Raises UserError for gaps."""
-    mine = scores[(scores["benchmark"] == benchmark) & (scores["backbone"] == backbone) & (scores["reg"] == reg)]
-    if mine.empty:
-        return None
-    wide = mine.pivot_table(index="seed", columns=["image", "case"], values=metric, sort=True)
-    images = sorted(mine["image"].unique())
-    wide = wide.reindex(columns=pd.MultiIndex.from_product([images, cases]))
-    if wide.isna().any(axis=None):
-        raise UserError(f"scores of {backbone}-{reg} on {benchmark} lack images or cases: run `dvc repro`")
-    return wide.to_numpy().reshape(len(wide), len(images), len(cases))
+def _arrays(
+    scores: pd.DataFrame, cases: Sequence[str], metric: str
+) -> dict[tuple[str, str, str], NDArray[np.float64]]:
+    """(benchmark, backbone, reg) -> scores (seeds, images, cases), images sorted. Raises UserError for gaps."""
+    found = {}
+    for key, mine in scores.groupby(["benchmark", "backbone", "reg"], sort=False):
+        benchmark, backbone, reg = key
+        wide = mine.set_index(["seed", "image", "case"])[metric].unstack("case").reindex(columns=list(cases))
+        seeds, images = (wide.index.unique(level).size for level in ("seed", "image"))
+        if len(wide) != seeds * images or wide.isna().any(axis=None):
+            raise UserError(f"scores of {backbone}-{reg} on {benchmark} lack images or cases: run `dvc repro`")
+        found[benchmark, backbone, reg] = wide.sort_index().to_numpy().reshape(seeds, images, len(cases))
+    return found
 
 
 def _described(
