@@ -73,11 +73,17 @@ def bootstrap_interval(
     training run. Of the spread between seeds, the part that the limited number of images explains is taken out,
     since resampling the images has it already.
 
-    Percentiles of so few images or seeds are too narrow, for two reasons that are both put right: resampling m
-    values has (m - 1) / m of their variance, so deviations are scaled by √(m / (m - 1)); and the variance itself is
-    uncertain, so the percentiles' distance from the mean is scaled by the quantile of Student's t over that of the
-    normal distribution, with Satterthwaite's degrees of freedom (Hesterberg, "What teachers should know about the
-    bootstrap", 2015, for one sample).
+    Percentiles of so few images or seeds are too narrow, and per-image gains are skewed: a few images gain a lot. So
+    of the resampled means only the standard deviation and the skewness are used, after scaling deviations by
+    √(m / (m - 1)), since resampling m values has (m - 1) / m of their variance. The interval is that of Student's t
+    with Satterthwaite's degrees of freedom under Hall's transformation, which takes the skewness out of the t
+    statistic (Hall, "On the removal of skewness by transformation", 1992).
+
+    Coverage of the 95 % interval over 2000 draws or more of 5, 14 and 100 images: 94 to 97 % for normal gains with 1,
+    3 or 5 seeds, whatever the seeds' share of the variance; 92 to 97 % with 2 seeds; one seed and skewness 1: 93.5 to
+    95 %; skewness 2: 92 % with 5 images, 93 % with 8, 94 % from 14 on. No interval of 5 images is to be trusted if a
+    few images decide: of gains of barely trained networks on BSD100 (skewness to 3.5) it was 82 to 88 % with 5
+    images, 86 to 92 % with 25, 92 to 96 % with 100.
     """
     return _interval(*_checked(method, baseline, groups), confidence, resamples)
 
@@ -162,10 +168,17 @@ def _interval(a: Array, b: Array, sizes: list[int], confidence: float, resamples
         if len(side) > 1:
             add(number, _seed_effects(side, sizes), 1)
     degrees = np.divide(variance**2, spread, out=np.full(count, np.inf), where=spread > 0)
-    tail = (1 + confidence) / 2
-    scale = stats.t.ppf(tail, degrees) / stats.norm.ppf(tail)
-    low, high = np.quantile(draws, [1 - tail, tail], axis=0)
-    return mean + scale * low, mean + scale * high
+    quantile = stats.t.ppf((1 + confidence) / 2, degrees)
+    error = draws.std(axis=0)
+    skewness = np.divide((draws**3).mean(0), error**3, out=np.zeros(count), where=error > 0)
+    return mean - error * _unskewed(quantile, skewness), mean - error * _unskewed(-quantile, skewness)
+
+
+def _unskewed(quantile: Array, skewness: Array) -> Array:
+    """Hall's transformation backwards: the t statistic of a mean with that skewness at a quantile of Student's t."""
+    cubic = np.abs(skewness) > 1e-6
+    safe = np.where(cubic, skewness, 1.0)
+    return np.where(cubic, 3 / safe * (np.cbrt(1 + safe * (quantile - safe / 6)) - 1), quantile)
 
 
 @functools.lru_cache(maxsize=8)  # the comparisons of a table share them; drawing takes longer than all the rest
