@@ -226,12 +226,34 @@ class EvaluateParams(Model):
     threads: Positive
 
 
+class InteractionParams(Model):
+    """Interaction of patches: a crop is cut into grid × grid patches."""
+
+    grid: Annotated[int, Field(ge=2)]
+    crops: Positive
+    pairs: Positive
+    contexts: Annotated[int, Field(ge=2)]
+    dropout_rates: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], AfterValidator(unique)]
+
+
 class AnalyseParams(Model):
-    """Resolution of the analyses."""
+    """Resolution of the analyses; `crop` is in LR px, `contents` the number of crops of all images together."""
 
     frequency_bands: Annotated[int, Field(ge=2)]
     entropy_bands: Annotated[int, Field(ge=2)]
     images: Positive
+    crop: Positive
+    contents: Annotated[int, Field(ge=2)]
+    perplexity: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    interaction: InteractionParams
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.crop % self.interaction.grid:
+            raise ValueError(f"crop {self.crop} must be a multiple of interaction.grid {self.interaction.grid}")
+        if self.interaction.crops > self.contents:
+            raise ValueError(f"interaction.crops {self.interaction.crops} are more than contents {self.contents}")
+        return self
 
 
 class RuntimeParams(Model):
