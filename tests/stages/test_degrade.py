@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from blindsr import conf, images, params, paths
-from blindsr.datasets.catalog import Index, IndexedImage
+from blindsr.datasets.indices import Index, IndexedImage
 from blindsr.degradations import suite
 from blindsr.errors import UserError
 from blindsr.stages import degrade
