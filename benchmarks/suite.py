@@ -2,9 +2,9 @@
 
 import cv2
 import numpy as np
+
 from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, compare
-
 from blindsr.degradations import suite
 from blindsr.images import RGB
 
