@@ -15,6 +15,7 @@ from rich.console import Console
 
 from benchmarks import (
     alignment,
+    evaluation,
     iteration,
     jpeg,
     kernels,
@@ -23,6 +24,7 @@ from benchmarks import (
     regularizers,
     report,
     step,
+    suite,
     synthesis,
     usm,
 )
@@ -32,7 +34,8 @@ from blindsr import devices, files
 TOPICS = {
     module.__name__.rpartition(".")[2]: module.run
     for module in (
-        kernels, loader, usm, jpeg, poisson, synthesis, alignment, regularizers, iteration, step,
+        kernels, loader, usm, jpeg, poisson, synthesis, alignment, regularizers, iteration, step, suite,
+        evaluation,
     )
 }  # fmt: skip
 

@@ -53,7 +53,7 @@ def test_bytes_do_not_depend_on_the_threads(
 ) -> None:
     degrade.run(settings)
     before = {file: file.read_bytes() for file in paths.LR.rglob("*.png")}
-    monkeypatch.setattr(degrade.parallel, "cpu_count", lambda: threads)
+    monkeypatch.setattr(degrade.parallel, "usable_cores", lambda: threads)
     degrade.run(settings)
     assert {file: file.read_bytes() for file in paths.LR.rglob("*.png")} == before
 
