@@ -61,11 +61,16 @@ def degrade() -> None:
 
 
 @app.command()
-def train(backbone: str, reg: str, seed: int) -> None:
-    """Stage: train one cell."""
+def train(
+    backbone: str,
+    reg: str,
+    seed: int,
+    replay: Annotated[bool, typer.Option("--replay", help="Show the batch whose loss was not finite.")] = False,
+) -> None:
+    """Stage: train one cell, on the devices of `runtime`, or as one process of a torchrun."""
     from blindsr.stages import train
 
-    train.run(read(), backbone, reg, seed)
+    (train.replay if replay else train.run)(read(), backbone, reg, seed)
 
 
 @app.command()
@@ -109,7 +114,7 @@ def ui(port: int = 5000) -> None:
 
 
 def main() -> None:
-    """Entry point: a UserError is one line on stderr and exit status 2, never a traceback."""
+    """Entry point: a UserError is one line on stderr and its exit status (2), never a traceback."""
     console = Console(stderr=True)
     handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
@@ -117,7 +122,7 @@ def main() -> None:
         app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.status)
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)
         sys.exit(130)

@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock
 
 from blindsr import paths
+from blindsr.errors import Interrupted
 
 EXPERIMENT = "blindsr"
 _KEY_TAG = "blindsr.run"
@@ -90,13 +91,18 @@ class Run:
 
 
 @contextmanager
-def open_run(name: str, key: str, params: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> Iterator[Run]:
-    """The run with this key, made if it is not there; `params` are flat. Never raises for MLflow's sake."""
-    run = _open(name, key, params, tags or {})
+def open_run(
+    name: str, key: str, params: Mapping[str, Any], tags: Mapping[str, str] | None = None, *, on: bool = True
+) -> Iterator[Run]:
+    """The run with this key, made if it is not there; `params` are flat. Never raises for MLflow's sake.
+
+    With `on` false, which is for all but one of the processes that train together, nothing is tracked.
+    """
+    run = _open(name, key, params, tags or {}) if on else Run(None, "")
     try:
         yield run
     except BaseException as error:
-        run.close("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
+        run.close("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit | Interrupted) else "FAILED")
         raise
     run.close("FINISHED")
 

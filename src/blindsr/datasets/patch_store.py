@@ -112,6 +112,10 @@ class PatchStore:
         """Shortest side of any image, in px: the largest window that can be read from all of them."""
         return min(min(entry["height"], entry["width"]) for entry in self._images)
 
+    def name(self, number: int) -> str:
+        """Name of a training image, without its suffix."""
+        return str(self._images[number]["name"])
+
     def image(self, number: int) -> NDArray[np.uint8]:
         """A whole training image, (H, W, 3) uint8, mapped from disk."""
         entry = self._images[number]

@@ -26,7 +26,8 @@ class _Released(Regularizer):
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         # In float64, which costs nothing at this size: beside b, float32 rounds the small w·(u - v) away.
-        u, v = (_centre(view.mean((2, 3)).double()) for view in (a, b))
+        # The whole batch is needed, of which this process may have a part.
+        u, v = (_centre(self.share.gather(view.mean((2, 3)).double())) for view in (a, b))
         slope, phase = (drawn.to(u) for drawn in draw(*u.shape))
         total = _moment_distance(u, v) + _moment_distance(_map(u, slope, phase), _map(v, slope, phase))
         return total.to(a.dtype)

@@ -4,7 +4,8 @@ Every draw comes from a counter-based generator keyed by (seed, iteration, sampl
 nothing else, so workers, devices and resumed runs see the same data.
 """
 
-from typing import NamedTuple
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +29,17 @@ class Batch(NamedTuple):
     hr: Tensor
 
 
+class Cut(NamedTuple):
+    """A training crop: the window's place in an image, whether it is flipped, the crop's place in it after that."""
+
+    image: int
+    top: int
+    left: int
+    flipped: bool
+    y: int
+    x: int
+
+
 def generator(seed: int, iteration: int, sample: int, purpose: int) -> np.random.Generator:
     """The Philox generator of one purpose of one sample; distinct arguments give independent streams."""
     return np.random.Generator(np.random.Philox(key=[seed, purpose], counter=[0, 0, sample, iteration]))
@@ -45,29 +57,39 @@ class Batches(Dataset[Batch]):
         seed: int,
         views: int,
         scale: int,
+        ranks: int = 1,
+        rank: int = 0,
     ) -> None:
         """`views` 1 takes train.batch patches, `views` 2 half as many: equal numbers of LR images.
 
-        Raises UserError if the training images are smaller than train.crop.
+        Of `ranks` processes, `rank` makes its consecutive part of each batch, both views of a patch; together they
+        make what one alone would. Raises UserError if the training images are smaller than train.crop, or the patches
+        cannot be shared equally.
         """
         self._store, self._train, self._degradation = store, train, degradation
         self._seed, self._views, self._scale = seed, views, scale
         self._window = min(train.window, store.smallest_side // scale * scale)
         if self._window < train.crop:
             raise UserError(f"train.crop {train.crop} is larger than the smallest training image ({self._window} px)")
+        self._patches = train.batch // views
+        if self._patches % ranks:
+            raise UserError(
+                f"{ranks} processes cannot share the {self._patches} patches of a batch equally: set runtime.devices "
+                f"to a divisor of {self._patches}, or change train.batch"
+            )
+        part = self._patches // ranks
+        self._samples = range(rank * part, (rank + 1) * part)
 
     def __getitem__(self, iteration: int) -> Batch:
-        """The batch of an iteration, from 0."""
-        patches = self._train.batch // self._views
-        cut = [self._cut(iteration, sample) for sample in range(patches)]
+        """The batch of an iteration, from 0; of several ranks, this one's part."""
+        cut = [self._cut(iteration, sample) for sample in self._samples]
         windows = torch.stack([self._target(window) for window, _, _ in cut])
         streams = [
             generator(self._seed, iteration, sample, _VIEWS + view)
             for view in range(self._views)
-            for sample in range(patches)
+            for sample in self._samples
         ]
-        size = self._window
-        draws = [second_order.draw(self._degradation, stream, size, size, self._scale) for stream in streams]
+        draws = [self._draw(stream) for stream in streams]
         lr = second_order.degrade(windows.repeat(self._views, 1, 1, 1), draws, streams, self._scale)
         places = [(top, left) for _, top, left in cut]
         return Batch(
@@ -79,6 +101,27 @@ class Batches(Dataset[Batch]):
             _crop(windows, places, self._train.crop),
         )
 
+    def describe(self, iteration: int) -> list[dict[str, Any]]:
+        """How each patch of the whole batch of an iteration comes about: keys of its generators, place, parameters.
+
+        A key is [seed, iteration, sample, purpose], as `generator` takes it. Plain values, as JSON has them.
+        """
+        described = []
+        for sample in range(self._patches):
+            cut = self._choose(iteration, sample)
+            keys = [[self._seed, iteration, sample, _VIEWS + view] for view in range(self._views)]
+            described.append(
+                {
+                    "key": [self._seed, iteration, sample, _WHERE],
+                    **(cut._asdict() | {"image": self._store.name(cut.image)}),
+                    "views": [{"key": key, **asdict(self._draw(generator(*key)))} for key in keys],
+                }
+            )
+        return described
+
+    def _draw(self, stream: np.random.Generator) -> second_order.Degradation:
+        return second_order.draw(self._degradation, stream, self._window, self._window, self._scale)
+
     def _target(self, window: np.ndarray) -> Tensor:
         image = images.to_float(window)
         # one by one: in a batch, the bits of a product may depend on what else is in it
@@ -86,20 +129,18 @@ class Batches(Dataset[Batch]):
 
     def _cut(self, iteration: int, sample: int) -> tuple[np.ndarray, int, int]:
         """Synthesis window (uint8) of a sample, flipped or not, and the crop's top-left corner in it."""
+        cut, size = self._choose(iteration, sample), self._window
+        window = self._store.image(cut.image)[cut.top : cut.top + size, cut.left : cut.left + size]
+        return window[:, ::-1] if cut.flipped else window, cut.y, cut.x
+
+    def _choose(self, iteration: int, sample: int) -> Cut:
         draw = generator(self._seed, iteration, sample, _WHERE)
         patch = self._store.windows[int(draw.integers(len(self._store)))]
-        image = self._store.image(patch.image)
-        (top, y), (left, x) = (
-            self._place(draw, start, length, whole)
-            for start, length, whole in (
-                (patch.top, patch.height, image.shape[0]),
-                (patch.left, patch.width, image.shape[1]),
-            )
-        )
-        window = image[top : top + self._window, left : left + self._window]
-        if self._train.horizontal_flip and draw.integers(2):
-            window, x = window[:, ::-1], self._window - self._train.crop - x
-        return window, y, x
+        height, width = self._store.image(patch.image).shape[:2]
+        top, y = self._place(draw, patch.top, patch.height, height)
+        left, x = self._place(draw, patch.left, patch.width, width)
+        flipped = bool(self._train.horizontal_flip and draw.integers(2))
+        return Cut(patch.image, top, left, flipped, y, self._window - self._train.crop - x if flipped else x)
 
     def _place(self, draw: np.random.Generator, start: int, length: int, whole: int) -> tuple[int, int]:
         """Along one side: where the window starts in the image, and the crop in the window.
