@@ -1,10 +1,9 @@
 """A small patch store, small training settings, and a cell that real processes train."""
 
 import hashlib
-import os
-import subprocess
-import sys
+import multiprocessing
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +68,10 @@ def train_params(composed: dict[str, Any]) -> TrainParams:
     return TrainParams.model_validate(composed["train"] | small)
 
 
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["blindsr.cli", "blindsr.stages.train"])
+
+
 class Cell:
     """A folder in which `blindsr train srresnet REG 0` works: twelve iterations of a tiny network, without MLflow."""
 
@@ -79,32 +82,44 @@ class Cell:
         settings = conf.compose(ROOT / "conf", [*SETTINGS, *overrides])
         (folder / "params.yaml").write_text(yaml.safe_dump(settings))
 
-    def start(
-        self, *arguments: str, before: str = "", tracked: bool = False, launcher: tuple[str, ...] = ()
-    ) -> subprocess.Popen[str]:
-        """A process that runs `before`, which can break things, and then `blindsr train srresnet ARGUMENTS`."""
-        untracked = "" if tracked else "from blindsr import tracking as t; t._open = lambda *a: t.Run(None, '')\n"
-        code = f"{untracked}{before}\nfrom blindsr.cli import main; main()"
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT / "src"),
-            "DVC_EXP_NAME": "a-test",  # params.yaml is taken as it is
-            "DVC_ROOT": str(self.folder),
-            "GLOO_SOCKET_IFNAME": "lo",
-            "LOGLEVEL": "CRITICAL",
-        }
-        environment.pop("MLFLOW_TRACKING_URI", None)
-        command = [*launcher, sys.executable, "-c", code, "train", "srresnet", *arguments]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, cwd=self.folder, env=environment, text=True, start_new_session=True, **pipes)
+    def start(self, *arguments: str, before: str = "", tracked: bool = False, **environment: str) -> BaseProcess:
+        """A process that runs `before`, which can break things, and then `blindsr train srresnet ARGUMENTS`.
+
+        It is forked from one that has made the imports, which would take longer than the training.
+        """
+        variables = {"DVC_EXP_NAME": "a-test", "DVC_ROOT": str(self.folder), "GLOO_SOCKET_IFNAME": "lo"} | environment
+        code = "\n".join(
+            [
+                "import os, sys",
+                "os.setsid()",
+                f"os.chdir({str(self.folder)!r})",
+                f"os.environ.update({variables!r})",
+                "os.environ.pop('MLFLOW_TRACKING_URI', None)",
+                f"for number, name in ((1, 'stdout'), (2, 'stderr{environment.get('RANK', '')}')):",
+                "    os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)",
+                "sys.stdout, sys.stderr = os.fdopen(1, 'w'), os.fdopen(2, 'w', 1)",
+                "" if tracked else "from blindsr import tracking as t; t._open = lambda *a: t.Run(None, '')",
+                before,
+                f"sys.argv[1:] = {['train', 'srresnet', *arguments]!r}",
+                "from blindsr.cli import main",
+                "main()",
+            ]
+        )
+        process = FORKS.Process(target=exec, args=(code, {"__name__": "a_test"}))
+        process.start()
+        return process
 
     def train(self, *arguments: str, status: int = 0, **more: Any) -> str:
-        """Run it to its end, which must be with `status`; its stderr, or its stdout with --replay."""
-        process = self.start(*(arguments or ("rff", "0")), **more)
-        output, error = process.communicate(timeout=120)
-        assert process.returncode == status, error
+        """Run it to its end, which must be with `status`; its stderr."""
+        return self.wait(self.start(*(arguments or ("rff", "0")), **more), status)
+
+    def wait(self, process: BaseProcess, status: int = 0, rank: str = "") -> str:
+        """Stderr of a process that has ended, as it must, with `status`."""
+        process.join(120)
+        error = (self.folder / f"stderr{rank}").read_text()
+        assert process.exitcode == status, error
         assert "Traceback" not in error
-        return output if "--replay" in arguments else error
+        return error
 
     def results(self, reg: str = "rff") -> tuple[str, str]:
         """Hashes of the weights and of the curve."""
