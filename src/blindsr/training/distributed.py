@@ -9,6 +9,7 @@ as so many processes on the CPU (gloo). Under a torchrun of yours, on several ma
 Each process has its slice of every batch. Rank 0 alone writes, tracks and shows progress.
 """
 
+import logging
 import os
 import sys
 import uuid
@@ -52,7 +53,7 @@ class World:
         if self.ranks == 1:
             return module
         ids = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(module, ids, broadcast_buffers=False, gradient_as_bucket_view=True)
+        return DistributedDataParallel(module, ids, gradient_as_bucket_view=True)
 
     def total(self, values: Tensor) -> Tensor:
         """Sum over the ranks, of the shape of `values`; the same bits on each of them."""
@@ -132,12 +133,14 @@ def launch(ranks: int, arguments: list[str]) -> None:
 
     Raises SystemExit with the status of the first that failed, if it has said why; UserError if it was killed.
     """
-    os.environ.setdefault("LOGLEVEL", "CRITICAL")  # the launcher's own account of what a rank has said in one line
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")  # seconds for the last step and its checkpoint
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    for name in logging.root.manager.loggerDict:
+        if name.startswith("torch.distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # a rank has said in one line what went wrong
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
