@@ -70,9 +70,13 @@ class Run:
             self._try(lambda: self._client.log_artifacts(self._id, str(folder), folder.name))
 
     def flush(self) -> None:
-        """Send what is buffered."""
+        """Send what is buffered, each step's values in one request: a killed process leaves no half of a point."""
         while self._client is not None and self._buffer:
-            batch, self._buffer = self._buffer[:_BATCH], self._buffer[_BATCH:]
+            size = min(_BATCH, len(self._buffer))
+            while 0 < size < len(self._buffer) and self._buffer[size - 1].step == self._buffer[size].step:
+                size -= 1
+            size = size or _BATCH  # the final scores are all of one step
+            batch, self._buffer = self._buffer[:size], self._buffer[size:]
             self._try(partial(self._client.log_batch, self._id, metrics=batch))
         self._flushed = time.monotonic()
 

@@ -64,7 +64,8 @@ def degradation(composed: dict[str, Any]) -> DegradationParams:
 @pytest.fixture(scope="session")
 def train_params(composed: dict[str, Any]) -> TrainParams:
     """Six iterations on two crops of 64 px."""
-    small = {"iterations": 6, "batch": 4, "crop": 64, "window": 144, "log_every": 2}
+    small: dict[str, Any] = {"iterations": 6, "batch": 4, "crop": 64, "window": 144, "log_every": 2}
+    small["validation"] = composed["train"]["validation"] | {"every": 0}
     return TrainParams.model_validate(composed["train"] | small)
 
 
@@ -80,7 +81,7 @@ class Cell:
         (folder / "data").mkdir(parents=True)
         (folder / "data" / "patches").symlink_to(store)
         settings = conf.compose(ROOT / "conf", [*SETTINGS, *overrides])
-        (folder / "params.yaml").write_text(yaml.safe_dump(settings))
+        (folder / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
 
     def start(self, *arguments: str, before: str = "", tracked: bool = False, **environment: str) -> BaseProcess:
         """A process that runs `before`, which can break things, and then `blindsr train srresnet ARGUMENTS`.
