@@ -97,6 +97,30 @@ def report() -> None:
     report.run(read())
 
 
+@app.command()
+def grid(
+    jobs: Annotated[int, typer.Option(min=1, help="Cells at a time, each on one GPU if there are any.")] = 1,
+    plan: Annotated[bool, typer.Option("--plan", help="Only show cells, operations and expected hours.")] = False,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Submit the cells as jobs of a SLURM cluster.")] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of submitit's executor, such as timeout_min=1440.")
+    ] = None,
+) -> None:
+    """Make all unfinished cells, side by side: a `dvc repro` of each."""
+    if plan:
+        from blindsr.apps import plan as plans
+
+        plans.show(read())
+    elif slurm:
+        from blindsr.apps import cluster
+
+        cluster.submit(read(), jobs, cluster.parse(settings or []))
+    else:
+        from blindsr.apps import grid as grids
+
+        grids.run(read(), jobs)
+
+
 @runs.command()
 def sync() -> None:
     """Publish every recorded curve and score that MLflow does not have yet."""

@@ -32,7 +32,9 @@ def run(params: Params, backbone: str, reg: str, seed: int) -> None:
     runtime = params.runtime
     ranks = distributed.count(runtime.devices, runtime.device)
     if ranks > 1 and not distributed.launched():
-        _batches(params, seed, _network(params, backbone, reg, seed).views, World(devices.choose("cpu"), 0, ranks))
+        build_batches(
+            params, seed, build_network(params, backbone, reg, seed).views, World(devices.choose("cpu"), 0, ranks)
+        )
         distributed.launch(ranks, ["train", backbone, reg, str(seed)])
         return
     with distributed.join(runtime.device) as world:
@@ -42,10 +44,10 @@ def run(params: Params, backbone: str, reg: str, seed: int) -> None:
 def _train(params: Params, backbone: str, reg: str, seed: int, world: World) -> None:
     devices.keep_freed_memory()
     cell, settings, runtime = cell_name(backbone, reg, seed), params.reg.settings[reg], params.runtime
-    network = _network(params, backbone, reg, seed)
-    batches = _batches(params, seed, network.views, world)
+    network = build_network(params, backbone, reg, seed)
+    batches = build_batches(params, seed, network.views, world)
     key = run_key(params, backbone, reg, seed)
-    states = paths.project_root() / ".train_state" / f"{key}-{_code()}"
+    states = state_folder(params, backbone, reg, seed)
     world.require_same(states.name, "all machines need the same code, params.yaml and data/patches")
     states.mkdir(parents=True, exist_ok=True)
     train, watched = params.train, params.train.validation
@@ -91,18 +93,19 @@ def replay(params: Params, backbone: str, reg: str, seed: int) -> None:
     params.require_cell(backbone, reg, seed)
     world = World(devices.choose(params.runtime.device))
     record = failure.load(paths.project_root() / ".train_state", run_key(params, backbone, reg, seed))
-    network = _network(params, backbone, reg, seed)
+    network = build_network(params, backbone, reg, seed)
     network.load_state_dict(record["network"])
     network.to(world.device).train()
     bf16 = params.train.precision == "bf16" and world.device.type == "cuda"
     objective = Objective(network, params.reg.settings[reg].weight, bf16=bf16)
     trainer.key_torch(seed, record["iteration"] + 1)
-    batches = _batches(params, seed, network.views, world)
+    batches = build_batches(params, seed, network.views, world)
     for line in failure.replay(objective, batches, record["iteration"], world.device):
         print(line)
 
 
-def _network(params: Params, backbone: str, reg: str, seed: int) -> Network:
+def build_network(params: Params, backbone: str, reg: str, seed: int) -> Network:
+    """The network of a cell with the initial weights of its seed."""
     regularizer = networks.build_regularizer(reg, params.reg.settings[reg].hyper_for(backbone))
     hyper = params.backbone.hyper[backbone]
     return Network(
@@ -110,7 +113,8 @@ def _network(params: Params, backbone: str, reg: str, seed: int) -> Network:
     )
 
 
-def _batches(params: Params, seed: int, views: int, world: World) -> Batches:
+def build_batches(params: Params, seed: int, views: int, world: World) -> Batches:
+    """The part of the training batches that falls to a rank. Raises UserError without data/patches."""
     part = {"ranks": world.ranks, "rank": world.rank}
     store = PatchStore(paths.PATCHES)
     return Batches(store, params.train, params.degradation, seed=seed, views=views, scale=params.scale, **part)
@@ -147,11 +151,16 @@ def run_key(params: Params, backbone: str, reg: str, seed: int) -> str:
     return hashlib.sha256(json.dumps(determining, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def state_folder(params: Params, backbone: str, reg: str, seed: int) -> Path:
+    """Where the state of a run is: that of other settings, data or code is elsewhere, and never gone on with."""
+    return paths.project_root() / ".train_state" / f"{run_key(params, backbone, reg, seed)}-{_code()}"
+
+
 def _code() -> str:
-    """Hash of this project's loaded modules: state that other code wrote is never gone on with."""
-    loaded = [module.__file__ for name, module in sys.modules.items() if name.split(".")[0] == "blindsr"]
+    """Hash of this project's loaded modules, but for the apps, which are not loaded where a stage runs."""
+    loaded = {name: module.__file__ for name, module in sys.modules.items() if name.split(".")[0] == "blindsr"}
     digest = hashlib.sha256()
-    for file in sorted(file for file in loaded if file):
+    for file in sorted(file for name, file in loaded.items() if file and not name.startswith("blindsr.apps")):
         digest.update(Path(file).read_bytes())
     return digest.hexdigest()[:8]
 

@@ -57,6 +57,11 @@ def latest(folder: Path) -> dict[str, Any] | None:
     return None
 
 
+def newest_iteration(folder: Path) -> int:
+    """Iterations behind the newest state, which is not opened; 0 without one."""
+    return max((int(path.name[:9]) for path in _files(folder)), default=0)
+
+
 def clear(folder: Path) -> None:
     """Remove every state of a run that has ended."""
     shutil.rmtree(folder, ignore_errors=True)
