@@ -59,7 +59,7 @@ def probe(params: Params, backbone: str, reg: str) -> Cost:
     batches = train.build_batches(params, 0, network.views, world)
     weight = params.reg.settings[reg].weight
     bf16 = params.train.precision == "bf16"
-    batch = batches[0]
+    batch = batches[0]  # for its shapes
     objective = Objective(network.to(world.device).train(), weight, bf16=bf16)
     with FlopCounterMode(display=False) as counter:
         objective(*(tensor.to(world.device) for tensor in batch)).loss.backward()

@@ -43,6 +43,7 @@ def run(params: Params, backbone: str, reg: str, seed: int) -> None:
 
 def _train(params: Params, backbone: str, reg: str, seed: int, world: World) -> None:
     devices.keep_freed_memory()
+    devices.make_repeatable(world.device)
     cell, settings, runtime = cell_name(backbone, reg, seed), params.reg.settings[reg], params.runtime
     network = build_network(params, backbone, reg, seed)
     batches = build_batches(params, seed, network.views, world)

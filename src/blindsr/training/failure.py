@@ -13,7 +13,7 @@ from blindsr.errors import UserError
 from blindsr.networks import Network
 from blindsr.training import checkpoint
 from blindsr.training.objective import Objective, Terms
-from blindsr.training.samples import Batch, Batches
+from blindsr.training.samples import Batches
 
 _WEIGHTS, _BATCH = ".failure.pt", ".failure.json"
 
@@ -54,7 +54,7 @@ def replay(objective: Objective, batches: Batches, iteration: int, device: torch
 
     The generators of torch are keyed already, the weights are those of the record.
     """
-    batch = Batch(*(tensor.to(device) for tensor in batches[iteration]))
+    batch = batches[iteration] if device.type == "cpu" else batches.finish(batches.sources(iteration), device)
     terms: Terms = objective(batch.lr, batch.hr)
     views = objective.network.views
     error = (terms.sr.float() - batch.hr.repeat(views, 1, 1, 1)).abs().mean((1, 2, 3))

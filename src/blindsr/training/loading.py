@@ -1,15 +1,20 @@
-"""Batches on their way to the network: made in worker processes, copied to the device one batch ahead."""
+"""Batches on their way to the network.
+
+For a CPU, worker processes make them. For a GPU, which workers cannot feed, they only read and draw: the pixels are
+worked on by the device itself, on a stream of its own, one batch ahead of the network.
+"""
 
 import contextlib
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from blindsr import devices
 from blindsr.training import interruption
-from blindsr.training.samples import Batch, Batches
+from blindsr.training.samples import Batch, Batches, Sources
 
 
 class Loader:
@@ -19,9 +24,9 @@ class Loader:
         """`workers` processes with one thread each make the batches; 0: this process does."""
         self.waited = 0.0
         """Seconds since the beginning in which the network had to wait for a batch."""
-        self._count, self._device = stop - start, device
-        self._batches: DataLoader[Batch] = DataLoader(
-            batches,
+        self._count, self._device, self._source = stop - start, device, batches
+        self._loader: DataLoader[Any] = DataLoader(
+            batches if device.type == "cpu" else _Sources(batches),
             batch_size=None,
             sampler=range(start, stop),
             num_workers=workers,
@@ -31,13 +36,13 @@ class Loader:
         )
 
     def __iter__(self) -> Iterator[Batch]:
-        source = iter(self._batches)
+        source = iter(self._loader)
         if self._device.type == "cpu":
             for _ in range(self._count):
                 yield self._next(source)
             return
         side = torch.cuda.Stream(self._device)
-        ahead = self._copy(source, side) if self._count else None
+        ahead = self._make(source, side) if self._count else None
         for left in range(self._count - 1, -1, -1):
             assert ahead is not None
             batch = ahead
@@ -46,22 +51,30 @@ class Loader:
             for tensor in batch:
                 tensor.record_stream(main)  # its memory is not reused while the network still reads it
             yield batch
-            if left:  # the step is under way on the device: the next batch is copied beside it
-                ahead = self._copy(source, side)
+            if left:  # the step is under way on the device: the next batch is made beside it
+                ahead = self._make(source, side)
 
-    def _copy(self, source: Iterator[Batch], side: torch.cuda.Stream) -> Batch:
-        batch = self._next(source)
+    def _make(self, source: Iterator[Any], side: torch.cuda.Stream) -> Batch:
+        sources = self._next(source)
         with torch.cuda.stream(side):
-            lr, hr = (tensor.to(self._device, non_blocking=True) for tensor in batch)
+            lr, hr = self._source.finish(sources, self._device)
             return Batch(lr.contiguous(memory_format=torch.channels_last), hr)
 
-    def _next(self, source: Iterator[Batch]) -> Batch:
+    def _next(self, source: Iterator[Any]) -> Any:
         began = time.perf_counter()
-        with devices.threads(1) if not self._batches.num_workers else contextlib.nullcontext():
+        with devices.threads(1) if not self._loader.num_workers else contextlib.nullcontext():
             # as in a worker process: the number of workers changes no bit
             batch = next(source)
         self.waited += time.perf_counter() - began
         return batch
+
+
+class _Sources(Dataset[Sources]):
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __getitem__(self, iteration: int) -> Sources:
+        return self._batches.sources(iteration)
 
 
 def _start_worker(worker: int) -> None:

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from blindsr import images
 from blindsr.datasets.patch_store import PatchStore
-from blindsr.degradations import second_order, usm
+from blindsr.degradations import batched, second_order, usm
 from blindsr.errors import UserError
 from blindsr.settings import DegradationParams, TrainParams
 
@@ -27,6 +27,17 @@ class Batch(NamedTuple):
 
     lr: Tensor
     hr: Tensor
+
+
+class Sources(NamedTuple):
+    """What a batch is made of: uint8 windows (N, H, W, 3), (top, left) of the crops, and for each of the views·N
+    samples its degradation and the generator of its noise, with the kernels of `batched.synthesize`."""
+
+    windows: Tensor
+    places: list[tuple[int, int]]
+    draws: list[second_order.Degradation]
+    streams: list[np.random.Generator]
+    kernels: Tensor
 
 
 class Cut(NamedTuple):
@@ -81,25 +92,47 @@ class Batches(Dataset[Batch]):
         self._samples = range(rank * part, (rank + 1) * part)
 
     def __getitem__(self, iteration: int) -> Batch:
-        """The batch of an iteration, from 0; of several ranks, this one's part."""
-        cut = [self._cut(iteration, sample) for sample in self._samples]
+        """The batch of an iteration, from 0, made on the CPU; of several ranks, this one's part."""
+        cut, draws, streams = self._draws(iteration)
         windows = torch.stack([self._target(window) for window, _, _ in cut])
+        lr = second_order.degrade(windows.repeat(self._views, 1, 1, 1), draws, streams, self._scale)
+        return self._crops(lr, windows, [(top, left) for _, top, left in cut])
+
+    def sources(self, iteration: int) -> Sources:
+        """All of a batch that is drawn and read on the CPU, for `finish` to do the rest on a GPU."""
+        cut, draws, streams = self._draws(iteration)
+        windows = torch.from_numpy(np.stack([window for window, _, _ in cut]))
+        return Sources(windows, [(y, x) for _, y, x in cut], draws, streams, batched.synthesize(draws))
+
+    def finish(self, sources: Sources, device: torch.device) -> Batch:
+        """The batch on a device, in a few large operations and without waiting for it.
+
+        The noise of a GPU is another draw of the same distribution; without noise, this is what `[]` gives, up to
+        rounding.
+        """
+        windows = sources.windows.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+        if self._train.usm_target:
+            windows = usm.sharpen(windows)
+        kernels = sources.kernels.to(device, non_blocking=True)
+        views = windows.repeat(self._views, 1, 1, 1)
+        lr = batched.degrade(views, kernels, sources.draws, sources.streams, self._scale)
+        return self._crops(lr, windows, sources.places)
+
+    def _draws(
+        self, iteration: int
+    ) -> tuple[list[tuple[np.ndarray, int, int]], list[second_order.Degradation], list[np.random.Generator]]:
+        cut = [self._cut(iteration, sample) for sample in self._samples]
         streams = [
             generator(self._seed, iteration, sample, _VIEWS + view)
             for view in range(self._views)
             for sample in self._samples
         ]
-        draws = [self._draw(stream) for stream in streams]
-        lr = second_order.degrade(windows.repeat(self._views, 1, 1, 1), draws, streams, self._scale)
-        places = [(top, left) for _, top, left in cut]
-        return Batch(
-            _crop(
-                lr,
-                [(top // self._scale, left // self._scale) for top, left in places * self._views],
-                self._train.crop // self._scale,
-            ),
-            _crop(windows, places, self._train.crop),
-        )
+        return cut, [self._draw(stream) for stream in streams], streams
+
+    def _crops(self, lr: Tensor, hr: Tensor, places: list[tuple[int, int]]) -> Batch:
+        scale, size = self._scale, self._train.crop
+        corners = [(top // scale, left // scale) for top, left in places * self._views]
+        return Batch(_crop(lr, corners, size // scale), _crop(hr, places, size))
 
     def describe(self, iteration: int) -> list[dict[str, Any]]:
         """How each patch of the whole batch of an iteration comes about: keys of its generators, place, parameters.
