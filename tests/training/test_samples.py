@@ -109,9 +109,7 @@ def test_the_parts_of_all_ranks_are_the_batch_of_one(
 def test_ranks_that_cannot_share_equally_are_one_line(
     store: PatchStore, train_params: TrainParams, degradation: DegradationParams
 ) -> None:
-    with pytest.raises(
-        UserError, match="4 processes cannot share the 2 patches of a batch equally: set"
-    ):
+    with pytest.raises(UserError, match="4 processes cannot share the 2 patches of a batch equally: set"):
         make(store, train_params, degradation, ranks=4)
 
 

@@ -5,13 +5,12 @@ import csv
 import hashlib
 import io
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from blindsr import devices, files, networks, paths, tracking
+from blindsr import devices, files, networks, paths, provenance, tracking
 from blindsr.datasets.patch_store import INDEX, PatchStore
 from blindsr.errors import UserError
 from blindsr.networks import Network, WeightsInfo
@@ -154,16 +153,8 @@ def run_key(params: Params, backbone: str, reg: str, seed: int) -> str:
 
 def state_folder(params: Params, backbone: str, reg: str, seed: int) -> Path:
     """Where the state of a run is: that of other settings, data or code is elsewhere, and never gone on with."""
-    return paths.project_root() / ".train_state" / f"{run_key(params, backbone, reg, seed)}-{_code()}"
-
-
-def _code() -> str:
-    """Hash of this project's loaded modules, but for the apps, which are not loaded where a stage runs."""
-    loaded = {name: module.__file__ for name, module in sys.modules.items() if name.split(".")[0] == "blindsr"}
-    digest = hashlib.sha256()
-    for file in sorted(file for name, file in loaded.items() if file and not name.startswith("blindsr.apps")):
-        digest.update(Path(file).read_bytes())
-    return digest.hexdigest()[:8]
+    key = run_key(params, backbone, reg, seed)
+    return paths.project_root() / ".train_state" / f"{key}-{provenance.code_digest()}"
 
 
 def write_curve(curve: list[trainer.CurvePoint], path: Path) -> None:
