@@ -16,6 +16,7 @@ from blindsr.datasets.patch_store import PatchStore
 from blindsr.errors import UserError
 from blindsr.settings import DegradationParams, TrainParams
 from blindsr.training import distributed
+from blindsr.training.distributed import World
 from blindsr.training.samples import Batches
 
 BOUND = 0.001
@@ -65,13 +66,6 @@ def test_ranks_make_the_samples_of_one(
     assert torch.equal(torch.cat([part.hr for part in parts]), whole.hr)
     lr = torch.cat([part.lr.unflatten(0, (views, -1)) for part in parts], dim=1)
     assert torch.equal(lr.flatten(0, 1), whole.lr)
-
-
-def test_patches_that_cannot_be_shared_are_one_line(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
-) -> None:
-    with pytest.raises(UserError, match="3 processes cannot share the 2 patches of a batch equally"):
-        Batches(store, train_params, degradation, seed=0, views=2, scale=4, ranks=3)
 
 
 @pytest.mark.parametrize(("reg", "ranks"), [("rff", 4), ("rff_released", 2), ("dropout", 2)])
@@ -169,3 +163,23 @@ def test_two_machines_of_which_one_is_killed(cell: Callable[..., Any], undisturb
     assert "error: rank 0 has lost another rank" in "".join(said)
     mine.train()
     assert differs(mine, undisturbed()) <= BOUND
+
+
+def test_devices_are_counted_and_nonsense_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert distributed.count("auto", "cpu") == 1
+    assert distributed.count(4, "cpu") == 4
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert distributed.count("auto", "auto") == 2
+    assert distributed.count("auto", "cuda:1") == 1
+    with pytest.raises(UserError, match="runtime.devices 4: this machine has 2 usable GPUs"):
+        distributed.count(4, "auto")
+
+
+def test_alone_nothing_is_exchanged() -> None:
+    world, rows = World(torch.device("cpu")), torch.ones(2, 3)
+    assert world.main
+    assert world.gather(rows) is world.total(rows) is rows
+    assert world.largest(15) == 15
+    assert world.of_main(lambda: "state") == "state"
+    world.require_same("a", "mend")
