@@ -96,6 +96,27 @@ def test_several_seeds_are_one_row_with_an_interval_over_them(
     assert "3 seeds: the interval covers other training runs" in (paths.TABLES / "differences.md").read_text()
 
 
+def test_real_lr_images_have_a_table_of_their_own(settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    for figures in ("_draw", "_analyses"):
+        monkeypatch.setattr(report, figures, lambda *_: None)
+    data = settings.data.model_copy(update={"benchmarks": ["Toy", "NTIRE2018_mild", "NTIRE2018_wild"]})
+    settings = settings.model_copy(update={"data": data})
+    here = [IndexedImage(name="0801x4m", file="0801x4m.png", width=16, height=16, sha256="0" * 64)]
+    Index(name="NTIRE2018_mild", hr="DIV2K_valid", images=here).write(paths.INDEX)
+    Index(name="NTIRE2018_wild", hr="DIV2K_valid", missing="ask ETH").write(paths.INDEX)
+    for path in sorted(paths.SCORES.iterdir()):
+        gain = 1.0 if "rff" in path.name else 0.0
+        real = [Score("NTIRE2018_mild", evaluation.REAL, "0801x4m", 17.0 + gain, 18.0, 0.5, None, 20.0)]
+        evaluation.write_csv([*evaluation.read_csv(path), *real], path)
+    report.run(settings)
+    rows = pd.read_csv(paths.TABLES / "real_lr.csv").set_index(["benchmark", "reg"])
+    assert rows.loc[("NTIRE2018_mild", "rff"), ["psnr_db", "psnr_shift_db"]].tolist() == [18.0, 20.0]
+    assert np.isnan(rows.loc[("NTIRE2018_wild", "none"), "psnr_db"])
+    assert "NTIRE2018_wild is missing: ask ETH" in (paths.TABLES / "real_lr.md").read_text()
+    for table in ("psnr_db", "differences"):
+        assert "NTIRE" not in (paths.TABLES / f"{table}.csv").read_text()
+
+
 def test_every_table_and_figure_is_there_twice_the_same(settings: Params) -> None:
     def made() -> dict[str, bytes]:
         files = [*paths.TABLES.iterdir(), *paths.FIGURES.iterdir()]

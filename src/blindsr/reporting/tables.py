@@ -12,6 +12,8 @@ from blindsr.errors import UserError
 
 METRICS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4}
 """Metric -> decimals in the tables."""
+REAL_METRICS = {"psnr_db": 2, "psnr_shift_db": 2, "ssim": 4, "lpips": 4}
+"""Those of real LR images."""
 MEAN = "mean"
 BASELINE = "none"
 HOLE = "—"
@@ -60,10 +62,37 @@ def improvement(values: pd.DataFrame) -> pd.DataFrame:
     return others - baseline.reindex(others.index.droplevel("reg")).to_numpy()
 
 
-def write(values: pd.DataFrame, stem: Path, *, title: str, decimals: int, signed: bool, notes: Sequence[str]) -> None:
-    """Write <stem>.csv and <stem>.md; the same values give the same bytes."""
-    style = f"{{:{'+' if signed else ''}.{decimals}f}}"
-    shown = values.map(lambda value: HOLE if pd.isna(value) else style.format(value)).reset_index()
+def real_table(scores: pd.DataFrame, tracks: Sequence[str], rows: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Sets of real LR images as (benchmark, backbone, reg) x metrics, means over images, then seeds; NaN for holes.
+
+    Their HR is not aligned with them, so beside the plain PSNR stands the best one over integer shifts.
+    """
+    metrics = list(REAL_METRICS)
+    known = scores.reindex(columns=["benchmark", "backbone", "reg", "seed", *metrics])
+    seeds = known.groupby(["benchmark", "backbone", "reg", "seed"])[metrics].mean()
+    index = pd.MultiIndex.from_tuples(
+        [(track, *row) for track in tracks for row in rows], names=["benchmark", "backbone", "reg"]
+    )
+    return seeds.groupby(["benchmark", "backbone", "reg"]).mean().reindex(index)
+
+
+def write(
+    values: pd.DataFrame,
+    stem: Path,
+    *,
+    title: str,
+    decimals: int | Mapping[str, int],
+    signed: bool,
+    notes: Sequence[str],
+) -> None:
+    """Write <stem>.csv and <stem>.md; the same values give the same bytes. `decimals`: of all columns, or of each."""
+    sign = "+" if signed else ""
+
+    def text(column: pd.Series) -> pd.Series:
+        places = decimals if isinstance(decimals, int) else decimals[str(column.name)]
+        return column.map(lambda value: HOLE if pd.isna(value) else f"{value:{sign}.{places}f}")
+
+    shown = values.apply(text).reset_index()
     write_text(shown, shown, stem, left=values.index.nlevels, title=title, notes=notes)
 
 

@@ -20,13 +20,20 @@ def run(params: Params) -> None:
     rows = [(BICUBIC, BICUBIC), *dict.fromkeys((backbone, reg) for backbone, reg, _ in params.cells)]
     cases = list(params.suite.cases)
     notes = _notes(params)
-    values = {metric: tables.table(scores, metric, params.data.benchmarks, rows, cases) for metric in tables.METRICS}
+    sets, tracks = _sets(params)
+    values = {metric: tables.table(scores, metric, sets, rows, cases) for metric in tables.METRICS}
     size = f"profile {params.profile}, {params.train.iterations} iterations, seeds {_seeds(params)}"
     for metric, decimals in tables.METRICS.items():
         title = f"{metric}, x{params.scale} ({size})"
         tables.write(values[metric], paths.TABLES / metric, title=title, decimals=decimals, signed=False, notes=notes)
     if tables.BASELINE in params.reg.names:
-        _compare(params, scores, values["psnr_db"], size, notes)
+        _compare(params, scores[scores["benchmark"].isin(sets)], values["psnr_db"], size, notes)
+    if tracks:
+        title = f"Real LR images, x{params.scale} ({size})"
+        real = tables.real_table(scores, tracks, rows)
+        tables.write(
+            real, paths.TABLES / "real_lr", title=title, decimals=tables.REAL_METRICS, signed=False, notes=notes
+        )
     tables.write_metrics(values, paths.METRICS)
     _write_plots(values["psnr_db"])
     _draw(params, values["psnr_db"], list(trained), size)
@@ -50,6 +57,13 @@ def _notes(params: Params) -> list[str]:
     return notes
 
 
+def _sets(params: Params) -> tuple[list[str], list[str]]:
+    """The benchmarks of the test cases, and those of real LR images."""
+    names = params.data.benchmarks
+    real = [name for name in names if indices.read_index(name).hr]
+    return [name for name in names if name not in real], real
+
+
 def _seeds(params: Params) -> str:
     return ", ".join(str(seed) for seed in params.seeds)
 
@@ -59,7 +73,7 @@ def _compare(params: Params, scores: pd.DataFrame, psnr: pd.DataFrame, size: str
     what = "psnr_db minus the same backbone without regularizer"
     plain, stem = tables.improvement(psnr), paths.TABLES / "improvement_psnr_db"
     tables.write(plain, stem, decimals=2, signed=True, notes=notes, title=f"{what} ({size})")
-    sets, cases = params.data.benchmarks, list(params.suite.cases)
+    sets, cases = _sets(params)[0], list(params.suite.cases)
     for name, build in (("differences_pooled", differences.pooled), ("differences", differences.per_case)):
         over = "over all benchmarks and cases" if name == "differences_pooled" else "per benchmark and case"
         differences.write(
