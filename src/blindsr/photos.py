@@ -69,8 +69,9 @@ def decode(content: bytes) -> Photo:
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-                raise UserError(f"has {image.n_frames} frames or pages: save the one that you want as an image")
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1 and image.format != "MPO":
+                raise UserError(f"has {frames} frames or pages: save the one that you want as an image")
             layout = str(image.tile)  # gone after loading
             image.load()
             photo = _photo(image, content, layout)
@@ -194,9 +195,9 @@ def encode(photo: Photo, container: str, digest: str) -> bytes:
         entries = dict((photo.exif or exif).get_ifd(directory))
         if entries:
             # the size that the camera wrote is not that of these pixels any more
-            entries |= {
-                t: n for t, n in ((40962, photo.colour.shape[1]), (40963, photo.colour.shape[0])) if t in entries
-            }
+            sides = {ExifTags.Base.ExifImageWidth: photo.colour.shape[1]}
+            sides[ExifTags.Base.ExifImageHeight] = photo.colour.shape[0]
+            entries |= {tag: side for tag, side in sides.items() if tag in entries}
             exif.get_ifd(directory).update(entries)
     exif[ExifTags.Base.Software] = mark(digest)
     if photo.alpha is not None and container == "jpg":
@@ -207,17 +208,19 @@ def encode(photo: Photo, container: str, digest: str) -> bytes:
         return _encode_pillow(photo, container, exif)
     except (*_DAMAGED, cv2.error) as error:
         size = f"{photo.colour.shape[1]}×{photo.colour.shape[0]}"
-        raise UserError(
-            f"cannot be written as {container} at {size} pixels ({one_line(error)}): choose png"
-        ) from None
+        raise UserError(f"cannot be written as {container} of {size} pixels ({one_line(error)}): try png") from None
 
 
 def to_8_bits(photo: Photo) -> Photo:
     """The photo with uint8 pixels, rounded."""
     if photo.colour.dtype == np.uint8:
         return photo
-    colour, alpha = (None if p is None else ((p + np.uint32(128)) // 257).astype(np.uint8) for p in photo[:2])
-    return photo._replace(colour=colour, alpha=alpha)
+    colour = _cut(photo.colour)
+    return photo._replace(colour=colour, alpha=None if photo.alpha is None else _cut(photo.alpha))
+
+
+def _cut(pixels: NDArray[Any]) -> NDArray[Any]:
+    return ((pixels + np.uint32(128)) // 257).astype(np.uint8)
 
 
 def to_pillow(photo: Photo) -> Image.Image:
@@ -229,15 +232,15 @@ def to_pillow(photo: Photo) -> Image.Image:
 
 
 def _encode_pillow(photo: Photo, container: str, exif: Image.Exif) -> bytes:
-    options: dict[str, Any] = {
+    options: dict[str, dict[str, Any]] = {
         "png": {"compress_level": _PNG_LEVEL},
         "jpg": {"quality": _QUALITY, "subsampling": 0, "optimize": True},
         "webp": {"quality": _QUALITY, "method": 4, "exact": True},
         "tif": {"compression": "tiff_adobe_deflate"},
-    }[container]
+    }
     file = io.BytesIO()
     name = {"jpg": "JPEG", "tif": "TIFF"}.get(container, container.upper())
-    to_pillow(photo).save(file, name, exif=exif, icc_profile=photo.icc, **options)
+    to_pillow(photo).save(file, name, exif=exif, icc_profile=photo.icc, **options[container])
     return file.getvalue()
 
 

@@ -65,8 +65,9 @@ def _side_by_side(
     before: Image.Image, after: Image.Image, labels: tuple[str, str], icc: bytes | None, digest: str
 ) -> bytes:
     mode = after.mode
-    font = ImageFont.load_default(size=max(12, min(24, after.width // 24)))
-    band = int(font.size * 1.6)
+    size = max(12, min(24, after.width // 24))
+    font = ImageFont.load_default(size)
+    band = int(size * 1.6)
     canvas = Image.new(mode, (2 * after.width + _GAP, after.height + band), "white")
     draw = ImageDraw.Draw(canvas)
     for image, label, left in ((before, labels[0], 0), (after, labels[1], after.width + _GAP)):

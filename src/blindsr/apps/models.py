@@ -14,14 +14,12 @@ def weights_of(cell: str) -> Path:
     path = paths.MODELS / f"{cell}.safetensors"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in paths.MODELS.glob("*-*-*.safetensors"))) or "none yet"
-        raise UserError(
-            f"{cell} is no file and no trained cell of {paths.MODELS} ({known}): `make repro` trains them"
-        )
+        raise UserError(f"{cell} is no file and no trained cell of {paths.MODELS}/ ({known}): run `make repro`")
     return path
 
 
 def read(model: str, bicubic_scale: int = 4) -> tuple[nn.Module, int, Path | None]:
-    """The network of a cell, "bicubic", or a file that `checkpoints.read` knows: its scale, and its file if it has one.
+    """The network of a cell, "bicubic", or a file that `checkpoints.read` knows; its scale; its file if it has one.
 
     Raises UserError as `weights_of` and `checkpoints.read` do.
     """

@@ -58,9 +58,9 @@ def run(
     """Upscale photos with a network, as `upscale_plan.plan` reads `inputs`, `out` and `format`.
 
     A result counts as finished if its file carries the mark of the same photo (by content), weights, settings and
-    version: it is not computed again. A file that is in the way and without any such mark is never replaced. Decoding and
-    encoding run beside the network, one photo ahead and behind. With `compared`, two comparisons lie beside each
-    result. Without `alpha`, transparency is dropped.
+    version: it is not computed again. A file in the way that has no such mark at all is never replaced. Decoding
+    and encoding run beside the network, one photo ahead and behind. With `compared`, two comparisons lie beside
+    each result. Without `alpha`, transparency is dropped.
 
     Raises UserError for wrong arguments, for a folder that cannot be written, and, after all others are done, one
     that counts the photos that failed, each of which has its line on stderr.
@@ -147,7 +147,7 @@ def _upscaled(steps: Iterator[_Step], upscaler: Upscaler, bar: Bar) -> Iterator[
 
 
 def _write(job: _Job, step: _Step) -> _Step:
-    """Encode and write; raises UserError where the folder cannot be written, since the next photo could not either."""
+    """Encode and write; raises UserError where the folder cannot be written: the next photo could not be, either."""
     if step.error or step.finished or step.lr is None or step.sr is None:
         return step
     item, done = step.item, step._replace(lr=None, sr=None)  # what is not needed any more takes no memory
@@ -164,7 +164,10 @@ def _write(job: _Job, step: _Step) -> _Step:
 
 def _marked(path: Path, digest: str = "") -> bool:
     """Whether a file was made by this app, and with these settings; it is searched, not decoded."""
-    with contextlib.suppress(OSError, ValueError), path.open("rb") as file:  # ValueError: an empty file
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return photos.is_marked(content, digest)
+    with (
+        contextlib.suppress(OSError, ValueError),  # ValueError: an empty file
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        return photos.is_marked(content, digest)
     return False

@@ -23,7 +23,7 @@ _LUMA = (0.299, 0.587, 0.114)  # BT.601, as Pillow turns colours into grey
 
 
 class Upscaler:
-    """A network, its scale and its tiles: `upscaler(photo, progress)` is the photo, `scale` times as wide and high."""
+    """A network, its scale and its tiles: `upscaler(photo)` is the photo, `scale` times as wide and high."""
 
     def __init__(self, network: nn.Module, scale: int, tile: Tile = "auto", overlap: int = OVERLAP) -> None:
         """`network` where it is to compute; `tile` in LR pixels, with "auto" as large as its free memory allows."""
