@@ -50,7 +50,7 @@ def _size(sr: Photo) -> tuple[int, int]:
 
 
 def _pixels(photo: Photo) -> str:
-    return f"{photo.colour.shape[1]}×{photo.colour.shape[0]}"
+    return f"{photo.colour.shape[1]} x {photo.colour.shape[0]}"
 
 
 def _embedded(image: Image.Image, icc: bytes | None) -> str:
