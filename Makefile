@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup params repro test lint ui
+.PHONY: help setup params repro test lint bench ui
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -32,6 +32,9 @@ test: setup  ## run the tests
 
 lint: setup  ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: setup  ## speed against plain implementations (ARGS="NAME ... --quick --write")
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 ui: setup  ## MLflow on this project's runs, at http://127.0.0.1:5000
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/blindsr runs ui

@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from blindsr import conf
+from blindsr.datasets.indices import Index, IndexedImage
+from blindsr.images import write_png
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -87,3 +91,27 @@ def test_a_stage_without_its_inputs_names_them(project: Path, arguments: tuple[s
     assert done.returncode == 2
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_broken_training_image_is_one_line_from_whichever_process(
+    project: Path, index_images: Callable[[Path], list[IndexedImage]]
+) -> None:
+    photos = project / "data" / "raw" / "embedded_train"
+    photos.mkdir(parents=True)
+    for name in "abcd":
+        pixels = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+        write_png(photos / f"{name}.png", pixels)
+    (photos / "c.png").write_bytes((photos / "c.png").read_bytes()[:9000])
+    Index(name="embedded_train", images=index_images(photos)).write(project / "data" / "index")
+    blindsr(project, "params")
+    done = blindsr(project, "patches")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: cannot read image")
+    assert "embedded_train/c.png" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    # mended, it goes on
+    write_png(photos / "c.png", np.zeros((96, 128, 3), np.uint8))
+    Index(name="embedded_train", images=index_images(photos)).write(project / "data" / "index")
+    done = blindsr(project, "patches")
+    assert done.stdout == "4 patches of 192 px from 4 images\n"
+    assert (project / "data" / "patches" / "pixels.u8").stat().st_size == 4 * 96 * 128 * 3

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from blindsr import evaluation, images, inference, networks
-from blindsr.datasets.catalog import Index, IndexedImage
+from blindsr.datasets.indices import Index, IndexedImage
 from blindsr.errors import UserError
 from blindsr.evaluation import Pair
 from blindsr.metrics.psnr import psnr, psnr_best_shift

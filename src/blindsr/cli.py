@@ -37,11 +37,21 @@ def params() -> None:
 
 
 @app.command()
-def fetch() -> None:
+def fetch(
+    status: Annotated[
+        bool, typer.Option("--status", help="List every set: what is here, how to get the rest.")
+    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no host.")] = False,
+) -> None:
     """Stage: get and verify the data sets."""
+    if status:
+        from blindsr.apps import data
+
+        data.print_status(read())
+        return
     from blindsr.stages import fetch
 
-    fetch.run(read())
+    fetch.run(read(), offline=offline)
 
 
 @app.command()

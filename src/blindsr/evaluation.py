@@ -12,8 +12,8 @@ import numpy as np
 from torch import nn
 
 from blindsr import files, images, inference, paths, scoring
-from blindsr.datasets import catalog
-from blindsr.datasets.catalog import Index, IndexedImage
+from blindsr.datasets import indices
+from blindsr.datasets.indices import Index, IndexedImage
 from blindsr.errors import UserError
 from blindsr.images import RGB
 from blindsr.inference import Tile
@@ -40,13 +40,21 @@ class Pair(NamedTuple):
         return Key(*self[:3])
 
 
-def suite_pairs(params: Params) -> list[Pair]:
-    """Every image of every benchmark at hand under every case, in the order of the settings."""
+def all_pairs(params: Params) -> list[Pair]:
+    """Every LR image of every benchmark at hand, in the order of the settings: all cases, or the real LR.
+
+    Raises UserError for a set of real LR images that does not fit its HR set.
+    """
     pairs = []
     for name in params.data.benchmarks:
-        folder = catalog.set_folder(name, params.data.roots)
+        index, folder = indices.read_index(name), indices.set_folder(name, params.data.roots)
+        if index.hr:
+            hr, hr_folder = indices.read_index(index.hr), indices.set_folder(index.hr, params.data.roots)
+            if not hr.missing:
+                pairs += real_pairs(index, hr, folder, hr_folder)
+            continue
         for case in params.suite.cases:
-            for image in catalog.read_index(name).images:
+            for image in index.images:
                 lr = paths.LR / name / case / f"{image.name}.png"
                 pairs.append(Pair(name, case, image.name, folder / image.file, lr))
     return pairs
@@ -87,7 +95,7 @@ def stamps(pairs: Sequence[Pair]) -> dict[Key, str]:
         with contextlib.suppress(OSError):  # said where it is read to be scored
             for path in (pair.hr, pair.lr):
                 if path not in digests:
-                    digests[path] = catalog.sha256(path)
+                    digests[path] = files.sha256(path)
             found[pair.key] = f"{digests[pair.hr][:16]}{digests[pair.lr][:16]}"
     return found
 

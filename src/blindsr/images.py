@@ -21,6 +21,8 @@ from torch import Tensor
 from blindsr.errors import UserError
 
 RGB = NDArray[np.uint8]
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+"""Endings of the files that count as images in a folder."""
 
 # what Pillow's decoders raise on damaged files, beside OSError
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error)

@@ -28,12 +28,13 @@ class _Rate(ProgressColumn):
 class Bar:
     """Counts `total` pieces of work: `with Bar("train", total=480) as bar: bar.advance()`."""
 
-    def __init__(self, label: str, total: int, start: int = 0) -> None:
-        """`start` pieces are done already (they do not count for the rate)."""
+    def __init__(self, label: str, total: int, start: int = 0, quiet: bool = False) -> None:
+        """`start` pieces are done already (they do not count for the rate); `quiet` shows nothing."""
         self._label, self._total, self._start, self._done = label, total, start, start
         self._began = self._spoke = time.monotonic()
+        self._quiet = quiet
         self._rich: Progress | None = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not quiet:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -72,6 +73,8 @@ class Bar:
                 self._rich.update(self._task, note=note)
             return
         now = time.monotonic()
+        if self._quiet:
+            return
         if now - self._spoke >= _LINE_EVERY or self._done >= self._total:
             self._spoke = now
             rate = (self._done - self._start) / max(now - self._began, 1e-9)

@@ -153,12 +153,17 @@ class RegularizerParams(Model):
 
 
 class DataParams(Model):
-    """Data sets by the names of their manifests; `roots` are folders used in place."""
+    """Data sets by the names of their manifests.
+
+    `roots` are folders used in place; `mirror` is asked instead of the sets' own hosts, for <mirror>/<host>/<path>.
+    """
 
     train: str
     benchmarks: Annotated[list[str], AfterValidator(unique)]
     lpips_trunk: str | None = None
     roots: dict[str, Path] = {}
+    mirror: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    offline: bool = False
     require_all: bool = False
 
     @property

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from blindsr import conf, images, params, paths
-from blindsr.datasets.catalog import Index, IndexedImage
+from blindsr.datasets.indices import Index, IndexedImage
 from blindsr.degradations import suite
 from blindsr.errors import UserError
 from blindsr.stages import degrade
@@ -53,7 +53,7 @@ def test_bytes_do_not_depend_on_the_threads(
 ) -> None:
     degrade.run(settings)
     before = {file: file.read_bytes() for file in paths.LR.rglob("*.png")}
-    monkeypatch.setattr(degrade.parallel, "cpu_count", lambda: threads)
+    monkeypatch.setattr(degrade.parallel, "usable_cores", lambda: threads)
     degrade.run(settings)
     assert {file: file.read_bytes() for file in paths.LR.rglob("*.png")} == before
 

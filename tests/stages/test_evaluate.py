@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 import yaml
 
-from blindsr import conf, evaluation, images, networks, params, paths
-from blindsr.datasets import catalog
-from blindsr.datasets.catalog import Index, IndexedImage
+from blindsr import conf, evaluation, files, images, networks, params, paths
+from blindsr.datasets.indices import Index, IndexedImage
 from blindsr.degradations import suite
 from blindsr.errors import UserError
 from blindsr.networks import WeightsInfo
@@ -64,7 +63,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         file = paths.RAW / "Toy" / f"{name}.png"
         hr = generator.integers(0, 256, (48, 44, 3), dtype=np.uint8)
         images.write_png(file, hr)
-        entries.append(IndexedImage(name=name, file=file.name, width=44, height=48, sha256=catalog.sha256(file)))
+        entries.append(IndexedImage(name=name, file=file.name, width=44, height=48, sha256=files.sha256(file)))
         for case, lr in suite.degrade_suite(hr, params.read().suite, "Toy", name).items():
             (paths.LR / "Toy" / case).mkdir(parents=True, exist_ok=True)
             images.write_png(paths.LR / "Toy" / case / f"{name}.png", lr)

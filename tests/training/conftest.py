@@ -1,5 +1,6 @@
 """A small patch store and small training settings."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 from blindsr import conf
-from blindsr.datasets import patch_store
+from blindsr.datasets import patch_builder
+from blindsr.datasets.indices import IndexedImage
 from blindsr.datasets.patch_store import PatchStore
 from blindsr.images import write_png
 from blindsr.settings import DegradationParams, TrainParams
@@ -17,15 +19,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> PatchStore:
+def store(tmp_path_factory: pytest.TempPathFactory, index_images: Callable[[Path], list[IndexedImage]]) -> PatchStore:
     """Two smooth random images of 200 x 260 and 180 x 240 px, patches of 160 px."""
     folder = tmp_path_factory.mktemp("store")
     generator = np.random.default_rng(1)
     for name, height, width in (("a", 200, 260), ("b", 180, 240)):
         coarse = generator.integers(20, 235, (height // 10, width // 10, 3), dtype=np.uint8)
         write_png(folder / f"{name}.png", cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
-    sources = [folder / "a.png", folder / "b.png"]
-    patch_store.build(sources, folder / "store", size=160, step=80, scale=4, smallest=64)
+    patch_builder.build(
+        index_images(folder), folder, folder / "store",
+        size=160, step=80, scale=4, smallest=64, state=folder / "state", workers=1,
+    )  # fmt: skip
     return PatchStore(folder / "store")
 
 

@@ -1,5 +1,9 @@
 """Training batches: what they hold, and on what alone they depend."""
 
+import gc
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -78,12 +82,53 @@ def test_a_sample_does_not_depend_on_the_size_of_the_batch(
     assert torch.equal(larger.lr[[0, 1, 4, 5]], batches[2].lr)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 7 worker processes")
+@pytest.mark.parametrize("workers", [0, 1, 2, 7])
 def test_workers_change_nothing(batches: Batches, workers: int) -> None:
     loader = DataLoader(batches, batch_size=None, sampler=range(2, 5), num_workers=workers)
     for iteration, batch in zip(range(2, 5), loader, strict=True):
         assert torch.equal(batch.lr, batches[iteration].lr)
         assert torch.equal(batch.hr, batches[iteration].hr)
+
+
+@pytest.mark.parametrize("views", [1, 2])
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_the_parts_of_all_ranks_are_the_batch_of_one(
+    store: PatchStore, train_params: TrainParams, degradation: DegradationParams, ranks: int, views: int
+) -> None:
+    train = train_params.model_copy(update={"batch": 8})
+    whole = make(store, train, degradation, views=views)[3]
+    parts = [make(store, train, degradation, views=views, ranks=ranks, rank=rank)[3] for rank in range(ranks)]
+    assert {len(part.lr) for part in parts} == {8 // ranks}
+    assert torch.equal(torch.cat([part.hr for part in parts]), whole.hr)
+    by_view = [part.lr.unflatten(0, (views, -1)) for part in parts]
+    assert torch.equal(torch.cat(by_view, dim=1).flatten(0, 1), whole.lr)
+
+
+def test_ranks_that_cannot_share_equally_are_one_line(
+    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+) -> None:
+    with pytest.raises(UserError, match=r"train\.batch 4 is 2 patches of 2 views, which 4 processes cannot share"):
+        make(store, train_params, degradation, ranks=4)
+    for rank in (-1, 2):
+        with pytest.raises(ValueError, match="rank must be 0 to 1"):
+            make(store, train_params, degradation, ranks=2, rank=rank)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory of this process from /proc")
+def test_memory_is_steady_over_100_000_windows(batches: Batches) -> None:
+    def read(iterations: range) -> int:
+        """Read 10 windows of each iteration; the anonymous memory of this process after that, in KiB."""
+        for iteration in iterations:
+            for sample in range(10):
+                batches._cut(iteration, sample)[0][::8, ::8].sum()
+        gc.collect()
+        status = Path("/proc/self/status").read_text()
+        return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1])
+
+    before = read(range(100))
+    after = read(range(100, 10_100))
+    assert after - before < 4096  # 100,000 kept numbers of 28 bytes would be 2.7 MiB, one window of 144 px is 61 KiB
 
 
 def test_crops_lie_in_the_image_where_the_window_says(

@@ -13,7 +13,7 @@ from torch import nn
 
 from blindsr import checkpoints, devices, evaluation, files, inference, networks, params, provenance, scoring
 from blindsr.apps import score_report
-from blindsr.datasets import catalog, folder
+from blindsr.datasets import folder, indices
 from blindsr.datasets.folder import HrFolder
 from blindsr.degradations import suite
 from blindsr.errors import UserError
@@ -107,11 +107,11 @@ def _trunk(given: Path | None, project: Params | None) -> Path | None:
         return given
     if project and project.data.lpips_trunk:
         try:
-            index = catalog.read_index(project.data.lpips_trunk)
+            index = indices.read_index(project.data.lpips_trunk)
         except UserError:
             index = None
         if index and index.images:
-            return catalog.set_folder(index.name, project.data.roots) / index.images[0].file
+            return indices.set_folder(index.name, project.data.roots) / index.images[0].file
     _log.warning("no LPIPS trunk weights: lpips stays empty; give AlexNet's with --lpips-trunk")
     return None
 
@@ -164,7 +164,7 @@ def _load(path: Path, keys: Sequence[Key], cases: SuiteParams, scale: int) -> Lo
 def _content(path: Path) -> str:
     """Hash of a file; empty for what is no readable file, as the name bicubic is none."""
     try:
-        return catalog.sha256(path)
+        return files.sha256(path)
     except OSError:
         return ""
 

@@ -16,7 +16,7 @@ from PIL import Image
 from blindsr import files, images, parallel, params
 from blindsr.apps import suite_manifest
 from blindsr.apps.suite_manifest import MANIFEST, HrEntry, LrEntry, SuiteManifest, pixels, sha256
-from blindsr.datasets import catalog, folder
+from blindsr.datasets import folder
 from blindsr.datasets.folder import HrFolder
 from blindsr.degradations import suite
 from blindsr.errors import UserError
@@ -45,7 +45,7 @@ def write(hr_folder: Path, out: Path, *, cases: Sequence[str] = (), scale: int =
     problems = 0
     with Bar("suite", len(source.files)) as bar:
         make = partial(_make, source, chosen, scale, out, old)
-        for name, entry in parallel.map_ordered(make, source.files, parallel.cpu_count()):
+        for name, entry in parallel.map_ordered(make, source.files, parallel.usable_cores()):
             if isinstance(entry, UserError):
                 bar.say(f"error: {entry}")
                 problems += 1
@@ -111,7 +111,7 @@ def _make(
         cases[case] = LrEntry(file=file, sha256=sha256(content), pixels=pixels(lr))
         if not old:
             files.write_atomic(out / file, content)
-    entry = HrEntry(file=path.name, sha256=catalog.sha256(path), pixels=pixels(hr), cases=cases)
+    entry = HrEntry(file=path.name, sha256=files.sha256(path), pixels=pixels(hr), cases=cases)
     if old and name in old.images:
         difference = _difference(entry, old.images[name], old.versions)
         if difference:
@@ -158,7 +158,7 @@ def _lr_problem(path: Path, entry: LrEntry) -> list[str]:
 
 def _hr_problem(path: Path, entry: HrEntry, made_with: dict[str, str]) -> list[str]:
     try:
-        if catalog.sha256(path) != entry.sha256:
+        if files.sha256(path) != entry.sha256:
             return [f"{path} is another file than the suite was made of"]
         same = pixels(folder.read_hr(path)) == entry.pixels
     except OSError as error:

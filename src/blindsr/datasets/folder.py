@@ -7,7 +7,6 @@ import numpy as np
 from PIL import Image
 
 from blindsr import images
-from blindsr.datasets.catalog import IMAGE_SUFFIXES
 from blindsr.errors import UserError
 from blindsr.images import RGB
 
@@ -25,12 +24,12 @@ def open_folder(folder: Path) -> HrFolder:
         raise UserError(f"{folder} is no folder: name the folder of the HR images")
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+        if path.suffix.lower() in images.SUFFIXES and not path.name.startswith("."):
             other = files.setdefault(path.stem, path)
             if other is not path:
                 raise UserError(f"{folder} has {other.name} and {path.name}: scores go by name, rename one")
     if not files:
-        raise UserError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES)})")
+        raise UserError(f"{folder} holds no image ({', '.join(images.SUFFIXES)})")
     return HrFolder(folder.resolve().name, files)
 
 

@@ -9,14 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy import special
 from torch import Tensor
 
+Values = NDArray[np.float64]
 GRID = 21  # side of the grid every kernel is padded to, hence the largest kernel
 
 GaussianKind = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso"]
 GAUSSIAN_KINDS: tuple[GaussianKind, ...] = get_args(GaussianKind)
+
+# All kernels are symmetric through the centre: only the cells up to it, in reading order, are computed.
+_Y, _X = (np.indices((GRID, GRID)).reshape(2, -1)[:, : GRID * GRID // 2 + 1] - GRID // 2).astype(np.float64)
+_RADII, _RING = np.unique(np.hypot(_X, _Y), return_inverse=True)  # a sinc has one value per distance
+_INSIDE = np.maximum(abs(_X), abs(_Y)) <= np.arange(GRID + 1)[:, None] // 2  # by size
 
 _LANES = 8  # images are cut into this many strips, so that the channel count fills the SIMD lanes of a CPU
 
@@ -40,8 +49,8 @@ class Kernel:
 
 
 def gaussian_kernels(
-    size: Tensor, sigma_x: Tensor, sigma_y: Tensor, rotation: Tensor, beta: Tensor, plateau: Tensor
-) -> Tensor:
+    size: Values, sigma_x: Values, sigma_y: Values, rotation: Values, beta: Values, plateau: NDArray[np.bool_]
+) -> Values:
     """Gaussian-like kernels of N parameter sets, as float64 of shape (N, 21, 21), each summing to 1.
 
     With q the squared Mahalanobis distance from the centre, a kernel is exp(-q^beta / 2), or 1 / (1 + q^beta)
@@ -49,28 +58,26 @@ def gaussian_kernels(
     Gaussian; sigma_x = sigma_y is the isotropic case. All arguments have shape (N,); sigmas are in pixels,
     `rotation` in radians.
     """
-    x, y, inside = _grid(size)
-    cos, sin = (f(rotation.double()).view(-1, 1, 1) for f in (torch.cos, torch.sin))
-    along, across = (x * cos + y * sin), (y * cos - x * sin)
-    q = (along / sigma_x.double().view(-1, 1, 1)) ** 2 + (across / sigma_y.double().view(-1, 1, 1)) ** 2
-    power = q ** beta.double().view(-1, 1, 1)
-    kernels = torch.where(plateau.view(-1, 1, 1), 1 / (1 + power), torch.exp(-0.5 * power)) * inside
-    return kernels / kernels.sum(dim=(1, 2), keepdim=True)
+    cos, sin = np.cos(rotation), np.sin(rotation)
+    along = (cos / sigma_x)[:, None] * _X + (sin / sigma_x)[:, None] * _Y
+    across = (cos / sigma_y)[:, None] * _Y - (sin / sigma_y)[:, None] * _X
+    power = along**2 + across**2
+    shaped = beta != 1  # most kernels are plain, and a power costs more than all the rest
+    power[shaped] **= beta[shaped, None]
+    half = np.exp(-0.5 * power)
+    half[plateau] = 1 / (1 + power[plateau])
+    return _normalized(half, size)
 
 
-def sinc_kernels(size: Tensor, cutoff: Tensor) -> Tensor:
+def sinc_kernels(size: Values, cutoff: Values) -> Values:
     """Circular low-pass kernels of N parameter sets, as float64 of shape (N, 21, 21), each summing to 1.
 
     `size` (odd, at most 21) and `cutoff` (radians per pixel) have shape (N,). At distance r from the centre
     the value is cutoff * J1(cutoff r) / (2 pi r), with its limit cutoff^2 / (4 pi) at r = 0.
     """
-    x, y, inside = _grid(size)
-    c = cutoff.double().view(-1, 1, 1)
-    r = (x**2 + y**2).sqrt()
-    safe = r.clamp(min=0.5)  # only the centre is below 1
-    kernels = torch.where(r > 0, c * torch.special.bessel_j1(c * safe) / (2 * torch.pi * safe), c**2 / (4 * torch.pi))
-    kernels = kernels * inside
-    return kernels / kernels.sum(dim=(1, 2), keepdim=True)
+    c = cutoff[:, None]
+    rings = np.concatenate((c**2 / (4 * np.pi), c * special.j1(c * _RADII[1:]) / (2 * np.pi * _RADII[1:])), axis=1)
+    return _normalized(rings[:, _RING], size)
 
 
 def synthesize(specs: Sequence[Kernel | None]) -> Tensor:
@@ -81,18 +88,17 @@ def synthesize(specs: Sequence[Kernel | None]) -> Tensor:
     for spec in specs:
         if spec is not None and (spec.size % 2 == 0 or not 1 <= spec.size <= GRID):
             raise ValueError(f"kernel size must be odd and at most {GRID}, not {spec.size}")
-    result = torch.zeros(len(specs), GRID, GRID, dtype=torch.float64)
+    result = np.zeros((len(specs), GRID, GRID), dtype=np.float32)
     result[:, GRID // 2, GRID // 2] = 1
-    sinc = [(i, s) for i, s in enumerate(specs) if s is not None and s.kind == "sinc"]
-    bell = [(i, s) for i, s in enumerate(specs) if s is not None and s.kind != "sinc"]
+    sinc = [(i, spec) for i, spec in enumerate(specs) if spec is not None and spec.kind == "sinc"]
+    bell = [(i, spec) for i, spec in enumerate(specs) if spec is not None and spec.kind != "sinc"]
     if sinc:
-        rows = torch.tensor([(s.size, s.cutoff) for _, s in sinc], dtype=torch.float64)
+        rows = np.array([(spec.size, spec.cutoff) for _, spec in sinc])
         result[[i for i, _ in sinc]] = sinc_kernels(*rows.T)
     if bell:
-        rows = torch.tensor([_gaussian_row(s) for _, s in bell], dtype=torch.float64)
-        size, sigma_x, sigma_y, rotation, beta, plateau = rows.T
+        size, sigma_x, sigma_y, rotation, beta, plateau = np.array([_gaussian_row(spec) for _, spec in bell]).T
         result[[i for i, _ in bell]] = gaussian_kernels(size, sigma_x, sigma_y, rotation, beta, plateau > 0)
-    return result.float()
+    return torch.from_numpy(result)
 
 
 def blur(images: Tensor, kernels: Tensor) -> Tensor:
@@ -130,9 +136,8 @@ def _gaussian_row(spec: Kernel) -> tuple[float, ...]:
     return spec.size, spec.sigma_x, sigma_y, rotation, 1.0 if plain else spec.beta, spec.kind.startswith("plateau")
 
 
-def _grid(size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """x and y distances from the centre (1, 21, 21) and the mask of the cells within each `size` (N, 21, 21)."""
-    axis = torch.arange(GRID, dtype=torch.float64, device=size.device) - GRID // 2
-    y, x = axis.view(1, -1, 1), axis.view(1, 1, -1)
-    radius = torch.div(size, 2, rounding_mode="floor").view(-1, 1, 1)
-    return x, y, (x.abs() <= radius) & (y.abs() <= radius)
+def _normalized(half: Values, size: Values) -> Values:
+    """Kernels (N, 21, 21) from their first half and centre (N, 221): cut to `size`, mirrored, summing to 1."""
+    half = half * _INSIDE[size.astype(np.int64)]
+    half /= (2 * half.sum(axis=1) - half[:, -1])[:, None]
+    return np.concatenate((half, half[:, -2::-1]), axis=1).reshape(-1, GRID, GRID)

@@ -47,6 +47,8 @@ class Lpips(nn.Module):
         self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1))
         self.register_buffer("spread", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
+        # a sixth less time on a CPU, most of it in the pooling; torch has no type for this overload
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, sr: RGB, hr: RGB, crop_border: int = 0) -> float:
         """Distance of two uint8 RGB images (H, W, 3), `crop_border` pixels removed from each side.
@@ -88,7 +90,7 @@ class Lpips(nn.Module):
 
     def _activations(self, image: Tensor) -> Iterator[Tensor]:
         """Outputs of the five convolutions, one at a time: those of a large image fill memory."""
-        planes = (image - self.shift) / self.spread
+        planes = ((image - self.shift) / self.spread).contiguous(memory_format=torch.channels_last)
         for index in _CONVOLUTIONS:
             if index in _POOLED:
                 planes = F.max_pool2d(planes, kernel_size=3, stride=2)

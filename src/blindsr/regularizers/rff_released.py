@@ -25,11 +25,13 @@ class _Released(Regularizer):
     views = 2
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        # In float64, which costs nothing at this size: beside b, float32 rounds the small w·(u - v) away.
-        u, v = (_centre(view.mean((2, 3)).double()) for view in (a, b))
-        slope, phase = (drawn.to(u) for drawn in draw(*u.shape))
-        total = _moment_distance(u, v) + _moment_distance(_map(u, slope, phase), _map(v, slope, phase))
-        return total.to(a.dtype)
+        # In float64, which costs nothing at this size: beside b, float32 rounds the small w·(u - v) away. Both views,
+        # and then both kinds of moments, go through the same calls: their number is what this costs.
+        pooled = torch.stack((a.mean((2, 3)), b.mean((2, 3))), dim=1).double()  # (B, views, C)
+        centred = pooled - pooled.mean(0)
+        slope, phase = (drawn.to(centred).unsqueeze(1) for drawn in draw(*a.shape[:2]))
+        u, v = torch.stack((centred, _map(centred, slope, phase))).unbind(2)
+        return _moment_distance(u, v).to(a.dtype)
 
 
 def draw(batch: int, channels: int) -> tuple[Tensor, Tensor]:
@@ -37,25 +39,21 @@ def draw(batch: int, channels: int) -> tuple[Tensor, Tensor]:
     return torch.randn(batch, 1), 2 * math.pi * torch.rand(batch, channels)
 
 
-def _centre(pooled: Tensor) -> Tensor:
-    return pooled - pooled.mean(0)
-
-
 def _map(u: Tensor, slope: Tensor, phase: Tensor) -> Tensor:
-    """√2·(cos p + sin p), (B, C); equal channels, which would be 0/0, map to p = 0."""
-    p = slope * u + phase
-    p = p - p.amin(1, keepdim=True)
-    p = p / p.amax(1, keepdim=True).clamp_min(torch.finfo(p.dtype).tiny) * (math.pi / 2)
-    return math.sqrt(2) * (p.cos() + p.sin())
+    """√2·(cos p + sin p) = 2·cos(p - π/4), (..., C); equal channels, which would be 0/0, map to p = 0."""
+    p = torch.addcmul(phase, slope, u)
+    low, high = p.min(-1, keepdim=True).values, p.max(-1, keepdim=True).values
+    stretch = (math.pi / 2) / (high - low).clamp_min(torch.finfo(p.dtype).tiny)
+    return 2 * torch.cos((p - low) * stretch - math.pi / 4)
 
 
 def _moment_distance(u: Tensor, v: Tensor) -> Tensor:
-    """Sum over the batch of mean (u-v)² + mean (uuᵀ-vvᵀ)², without the C×C matrices.
+    """Sum over all rows (..., C) of mean (u-v)² + mean (uuᵀ-vvᵀ)², without the C×C matrices.
 
     With d = u - v and s = u + v, ‖uuᵀ-vvᵀ‖² = ½(‖d‖²‖s‖² + (d·s)²).
     """
     d, s = u - v, u + v
-    channels = u.shape[1]
-    squared = d.square().sum(1)
-    outer = (squared * s.square().sum(1) + (d * s).sum(1).square()) / 2
-    return (squared / channels + outer / channels**2).sum()
+    channels = u.shape[-1]
+    squared = d.square().sum(-1)
+    outer = squared * s.square().sum(-1) + (d * s).sum(-1).square()
+    return squared.sum() / channels + outer.sum() / (2 * channels**2)

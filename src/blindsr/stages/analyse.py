@@ -25,7 +25,7 @@ def run(params: Params, cell: str) -> None:
     device = devices.choose(params.runtime.device)
     network.to(device)
     groups: dict[tuple[str, str], list[Pair]] = {}
-    for pair in evaluation.suite_pairs(params):
+    for pair in evaluation.all_pairs(params):
         groups.setdefault((pair.benchmark, pair.case), []).append(pair)
     frequency: list[list[Any]] = []
     entropy: list[list[Any]] = []

@@ -5,8 +5,8 @@ from functools import partial
 import cv2
 
 from blindsr import images, parallel, paths
-from blindsr.datasets import catalog
-from blindsr.datasets.catalog import IndexedImage
+from blindsr.datasets import indices
+from blindsr.datasets.indices import IndexedImage
 from blindsr.degradations import suite
 from blindsr.errors import UserError
 from blindsr.params import Params
@@ -20,14 +20,14 @@ def run(params: Params) -> None:
     """
     paths.LR.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)  # the images run in parallel
-    indices = [catalog.read_index(name) for name in params.data.benchmarks]
-    work = [(index.name, image) for index in indices for image in index.images]
+    found = [indices.read_index(name) for name in params.data.benchmarks]
+    work = [(index.name, image) for index in found if not index.hr for image in index.images]  # real LR is there
     for benchmark in {benchmark for benchmark, _ in work}:
         for case in params.suite.cases:
             (paths.LR / benchmark / case).mkdir(parents=True, exist_ok=True)
     bad = 0
     with Bar("degrade", len(work) * len(params.suite.cases)) as bar:
-        for error in parallel.map_ordered(partial(_degrade, params), work, parallel.cpu_count()):
+        for error in parallel.map_ordered(partial(_degrade, params), work, parallel.usable_cores()):
             if error:
                 bar.say(f"error: {error}")
                 bad += 1
@@ -40,7 +40,7 @@ def _degrade(params: Params, item: tuple[str, IndexedImage]) -> UserError | None
     """All cases of one image; what is wrong with it, or None."""
     benchmark, image = item
     try:
-        hr = images.read_rgb(catalog.set_folder(benchmark, params.data.roots) / image.file)
+        hr = images.read_rgb(indices.set_folder(benchmark, params.data.roots) / image.file)
     except UserError as error:
         return error
     try:

@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from blindsr import devices, evaluation, inference, networks, paths, provenance, tracking
-from blindsr.datasets import catalog
+from blindsr import devices, evaluation, files, inference, networks, paths, provenance, tracking
+from blindsr.datasets import indices
 from blindsr.errors import UserError
 from blindsr.evaluation import Pair
 from blindsr.images import RGB
@@ -64,7 +64,7 @@ def run(params: Params, cell: str) -> None:
     upscale = partial(
         inference.upscale_rgb, network, scale=params.scale, tile=settings.tile, overlap=settings.overlap
     )
-    pairs = evaluation.suite_pairs(params)
+    pairs = evaluation.all_pairs(params)
     state = paths.project_root() / ".train_state" / "evaluate" / f"{cell}-{_key(params, cell, device.type, trunk)}"
     state.parent.mkdir(parents=True, exist_ok=True)
     journal = Journal(state, str(share.rank))
@@ -140,7 +140,7 @@ def _key(params: Params, cell: str, device: str, trunk: Path | None) -> str:
     """
     weights = [paths.MODELS / f"{cell}.safetensors"] if cell != BICUBIC else []
     determining = {
-        "files": [catalog.sha256(path) for path in (*weights, *([trunk] if trunk else []))],
+        "files": [files.sha256(path) for path in (*weights, *([trunk] if trunk else []))],
         "evaluate": params.evaluate.model_dump(),
         "scale": params.scale,
         "device": device,
@@ -152,11 +152,11 @@ def _key(params: Params, cell: str, device: str, trunk: Path | None) -> str:
 def _trunk(params: Params) -> Path | None:
     """LPIPS' trunk weights of the settings; None, with one warning, where there are none."""
     name = params.data.lpips_trunk
-    index = catalog.read_index(name) if name else None
+    index = indices.read_index(name) if name else None
     if index is None or index.missing:
         _log.warning(
             "no LPIPS trunk weights: the lpips column stays empty; to fill it, %s",
             index.missing if index else "name a set in data.lpips_trunk",
         )
         return None
-    return catalog.set_folder(index.name, params.data.roots) / index.images[0].file
+    return indices.set_folder(index.name, params.data.roots) / index.images[0].file

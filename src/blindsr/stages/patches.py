@@ -1,26 +1,24 @@
 """patches: the training images as one memory-mapped store of overlapping windows."""
 
 from blindsr import paths
-from blindsr.datasets import catalog, patch_store
+from blindsr.datasets import indices, patch_builder
 from blindsr.errors import UserError
 from blindsr.params import Params
-from blindsr.progress import Bar
 
 
 def run(params: Params) -> None:
     """Write data/patches from the training set. Raises UserError if the set is missing or an image is broken."""
-    index = catalog.read_index(params.data.train)
+    index = indices.read_index(params.data.train)
     if index.missing:
         raise UserError(f"{params.data.train} is missing: {index.missing}, and run `dvc repro --force fetch`")
-    folder = catalog.set_folder(params.data.train, params.data.roots)
-    with Bar("patches", len(index.images)) as bar:
-        count = patch_store.build(
-            [folder / image.file for image in index.images],
-            paths.PATCHES,
-            size=params.patches.size,
-            step=params.patches.step,
-            scale=params.scale,
-            smallest=params.train.crop,
-            advance=bar.advance,
-        )
+    count = patch_builder.build(
+        index.images,
+        indices.set_folder(params.data.train, params.data.roots),
+        paths.PATCHES,
+        size=params.patches.size,
+        step=params.patches.step,
+        scale=params.scale,
+        smallest=params.train.crop,
+        state=paths.project_root() / ".patch_state",  # DVC deletes data/patches before every attempt
+    )
     print(f"{count} patches of {params.patches.size} px from {len(index.images)} images")

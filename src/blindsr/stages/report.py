@@ -6,7 +6,7 @@ import io
 import pandas as pd
 
 from blindsr import files, paths, tracking
-from blindsr.datasets import catalog
+from blindsr.datasets import indices
 from blindsr.params import BICUBIC, Params, cell_name
 from blindsr.reporting import figures, tables
 
@@ -46,11 +46,11 @@ def _notes(params: Params) -> list[str]:
         + ("." if params.profile == "paper" else ": a small run, not the paper's experiment.")
     ]
     for name in params.data.benchmarks:
-        missing = catalog.read_index(name).missing
+        missing = indices.read_index(name).missing
         if missing:
             notes.append(f"— {name} is missing: {missing}.")
     trunk = params.data.lpips_trunk
-    if trunk is None or catalog.read_index(trunk).missing:
+    if trunk is None or indices.read_index(trunk).missing:
         notes.append("— lpips has no trunk weights: set data.lpips_trunk and data.roots to have it.")
     return notes
 

@@ -34,7 +34,11 @@ def generator(seed: int, iteration: int, sample: int, purpose: int) -> np.random
 
 
 class Batches(Dataset[Batch]):
-    """Item i is the whole batch of iteration i (give it to a DataLoader with batch_size=None)."""
+    """Item i is the whole batch of iteration i (give it to a DataLoader with batch_size=None).
+
+    Of several processes that train together, each makes its own part: rank r of R the r-th of R equal runs of
+    patches, each with all its views. The parts, views apart, joined in the order of the ranks are the whole batch.
+    """
 
     def __init__(
         self,
@@ -45,11 +49,23 @@ class Batches(Dataset[Batch]):
         seed: int,
         views: int,
         scale: int,
+        ranks: int = 1,
+        rank: int = 0,
     ) -> None:
         """`views` 1 takes train.batch patches, `views` 2 half as many: equal numbers of LR images.
 
-        Raises UserError if the training images are smaller than train.crop.
+        Raises UserError if the training images are smaller than train.crop, or the patches of a batch cannot be
+        shared equally among `ranks` processes; ValueError for a rank that is none of 0 … ranks - 1.
         """
+        if not 0 <= rank < ranks:
+            raise ValueError(f"rank must be 0 to {ranks - 1}, not {rank}")
+        patches = train.batch // views
+        if patches % ranks:
+            raise UserError(
+                f"train.batch {train.batch} is {patches} patches of {views} views, which {ranks} processes cannot "
+                f"share equally: use a number of processes that divides {patches}, or change train.batch"
+            )
+        self._samples = range(patches * rank // ranks, patches * (rank + 1) // ranks)
         self._store, self._train, self._degradation = store, train, degradation
         self._seed, self._views, self._scale = seed, views, scale
         self._window = min(train.window, store.smallest_side // scale * scale)
@@ -57,14 +73,13 @@ class Batches(Dataset[Batch]):
             raise UserError(f"train.crop {train.crop} is larger than the smallest training image ({self._window} px)")
 
     def __getitem__(self, iteration: int) -> Batch:
-        """The batch of an iteration, from 0."""
-        patches = self._train.batch // self._views
-        cut = [self._cut(iteration, sample) for sample in range(patches)]
+        """The batch of an iteration, from 0; of several ranks, this one's part of it."""
+        cut = [self._cut(iteration, sample) for sample in self._samples]
         windows = torch.stack([self._target(window) for window, _, _ in cut])
         streams = [
             generator(self._seed, iteration, sample, _VIEWS + view)
             for view in range(self._views)
-            for sample in range(patches)
+            for sample in self._samples
         ]
         size = self._window
         draws = [second_order.draw(self._degradation, stream, size, size, self._scale) for stream in streams]
@@ -87,7 +102,7 @@ class Batches(Dataset[Batch]):
     def _cut(self, iteration: int, sample: int) -> tuple[np.ndarray, int, int]:
         """Synthesis window (uint8) of a sample, flipped or not, and the crop's top-left corner in it."""
         draw = generator(self._seed, iteration, sample, _WHERE)
-        patch = self._store.windows[int(draw.integers(len(self._store)))]
+        patch = self._store.window(int(draw.integers(len(self._store))))
         image = self._store.image(patch.image)
         (top, y), (left, x) = (
             self._place(draw, start, length, whole)

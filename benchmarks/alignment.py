@@ -1,0 +1,92 @@
+"""The alignment penalties with their gradients: all pairs at once against a loop over the pairs."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from benchmarks.measure import Bound, Check, Result, compare
+from benchmarks.plain import alignment as plain
+from blindsr import plugins
+from blindsr.regularizers import rff, rff_released
+
+Penalty = Callable[[Tensor, Tensor], Tensor]
+Views = tuple[Tensor, Tensor]
+PAIRS = 16
+
+
+def run(quick: bool) -> list[Result]:
+    """16 pairs of SRResNet's features of the paper, 64 channels of 128x128 px, value and gradient."""
+    shape = (PAIRS, 8, 16, 16) if quick else (PAIRS, 64, 128, 128)
+    results = []
+    for name, loop in (("rff_released", _released), ("linear", plain.linear), ("rff", _rff)):
+        penalty = plugins.load("regularizer", name)().penalty
+        checks = [_agreement(penalty, loop, (PAIRS, 64, 16, 16)), _constant_operations(penalty)]
+        views = _views(shape, torch.float32)
+        if name == "rff_released":  # the rest of it is the mean over the pixels, the same on both sides
+            a, b = (view.detach().mean((2, 3), keepdim=True).requires_grad_() for view in views)
+            views = a, b
+        results.append(
+            compare(
+                "alignment",
+                f"{name}, {PAIRS} pairs of {'x'.join(map(str, views[0].shape[1:]))}",
+                Bound(">=", 8),
+                checks,
+                1 if quick else (25 if name == "rff_released" else 7),
+                partial(_backward, loop, views),
+                partial(_backward, penalty, views),
+            )
+        )
+    return results
+
+
+def _views(shape: tuple[int, ...], dtype: torch.dtype) -> Views:
+    """Two views whose features differ by a tenth of their spread."""
+    generator = torch.Generator().manual_seed(0)
+    a = torch.randn(shape, generator=generator, dtype=dtype) * 0.3
+    b = a + 0.03 * torch.randn(shape, generator=generator, dtype=dtype)
+    return a.requires_grad_(), b.requires_grad_()
+
+
+def _rff(a: Tensor, b: Tensor) -> Tensor:
+    weight, phase = rff.draw(a.shape[1], 32, 1.0)
+    return plain.rff(a, b, weight.to(a), phase.to(a))
+
+
+def _released(a: Tensor, b: Tensor) -> Tensor:
+    slope, phase = rff_released.draw(a.shape[0], a.shape[1])
+    return plain.rff_released(a, b, slope.to(a), phase.to(a))
+
+
+def _backward(penalty: Penalty, views: Views) -> list[Tensor]:
+    torch.manual_seed(0)
+    return list(torch.autograd.grad(penalty(*views), views))
+
+
+def _agreement(penalty: Penalty, loop: Penalty, shape: tuple[int, ...]) -> Check:
+    """Relative difference of the gradients by both, in float64 so that no rounding hides a difference."""
+    views = _views(shape, torch.float64)
+    ours, theirs = _backward(penalty, views), _backward(loop, views)
+    worst = max(float((x - y).norm() / y.norm()) for x, y in zip(ours, theirs, strict=True))
+    return Check("gradient relative difference", worst, Bound("<=", 1e-6))
+
+
+class _Counter(TorchDispatchMode):
+    operations = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        self.operations += 1
+        return function(*args, **(kwargs or {}))
+
+
+def _constant_operations(penalty: Penalty) -> Check:
+    """Operations that torch dispatches for value and gradient, 16 pairs less 2 pairs."""
+    counts = []
+    for pairs in (2, PAIRS):
+        views = _views((pairs, 8, 8, 8), torch.float32)
+        with _Counter() as counter:
+            _backward(penalty, views)
+        counts.append(counter.operations)
+    return Check(f"operations for 16 pairs ({counts[1]}) less those for 2", counts[1] - counts[0], Bound("<=", 0))

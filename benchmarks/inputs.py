@@ -1,0 +1,88 @@
+"""What the benchmarks work on: photos that come inside the installed packages, and the paper's settings."""
+
+import functools
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from blindsr import conf, images
+from blindsr.datasets import patch_store
+from blindsr.datasets.patch_store import PatchStore, Window
+from blindsr.degradations import second_order
+from blindsr.degradations.second_order import Degradation
+from blindsr.images import RGB
+from blindsr.params import Params, parse
+
+ROOT = Path(__file__).resolve().parents[1]
+PHOTOS = {
+    "skimage": ["data/astronaut.png", "data/motorcycle_left.png", "data/hubble_deep_field.jpg", "data/rocket.jpg"],
+    "sklearn": ["datasets/images/china.jpg"],
+}
+
+
+@functools.cache
+def params() -> Params:
+    """The paper's settings: conf/ composed with profile=paper."""
+    return parse(conf.compose(ROOT / "conf", ["profile=paper"]), "conf/")
+
+
+@functools.cache
+def photos() -> tuple[RGB, ...]:
+    """Five photos, 427 to 1000 px a side, mod-cropped to 4."""
+    found = []
+    for package, names in PHOTOS.items():
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        assert spec.submodule_search_locations
+        found += [Path(spec.submodule_search_locations[0]) / name for name in names]
+    return tuple(images.mod_crop(images.read_rgb(path), 4) for path in found)
+
+
+def crops(count: int, side: int, seed: int = 0) -> Tensor:
+    """Random crops of the photos in turn, (count, 3, side, side) in [0, 1]."""
+    generator = np.random.default_rng(seed)
+    taken = []
+    for number in range(count):
+        photo = photos()[number % len(photos())]
+        top, left = (int(generator.integers(length - side + 1)) for length in photo.shape[:2])
+        taken.append(images.to_float(np.ascontiguousarray(photo[top : top + side, left : left + side])))
+    return torch.stack(taken)
+
+
+def degradations(count: int, seed: int = 0) -> list[Degradation]:
+    """Drawn from the paper's distribution."""
+    generator = np.random.default_rng(seed)
+    return [second_order.draw(params().degradation, generator, params().train.window) for _ in range(count)]
+
+
+def store(folder: Path) -> PatchStore:
+    """A patch store of the photos in `folder`, with the paper's patch size and step.
+
+    Written here in the store's own format, since the pipeline builds it from a verified data set.
+    """
+    folder.mkdir(parents=True)
+    entries, offset = [], 0
+    with (folder / patch_store.PIXELS).open("wb") as file:
+        for number, photo in enumerate(photos()):
+            height, width = photo.shape[:2]
+            entries.append({"name": f"{number}", "height": height, "width": width, "offset": offset})
+            offset += file.write(np.ascontiguousarray(photo).data)
+    patches = params().patches
+    index = {"size": patches.size, "step": patches.step, "images": entries, "left_out": []}
+    (folder / patch_store.INDEX).write_text(json.dumps(index))
+    return PatchStore(folder)
+
+
+def windows() -> list[Window]:
+    """The patches of `store`, in its order."""
+    size, step = params().patches.size, params().patches.step
+    return [
+        Window(number, top, left, min(size, photo.shape[0]), min(size, photo.shape[1]))
+        for number, photo in enumerate(photos())
+        for top in patch_store.positions(photo.shape[0], size, step)
+        for left in patch_store.positions(photo.shape[1], size, step)
+    ]

@@ -1,0 +1,104 @@
+"""The table of a run: on the terminal, and as the committed benchmarks/RESULTS.md."""
+
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import scipy
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import Result
+from benchmarks.step import cores
+from blindsr import files
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+_GPU = """## On a GPU
+
+Nothing was run on a GPU. Not measured, and therefore not claimed: the regularizer's share of a step there
+(target at most 5 %), bf16 autocast, channels_last, fused Adam, torch.compile and CUDA graphs, synthesis on the
+device, NCCL over several GPUs, and any throughput on an H100.
+"""
+
+_READING = """The value is the median over interleaved repetitions, with the lower and upper quartile beside it. A
+ratio (x) is the time of the plain implementation in `benchmarks/plain/` over ours, of a size the plain one's over
+ours; a share (%) is part of our own time. A check says how well the two agree, and the bound that it must keep.
+"""
+
+
+def show(results: Sequence[Result], console: Console) -> None:
+    """Print a table of the results, and under each row's name its checks."""
+    table = Table(title="Speed of this project against plain implementations")
+    for column in ("benchmark", "what", "value", "quartiles", "target", "", "times", "checks"):
+        table.add_column(column, overflow="fold")
+    for cells in map(_cells, results):
+        table.add_row(*cells)
+    console.print(table)
+
+
+def lines(results: Sequence[Result]) -> list[str]:
+    """The same as plain lines, for logs."""
+    return [" | ".join(cell for cell in _cells(result) if cell) for result in results]
+
+
+def write(results: Sequence[Result], path: Path = RESULTS) -> None:
+    """Write the results with the machine and the versions as Markdown, atomically."""
+    rows = ["| benchmark | what | value | quartiles | target | verdict | times | checks |", "|" + "---|" * 8]
+    rows += ["| " + " | ".join(_cells(result)) + " |" for result in results]
+    text = "\n".join(
+        [
+            "# Speed",
+            "",
+            "Made by `make bench ARGS=--write` (`python -m benchmarks --write`).",
+            "",
+            *[f"- {name}: {value}" for name, value in machine().items()],
+            "",
+            _READING,
+            "## On a CPU",
+            "",
+            *rows,
+            "",
+            _GPU,
+        ]
+    )
+    files.write_atomic(path, text)
+
+
+def machine() -> dict[str, str]:
+    """What the numbers depend on: processor, load by others, versions."""
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    return {
+        "processor": f"{_processor()}, {cores()} cores",
+        "load average at the end (1 minute)": load,
+        "versions": f"Python {platform.python_version()}, PyTorch {torch.__version__}, "
+        f"NumPy {np.__version__}, SciPy {scipy.__version__}",
+        "vector units that PyTorch uses": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def _processor() -> str:
+    try:
+        described = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in described if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _cells(result: Result) -> list[str]:
+    target = f"{result.target.relation} {result.target.limit:g} {result.unit}" if result.target else "-"
+    low, high = result.spread
+    return [
+        result.topic,
+        result.what,
+        f"{result.value:.3g} {result.unit}",
+        f"{low:.3g} to {high:.3g}",
+        target,
+        result.verdict,
+        result.detail,
+        "; ".join(map(str, result.checks)),
+    ]

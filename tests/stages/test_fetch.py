@@ -1,0 +1,81 @@
+"""The fetch stage: what is here is indexed, what is not is a hole with a reason."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from blindsr import params, paths
+from blindsr.datasets import indices
+from blindsr.errors import UserError
+from blindsr.images import write_png
+from blindsr.params import Params
+from blindsr.stages import fetch
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "manifests").symlink_to(ROOT / "data" / "manifests")
+    own = tmp_path / "own"
+    own.mkdir()
+    write_png(own / "x.png", np.zeros((8, 8, 3), np.uint8))
+    return tmp_path
+
+
+def settings(**data: Any) -> Params:
+    composed = yaml.safe_load((ROOT / "params.yaml").read_text())
+    composed["data"] |= {"roots": {"own_train": "own"}, "train": "own_train", "offline": True} | data
+    return params.parse(composed)
+
+
+def test_a_missing_benchmark_is_a_hole_with_a_reason_and_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        fetch.run(settings(benchmarks=["Set5", "Manga109"]))
+    assert indices.read_index("own_train").images[0].file == "x.png"
+    assert "data.roots.Set5" in str(indices.read_index("Set5").missing)
+    assert "manga109.org" in str(indices.read_index("Manga109").missing)
+    assert "Set5: offline" in caplog.text
+    assert "Manga109 is missing: ask for" in caplog.text
+
+
+def test_require_all_makes_it_an_error_after_everything_was_tried() -> None:
+    with pytest.raises(UserError, match="cannot go on without Set5, Set14, lpips_alexnet"):
+        fetch.run(settings(benchmarks=["Set5", "Set14"], require_all=True))
+    assert indices.read_index("Set14").missing
+
+
+def test_a_missing_training_set_is_an_error() -> None:
+    with pytest.raises(UserError, match="cannot go on without DIV2K_train"):
+        fetch.run(settings(train="DIV2K_train", benchmarks=["own_test"]))
+
+
+def test_a_root_without_a_manifest_lists_the_known() -> None:
+    with pytest.raises(UserError, match=r"data\.roots names 'Set55'.*choose from BSD100, .*own_train"):
+        fetch.run(settings(roots={"Set55": "own"}))
+
+
+def test_the_hr_set_of_real_lr_images_is_fetched_with_them() -> None:
+    fetch.run(settings(benchmarks=["NTIRE2018_mild", "NTIRE2018_wild"]))
+    assert indices.read_index("NTIRE2018_mild").hr == "DIV2K_valid"
+    assert indices.read_index("DIV2K_valid").missing
+
+
+def test_the_index_is_the_same_wherever_the_folder_lies(project: Path) -> None:
+    fetch.run(settings(benchmarks=["own_test"]))
+    before = (paths.INDEX / "own_train.json").read_bytes()
+    (project / "own").rename(project / "moved")
+    fetch.run(settings(benchmarks=["own_test"], roots={"own_train": str(project / "moved")}))
+    assert (paths.INDEX / "own_train.json").read_bytes() == before
+
+
+def test_offline_on_the_command_line_counts_too(caplog: pytest.LogCaptureFixture) -> None:
+    fetch.run(settings(benchmarks=["Set5"], offline=False, lpips_trunk=None), offline=True)
+    assert "Set5: offline" in caplog.text
