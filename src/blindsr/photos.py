@@ -76,6 +76,7 @@ def decode(content: bytes) -> Photo:
             image.load()
             photo = _photo(image, content, layout)
             exif = image.getexif()
+            described = _descriptive(exif)  # reads from the file
     except UserError:
         raise
     except UnidentifiedImageError:
@@ -87,7 +88,7 @@ def decode(content: bytes) -> Photo:
     orientation = exif.get(ExifTags.Base.Orientation, 1)
     colour = _upright(photo.colour, orientation)
     alpha = None if photo.alpha is None else _upright(photo.alpha, orientation)
-    return photo._replace(colour=colour, alpha=alpha, exif=_descriptive(exif))
+    return photo._replace(colour=colour, alpha=alpha, exif=described)
 
 
 def _photo(image: Image.Image, content: bytes, layout: str) -> Photo:
@@ -183,7 +184,7 @@ def is_marked(content: bytes | Any, digest: str = "") -> bool:
 
 
 def encode(photo: Photo, container: str, digest: str) -> bytes:
-    """The bytes of a file: png (lossless), jpg or webp (quality 95), or tif (lossless, 16 bits without camera EXIF).
+    """The bytes of a file: png (lossless), jpg or webp (quality 95), or tif (lossless; of the EXIF only texts).
 
     `digest` can be found again by `is_marked`. 16 bits are rounded to 8 for jpg and webp, which have no more. Raises
     UserError for transparency in jpg, and for more pixels than the container takes.
@@ -203,8 +204,10 @@ def encode(photo: Photo, container: str, digest: str) -> bytes:
     if photo.alpha is not None and container == "jpg":
         raise UserError("has transparency, which JPEG cannot hold: choose png or webp, or --no-alpha")
     try:
-        if photo.colour.dtype == np.uint16 and container in ("png", "tif"):
-            return _encode_deep(photo, container, exif, digest)
+        if container == "tif":
+            return _encode_tiff(photo, exif)
+        if container == "png" and photo.colour.dtype == np.uint16:
+            return _encode_deep_png(photo, exif)
         return _encode_pillow(photo, container, exif)
     except (*_DAMAGED, cv2.error) as error:
         size = f"{photo.colour.shape[1]}×{photo.colour.shape[0]}"
@@ -236,36 +239,40 @@ def _encode_pillow(photo: Photo, container: str, exif: Image.Exif) -> bytes:
         "png": {"compress_level": _PNG_LEVEL},
         "jpg": {"quality": _QUALITY, "subsampling": 0, "optimize": True},
         "webp": {"quality": _QUALITY, "method": 4, "exact": True},
-        "tif": {"compression": "tiff_adobe_deflate"},
     }
     file = io.BytesIO()
-    name = {"jpg": "JPEG", "tif": "TIFF"}.get(container, container.upper())
-    to_pillow(photo).save(file, name, exif=exif, icc_profile=photo.icc, **options[container])
+    name = "JPEG" if container == "jpg" else container.upper()
+    to_pillow(photo).save(file, name, exif=exif.tobytes(), icc_profile=photo.icc, **options[container])
     return file.getvalue()
 
 
-def _encode_deep(photo: Photo, container: str, exif: Image.Exif, digest: str) -> bytes:
-    pixels = photo.colour if photo.alpha is None else np.dstack([photo.colour, photo.alpha])
-    grey = photo.colour.shape[2] == 1
-    if container == "tif":
-        import tifffile
+def _encode_tiff(photo: Photo, exif: Image.Exif) -> bytes:
+    """By tifffile, since Pillow writes 16 bits of grey only, and no camera's EXIF into a compressed file."""
+    import tifffile
 
-        file = io.BytesIO()
-        tifffile.imwrite(
-            file,
-            pixels[:, :, 0] if pixels.shape[2] == 1 else pixels,
-            photometric="minisblack" if grey else "rgb",
-            planarconfig="contig" if pixels.shape[2] > 1 else None,
-            extrasamples=None if photo.alpha is None else ["unassalpha"],
-            compression="zlib",
-            iccprofile=photo.icc,
-            software=mark(digest),
-            metadata=None,
-        )
-        return file.getvalue()
+    pixels = photo.colour if photo.alpha is None else np.dstack([photo.colour, photo.alpha])
+    texts = {tag: value.encode() for tag, value in exif.items() if isinstance(value, str)}
+    file = io.BytesIO()
+    tifffile.imwrite(
+        file,
+        pixels[:, :, 0] if pixels.shape[2] == 1 else pixels,
+        photometric="minisblack" if photo.colour.shape[2] == 1 else "rgb",
+        planarconfig="contig" if pixels.shape[2] > 1 else None,
+        extrasamples=None if photo.alpha is None else ["unassalpha"],
+        compression="zlib",
+        iccprofile=photo.icc,
+        software=False,  # it is among the texts
+        metadata=None,
+        extratags=[(int(tag), "s", 0, value, True) for tag, value in texts.items()],
+    )
+    return file.getvalue()
+
+
+def _encode_deep_png(photo: Photo, exif: Image.Exif) -> bytes:
+    pixels = photo.colour if photo.alpha is None else np.dstack([photo.colour, photo.alpha])
     if pixels.shape[2] == 2:  # OpenCV writes no grey with transparency
         pixels = pixels[:, :, [0, 0, 0, 1]]
-    elif not grey:
+    elif pixels.shape[2] > 1:
         pixels = pixels[:, :, [2, 1, 0, 3] if photo.alpha is not None else [2, 1, 0]]
     chunks = {cv2.IMAGE_METADATA_EXIF: exif.tobytes().removeprefix(b"Exif\0\0"), cv2.IMAGE_METADATA_ICCP: photo.icc}
     present = {kind: np.frombuffer(value, np.uint8) for kind, value in chunks.items() if value}

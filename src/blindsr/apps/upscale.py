@@ -16,7 +16,6 @@ from blindsr import devices, files, parallel, photos
 from blindsr.apps import compare, models, upscale_plan
 from blindsr.apps.upscale_pixels import Upscaler
 from blindsr.apps.upscale_plan import Item
-from blindsr.datasets import catalog
 from blindsr.errors import UserError
 from blindsr.inference import Tile
 from blindsr.photos import Photo
@@ -71,9 +70,9 @@ def run(
     network, scale, weights = models.read(model)
     items = upscale_plan.plan(inputs, out, format, f"_x{scale}")
     devices.keep_freed_memory()
-    job = _Job(Path(model).stem, catalog.sha256(weights) if weights else model, alpha, compared)
+    job = _Job(Path(model).stem, files.sha256(weights) if weights else model, alpha, compared)
     upscaler = Upscaler(network.to(where), scale, tile)
-    writers = max(1, min(4, parallel.cpu_count() // 2))
+    writers = max(1, min(4, parallel.usable_cores() // 2))
     done = finished = 0
     errors = []
     with warnings.catch_warnings(), Bar("upscale", len(items)) as bar:
@@ -120,13 +119,20 @@ def _read(job: _Job, item: Item) -> _Step:
         lr = photos.decode(content)
         if lr.alpha is not None and not job.alpha:
             lr = lr._replace(alpha=None)
-        # only the comparisons are missing: they are made of the result that is there
-        sr = photos.decode(item.target.read_bytes()) if complete[0] else None
+        sr = _result(item.target) if complete[0] else None  # only the comparisons are missing
     except (UserError, MemoryError, OSError) as error:
         return step._replace(error=str(error) or "does not fit into the memory")
     if lr.alpha is not None and item.container == "jpg":
         return step._replace(error="has transparency, which JPEG cannot hold: choose png or webp, or --no-alpha")
     return step._replace(lr=lr, sr=sr)
+
+
+def _result(path: Path) -> Photo | None:
+    """A photo written before; None for a layout that is written, but cannot be read: it is computed again."""
+    try:
+        return photos.decode(path.read_bytes())
+    except UserError:
+        return None
 
 
 def _upscaled(steps: Iterator[_Step], upscaler: Upscaler, bar: Bar) -> Iterator[_Step]:

@@ -57,8 +57,9 @@ class Upscaler:
     def _upscale(self, pixels: NDArray[Any], levels: int, report: Callable[[int, int], None]) -> NDArray[Any]:
         """(h, w, 1 or 3) → (h · scale, w · scale, the same), each part rounded as soon as it is there."""
         height, width, channels = pixels.shape
-        lr = torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32)) / levels
-        lr = lr.expand(3, height, width)
+        planes = pixels.transpose(2, 0, 1).astype(np.float32, order="C")
+        planes /= np.float32(levels)  # torch would multiply by the inverse, which is another rounding
+        lr = torch.from_numpy(planes).expand(3, height, width)
         sr = np.empty((height * self.scale, width * self.scale, channels), pixels.dtype)
         budget = int(devices.free_bytes(self._device) * _SHARE) // (_BYTES_PER_PIXEL * self.scale**2)
         while True:
