@@ -54,7 +54,8 @@ def test_a_cell_and_its_file_and_bicubic_upscale_a_folder(folder, capsys):
     upscale.run(["photos/a.png"], f"models/{CELL}.safetensors", out=Path("file.png"))
     np.testing.assert_array_equal(images.read_rgb("file.png"), expected)
     upscale.run(["photos/a.png"], "bicubic", out=Path("bicubic.png"))
-    np.testing.assert_array_equal(images.read_rgb("bicubic.png"), images.bicubic_upscale(RGB, 4))
+    found, expected = images.read_rgb("bicubic.png").astype(int), images.bicubic_upscale(RGB, 4)
+    assert np.abs(found - expected).max() <= 1
 
 
 def test_finished_results_are_kept_until_photo_weights_or_settings_change(folder, capsys):
