@@ -21,6 +21,7 @@ from blindsr.datasets.patch_store import PatchStore
 from blindsr.networks import Network
 from blindsr.regularizers import rff
 from blindsr.training import trainer
+from blindsr.training.distributed import World
 from blindsr.training.samples import Batches
 
 _DIM, _WEIGHT = 32, 1000.0
@@ -100,7 +101,7 @@ def _train(network: Network, store: PatchStore, states: Path, iterations: int, b
         weight=_WEIGHT,
         seed=0,
         states=states,
-        device=torch.device("cpu"),
+        world=World(torch.device("cpu")),
         workers=1,
         checkpoint_every=total,
         log=lambda iteration, point: moments.append(time.perf_counter()),

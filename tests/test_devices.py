@@ -1,5 +1,7 @@
 """Choice of the device, and threads that come back."""
 
+import os
+
 import pytest
 import torch
 
@@ -25,6 +27,19 @@ def test_an_absent_gpu_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="set it to auto or cpu"):
         devices.choose("cuda")
+
+
+def test_a_gpu_is_made_repeatable_and_a_cpu_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda on, warn_only: asked.append(on))
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    devices.make_repeatable(torch.device("cpu"))
+    assert asked == []
+    devices.make_repeatable(torch.device("cuda"))
+    assert asked == [True]
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert torch.utils.deterministic.fill_uninitialized_memory is False
 
 
 def test_threads_are_restored() -> None:

@@ -84,6 +84,13 @@ def test_dropout_rates_are_those_of_the_paper(composed: dict[str, Any]) -> None:
         ("suite.cases.jpeg", {"jpeg_quality": 101}, "jpeg_quality"),
         ("train.schedule.restart_weights", [1.0, 0.5], "one entry per period"),
         ("runtime.device", "gpu", "runtime.device"),
+        ("runtime.devices", 0, "runtime.devices"),
+        (
+            "runtime",
+            {"device": "cuda:1", "devices": 2, "workers": 0, "checkpoint_every": 1, "compile": False},
+            "devices 2 need more than the one GPU cuda:1",
+        ),
+        ("train.validation.every", 7, "validation.every 7 must be a multiple of log_every 20"),
         ("data.benchmarks", [], "data.benchmarks"),
     ],
 )

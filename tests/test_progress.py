@@ -27,6 +27,32 @@ def test_plain_lines_with_rate_and_time_left(
     assert lines == ["train: 60/100, 1.0/s, 40 s left L1 0.1", "train: 100/100, 1.3/s, 0 s left L1 0.1"]
 
 
+def test_the_note_stays_until_the_next_one_and_quiet_says_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 1.0, 2.0, 0.0, 1.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with Bar("train", total=2) as bar:
+        bar.advance(note="L1 0.1")
+        bar.advance()
+    assert capsys.readouterr().err == "train: 2/2, 1.0/s, 0 s left L1 0.1\n"
+    with Bar("train", total=1, quiet=True) as bar:
+        bar.advance()
+    assert capsys.readouterr().err == ""
+
+
+def test_the_pace_is_measured_over_seconds_and_follows_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 1.0, 2.0, 2.5, 4.5])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    pace = progress.Pace(images=16)
+    assert pace.after("", waited=0.3) == ""  # too early
+    assert (
+        pace.after("", waited=0.5) == "16 images/s 25% data wait"
+    )  # two iterations in two seconds, half of one waited
+    assert pace.after("L1 0.1", waited=0.5) == "L1 0.1 32 images/s 0% data wait"
+    assert pace.after("L1 0.1", waited=1.5) == "L1 0.1 8 images/s 50% data wait"
+
+
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)

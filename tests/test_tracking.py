@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from blindsr import tracking
+from blindsr.errors import Interrupted
 
 
 @pytest.fixture
@@ -63,12 +64,43 @@ def test_the_same_key_is_the_same_run_and_no_point_comes_twice(client) -> None:
 
 
 def test_a_run_that_fails_or_is_stopped_says_so_and_keeps_its_points(client) -> None:
-    for error, status in ((ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")):
-        with pytest.raises(error), tracking.open_run("x", status, {}) as run:
+    for error, status in (
+        (ValueError(), "FAILED"),
+        (KeyboardInterrupt(), "KILLED"),
+        (Interrupted("stopped", 15), "KILLED"),
+    ):
+        key = type(error).__name__
+        with pytest.raises(type(error)), tracking.open_run("x", key, {}) as run:
             run.metrics(20, {"l1": 0.5})
             raise error
-        (found,) = [run for run in runs(client) if run.info.status == status]
+        (found,) = [run for run in runs(client) if run.data.tags["blindsr.run"] == key]
+        assert found.info.status == status
         assert found.data.metrics["l1"] == 0.5
+
+
+def test_a_point_is_never_cut_in_two_by_the_size_of_a_request(client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "_BATCH", 5)
+    with tracking.open_run("x", "key", {}) as run:
+        sent: list[list[int]] = []
+        send = run._client.log_batch
+        monkeypatch.setattr(
+            run._client,
+            "log_batch",
+            lambda run_id, metrics: (sent.append([m.step for m in metrics]), send(run_id, metrics=metrics)),
+        )
+        for step in (20, 40, 60):
+            run.metrics(step, {"l1": 0.5, "penalty": 0.1})
+        run.flush()
+        run.summary({f"psnr_db/{number}": 1.0 for number in range(7)})
+    assert sent == [[20, 20, 40, 40], [60, 60], [0] * 5, [0] * 2]
+    (found,) = runs(client)
+    assert len(found.data.metrics) == 9
+
+
+def test_a_process_that_does_not_track_leaves_nothing(client) -> None:
+    with tracking.open_run("x", "key", {}, on=False) as run:
+        run.metrics(20, {"l1": 0.5})
+    assert client.get_experiment_by_name(tracking.EXPERIMENT) is None
 
 
 def test_an_unreachable_server_costs_one_warning(

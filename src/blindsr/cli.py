@@ -71,11 +71,16 @@ def degrade() -> None:
 
 
 @app.command()
-def train(backbone: str, reg: str, seed: int) -> None:
-    """Stage: train one cell."""
+def train(
+    backbone: str,
+    reg: str,
+    seed: int,
+    replay: Annotated[bool, typer.Option("--replay", help="Show the batch whose loss was not finite.")] = False,
+) -> None:
+    """Stage: train one cell, on the devices of `runtime`, or as one process of a torchrun."""
     from blindsr.stages import train
 
-    train.run(read(), backbone, reg, seed)
+    (train.replay if replay else train.run)(read(), backbone, reg, seed)
 
 
 @app.command()
@@ -195,6 +200,30 @@ def _tile(text: str) -> int | Literal["auto"] | None:
     return int(text)
 
 
+@app.command()
+def grid(
+    jobs: Annotated[int, typer.Option(min=1, help="Cells at a time, each on one GPU if there are any.")] = 1,
+    plan: Annotated[bool, typer.Option("--plan", help="Only show cells, operations and expected hours.")] = False,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Submit the cells as jobs of a SLURM cluster.")] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of submitit's executor, such as timeout_min=1440.")
+    ] = None,
+) -> None:
+    """Make all unfinished cells, side by side: a `dvc repro` of each."""
+    if plan:
+        from blindsr.apps import plan as plans
+
+        plans.show(read())
+    elif slurm:
+        from blindsr.apps import cluster
+
+        cluster.submit(read(), jobs, cluster.parse(settings or []))
+    else:
+        from blindsr.apps import grid as grids
+
+        grids.run(read(), jobs)
+
+
 @runs.command()
 def sync() -> None:
     """Publish every recorded curve and score that MLflow does not have yet."""
@@ -212,7 +241,7 @@ def ui(port: int = 5000) -> None:
 
 
 def main() -> None:
-    """Entry point: a UserError is one line on stderr and exit status 2, never a traceback."""
+    """Entry point: a UserError is one line on stderr and its exit status (2), never a traceback."""
     console = Console(stderr=True)
     handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
@@ -220,7 +249,7 @@ def main() -> None:
         app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.status)
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)
         sys.exit(130)

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,15 @@ def choose(name: str) -> torch.device:
         if (torch.device(name).index or 0) >= count:
             raise UserError(f"runtime.device {name}: this machine has {count} usable GPUs; set it to auto or cpu")
     return torch.device(name)
+
+
+def make_repeatable(device: torch.device) -> None:
+    """Make a GPU take the algorithms that give the same bits each time; call it before the device is used."""
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # costs a pass over every new tensor
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager

@@ -1,11 +1,22 @@
-"""The one exception a user is meant to see."""
+"""The exceptions a user is meant to see."""
 
 
 class UserError(Exception):
     """Something the user can mend: its message is one line that says what is wrong and what to do.
 
-    The command line prints the message without a traceback and exits with status 2.
+    The command line prints the message without a traceback and exits with `status`.
     """
+
+    status = 2
+
+
+class Interrupted(UserError):
+    """Work that a signal stopped, with its state saved: the same command goes on from there."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        """`signal` is its number; the exit status is the shell's 128 + signal, so DVC does not take it as done."""
+        super().__init__(message)
+        self.status = 128 + signal
 
 
 def one_line(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.text import Text
 
 _LINE_EVERY = 30.0  # seconds between plain lines
+_NOTE_EVERY = 2.0  # seconds over which a pace is measured
 
 
 class _Rate(ProgressColumn):
@@ -28,11 +29,11 @@ class _Rate(ProgressColumn):
 class Bar:
     """Counts `total` pieces of work: `with Bar("train", total=480) as bar: bar.advance()`."""
 
-    def __init__(self, label: str, total: int, start: int = 0, quiet: bool = False) -> None:
+    def __init__(self, label: str, total: int, start: int = 0, *, quiet: bool = False) -> None:
         """`start` pieces are done already (they do not count for the rate); `quiet` shows nothing."""
+        self._quiet, self._note = quiet, ""
         self._label, self._total, self._start, self._done = label, total, start, start
         self._began = self._spoke = time.monotonic()
-        self._quiet = quiet
         self._rich: Progress | None = None
         if sys.stderr.isatty() and not quiet:
             columns = (
@@ -65,22 +66,44 @@ class Bar:
             print(line, file=sys.stderr, flush=True)
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """`count` more pieces are done; `note` stands beside the bar, such as the loss."""
+        """`count` more pieces are done; `note` stands beside the bar, such as the loss, until the next one."""
         self._done += count
+        self._note = note or self._note
         if self._rich:
             self._rich.update(self._task, advance=count)
             if note:
                 self._rich.update(self._task, note=note)
             return
         now = time.monotonic()
-        if self._quiet:
-            return
-        if now - self._spoke >= _LINE_EVERY or self._done >= self._total:
+        if not self._quiet and (now - self._spoke >= _LINE_EVERY or self._done >= self._total):
             self._spoke = now
             rate = (self._done - self._start) / max(now - self._began, 1e-9)
             left = (self._total - self._done) / max(rate, 1e-9)
             print(
-                f"{self._label}: {self._done}/{self._total}, {rate:.1f}/s, {left:.0f} s left {note}".rstrip(),
+                f"{self._label}: {self._done}/{self._total}, {rate:.1f}/s, {left:.0f} s left {self._note}".rstrip(),
                 file=sys.stderr,
                 flush=True,
             )
+
+
+class Pace:
+    """What a training's note says beside the loss: images per second, and the share of the time lost on data."""
+
+    def __init__(self, images: int) -> None:
+        """`images` are those of one iteration. The clock starts at once."""
+        self._images = images
+        self._began, self._count, self._waited, self._shown = time.monotonic(), 0, 0.0, ""
+
+    def after(self, loss: str, waited: float) -> str:
+        """The note after one more iteration, "" if it is not yet time for a new one.
+
+        `loss` are the newest loss terms, `waited` the seconds in all that the network had no data.
+        """
+        self._count += 1
+        now = time.monotonic()
+        elapsed = now - self._began
+        if elapsed < _NOTE_EVERY and loss == self._shown:
+            return ""
+        rate, share = self._count * self._images / max(elapsed, 1e-9), (waited - self._waited) / max(elapsed, 1e-9)
+        self._began, self._count, self._waited, self._shown = now, 0, waited, loss
+        return f"{loss} {rate:.0f} images/s {share:.0%} data wait".strip()

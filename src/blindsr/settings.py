@@ -186,6 +186,14 @@ class SuiteParams(Model):
     cases: dict[Case, CaseParams]
 
 
+class ValidationParams(Model):
+    """PSNR while training: every so many iterations (0: never), on so many training windows, under these cases."""
+
+    every: Annotated[int, Field(ge=0)]
+    windows: Positive
+    cases: dict[Case, CaseParams]
+
+
 class TrainParams(Model):
     """Everything of training that changes its result."""
 
@@ -202,9 +210,14 @@ class TrainParams(Model):
     precision: Literal["fp32", "bf16"]
     threads: Positive
     log_every: Positive
+    validation: ValidationParams
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.validation.every % self.log_every:
+            raise ValueError(
+                f"validation.every {self.validation.every} must be a multiple of log_every {self.log_every}, or 0"
+            )
         if self.batch % 2:
             raise ValueError(f"batch {self.batch} must be even: two-view regularizers take batch / 2 patches")
         if self.window < self.crop:
@@ -226,17 +239,50 @@ class EvaluateParams(Model):
     threads: Positive
 
 
+class InteractionParams(Model):
+    """Interaction of patches: a crop is cut into grid × grid patches."""
+
+    grid: Annotated[int, Field(ge=2)]
+    crops: Positive
+    pairs: Positive
+    contexts: Annotated[int, Field(ge=2)]
+    dropout_rates: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], AfterValidator(unique)]
+
+
 class AnalyseParams(Model):
-    """Resolution of the analyses."""
+    """Resolution of the analyses; `crop` is in LR px, `contents` the number of crops of all images together."""
 
     frequency_bands: Annotated[int, Field(ge=2)]
     entropy_bands: Annotated[int, Field(ge=2)]
     images: Positive
+    crop: Positive
+    contents: Annotated[int, Field(ge=2)]
+    perplexity: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    interaction: InteractionParams
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.crop % self.interaction.grid:
+            raise ValueError(f"crop {self.crop} must be a multiple of interaction.grid {self.interaction.grid}")
+        if self.interaction.crops > self.contents:
+            raise ValueError(f"interaction.crops {self.interaction.crops} are more than contents {self.contents}")
+        return self
 
 
 class RuntimeParams(Model):
-    """How the work is done on this machine; changes no result."""
+    """How the work is done on this machine; changes no result beyond the rounding of float sums.
+
+    `devices` is the number of processes that train one cell together, one per GPU, or so many on a CPU.
+    """
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    devices: Positive | Literal["auto"]
     workers: Annotated[int, Field(ge=0)]
     checkpoint_every: Positive
+    compile: bool
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if ":" in self.device and self.devices not in (1, "auto"):
+            raise ValueError(f"devices {self.devices} need more than the one GPU {self.device}: set device to auto")
+        return self

@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock
 
 from blindsr import paths
+from blindsr.errors import Interrupted
 
 EXPERIMENT = "blindsr"
 _KEY_TAG = "blindsr.run"
@@ -69,9 +70,13 @@ class Run:
             self._try(lambda: self._client.log_artifacts(self._id, str(folder), folder.name))
 
     def flush(self) -> None:
-        """Send what is buffered."""
+        """Send what is buffered, each step's values in one request: a killed process leaves no half of a point."""
         while self._client is not None and self._buffer:
-            batch, self._buffer = self._buffer[:_BATCH], self._buffer[_BATCH:]
+            size = min(_BATCH, len(self._buffer))
+            while 0 < size < len(self._buffer) and self._buffer[size - 1].step == self._buffer[size].step:
+                size -= 1
+            size = size or _BATCH  # the final scores are all of one step
+            batch, self._buffer = self._buffer[:size], self._buffer[size:]
             self._try(partial(self._client.log_batch, self._id, metrics=batch))
         self._flushed = time.monotonic()
 
@@ -90,13 +95,18 @@ class Run:
 
 
 @contextmanager
-def open_run(name: str, key: str, params: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> Iterator[Run]:
-    """The run with this key, made if it is not there; `params` are flat. Never raises for MLflow's sake."""
-    run = _open(name, key, params, tags or {})
+def open_run(
+    name: str, key: str, params: Mapping[str, Any], tags: Mapping[str, str] | None = None, *, on: bool = True
+) -> Iterator[Run]:
+    """The run with this key, made if it is not there; `params` are flat. Never raises for MLflow's sake.
+
+    With `on` false, which is for all but one of the processes that train together, nothing is tracked.
+    """
+    run = _open(name, key, params, tags or {}) if on else Run(None, "")
     try:
         yield run
     except BaseException as error:
-        run.close("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
+        run.close("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit | Interrupted) else "FAILED")
         raise
     run.close("FINISHED")
 

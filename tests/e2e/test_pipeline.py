@@ -20,7 +20,7 @@ defaults:
 profile: tiny
 backbone: {hyper: {srresnet: {num_blocks: 1, num_features: 4}}}
 train: {iterations: 4, batch: 4, crop: 32, window: 80, log_every: 2}
-analyse: {images: 1}
+analyse: {images: 1, contents: 4, interaction: {crops: 2, contexts: 2}}
 runtime: {workers: 0, checkpoint_every: 2}
 """
 TWO = "defaults: [none, rff, _self_]\nnames: [none, rff]\n"
@@ -113,7 +113,15 @@ def test_tables_metrics_figures_and_runs_are_there(project: Project) -> None:
     table = (project.root / "reports" / "tables" / "psnr_db.md").read_text()
     assert "profile tiny, 4 iterations" in table
     assert "not the paper's experiment" in table
-    for name in ("improvement", "learning_curves", "frequency"):
+    for name in (
+        "improvement",
+        "learning_curves",
+        "frequency",
+        "regularizers",
+        "separation",
+        "planes",
+        "interaction",
+    ):
         assert (project.root / "reports" / "figures" / f"{name}.svg").stat().st_size > 5000
     runs = project.mlflow_runs()
     assert {"srresnet-none-0", "srresnet-rff-0", "bicubic", "report-tiny"} <= set(runs)

@@ -40,10 +40,12 @@ def test_a_damaged_state_is_passed_over_with_a_warning(tmp_path: Path, caplog: p
 
 def test_a_state_half_written_is_not_seen(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 200, state(200))
-    (tmp_path / ".000000400-0000000000000000.pt.x").write_bytes(b"half")
+    half = tmp_path / ".000000400-0000000000000000.pt.x"
+    half.write_bytes(b"half")
     found = checkpoint.latest(tmp_path)
     assert found is not None
     assert found["iteration"] == 200
+    assert not half.exists()
 
 
 def test_a_full_disk_keeps_the_old_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

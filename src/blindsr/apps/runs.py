@@ -22,7 +22,7 @@ def sync(params: Params) -> None:
         described = {"backbone": backbone, "reg": reg, "seed": seed, "profile": params.profile}
         with tracking.open_run(cell, info.run, described) as run:
             for row in _rows(paths.CURVES / f"{cell}.csv"):
-                run.metrics(int(row["iteration"]), {key: float(value) for key, value in row.items()})
+                run.metrics(int(row["iteration"]), {key: float(value) for key, value in row.items() if value})
             scores = paths.SCORES / f"{cell}.csv"
             run.summary(evaluation.means(evaluation.read_csv(scores) if scores.exists() else []))
         print(f"{cell}: in {tracking.tracking_uri()}")

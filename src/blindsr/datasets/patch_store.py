@@ -61,6 +61,7 @@ class PatchStore:
         self._size, self._step = int(index["size"]), int(index["step"])
         fields = ("height", "width", "offset")
         self._images = np.array([[image[field] for field in fields] for image in index["images"]], np.int64)
+        self._names = [str(image["name"]) for image in index["images"]]
         height, width, offset = self._images[-1]
         if self._pixels.size != offset + height * width * 3:
             raise UserError(f"{folder / PIXELS} is cut short: delete {folder} and run `dvc repro patches`")
@@ -89,9 +90,18 @@ class PatchStore:
         return Window(image, top, left, min(size, height), min(size, width))
 
     @property
+    def image_count(self) -> int:
+        """Number of training images."""
+        return len(self._images)
+
+    @property
     def smallest_side(self) -> int:
         """Shortest side of any image, in px: the largest window that can be read from all of them."""
         return int(self._images[:, :2].min())
+
+    def name(self, number: int) -> str:
+        """Name of a training image, without its suffix."""
+        return self._names[number]
 
     def image(self, number: int) -> NDArray[np.uint8]:
         """A whole training image, (H, W, 3) uint8, mapped from disk."""

@@ -39,7 +39,7 @@ def jpeg(images: Tensor, quality: Tensor | Sequence[float]) -> Tensor:
         raise ValueError("jpeg quality must lie in [1, 100)")
     values = values.to(images.device, non_blocking=True)
     factor = torch.where(values < 50, 50 / values, 2 - values / 50).view(n, 1, 1)
-    dct, luminance, chrominance = (table.to(images.device) for table in _tables())
+    dct, luminance, chrominance = _tables(images.device)
 
     rgb = F.pad(images, (0, -width % 16, 0, -height % 16)) * 255
     h, w = rgb.shape[-2:]
@@ -67,7 +67,7 @@ def _quantize(planes: Tensor, dct: Tensor, table: Tensor) -> Tensor:
 
 
 @functools.cache
-def _tables() -> tuple[Tensor, Tensor, Tensor]:
+def _tables(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """The 2-D DCT of a flattened block as a 64x64 matrix, and the two quantization tables as rows of 64."""
     frequency, position = torch.arange(8.0, dtype=torch.float64).view(-1, 1), torch.arange(8.0).double()
     basis = 0.5 * torch.cos((2 * position + 1) * frequency * math.pi / 16)
@@ -75,4 +75,5 @@ def _tables() -> tuple[Tensor, Tensor, Tensor]:
     chrominance = torch.full((8, 8), 99.0)
     chrominance[:4, :4] = torch.tensor(_CHROMINANCE_CORNER)
     luminance = torch.tensor(_LUMINANCE, dtype=torch.float32)
-    return torch.kron(basis, basis).T.float().contiguous(), luminance.view(1, 64), chrominance.view(1, 64)
+    dct = torch.kron(basis, basis).T.float().contiguous()
+    return dct.to(device), luminance.view(1, 64).to(device), chrominance.view(1, 64).to(device)

@@ -1,5 +1,7 @@
 """Unsharp masking, with which the released settings sharpen the training targets."""
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -21,15 +23,16 @@ def sharpen(images: Tensor, radius: int = 50, weight: float = 0.5, threshold: fl
     height, width = images.shape[-2:]
     if min(height, width) <= size // 2:
         raise ValueError(f"an image of {height}x{width} px is too small to sharpen with a radius of {radius}")
-    rows = _blur_matrix(height, size).to(images)
-    columns = rows if height == width else _blur_matrix(width, size).to(images)
+    rows = _blur_matrix(height, size, images.device).to(images)
+    columns = rows if height == width else _blur_matrix(width, size, images.device).to(images)
     residual = images - _separable(images, rows, columns, size // 2)
     mask = _separable((residual.abs() * 255 > threshold).to(images.dtype), rows, columns, size // 2)
     sharp = residual.mul_(weight).add_(images).clamp_(0, 1)
     return torch.lerp(images, sharp, mask).clamp_(0, 1)
 
 
-def _blur_matrix(length: int, size: int) -> Tensor:
+@functools.lru_cache(8)
+def _blur_matrix(length: int, size: int, device: torch.device) -> Tensor:
     """(length, length) matrix that blurs a line of pixels with reflected ends; sigma by OpenCV's rule."""
     reach = size // 2
     sigma = 0.3 * (reach - 1) + 0.8
@@ -38,7 +41,7 @@ def _blur_matrix(length: int, size: int) -> Tensor:
     source = (torch.arange(length).view(-1, 1) + offsets).abs()
     source = torch.minimum(source, 2 * (length - 1) - source)
     matrix = torch.zeros(length, length, dtype=torch.float64)
-    return matrix.scatter_add_(1, source, (taps / taps.sum()).expand(length, -1)).float()
+    return matrix.scatter_add_(1, source, (taps / taps.sum()).expand(length, -1)).float().to(device)
 
 
 def _separable(images: Tensor, rows: Tensor, columns: Tensor, reach: int) -> Tensor:

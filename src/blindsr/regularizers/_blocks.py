@@ -1,5 +1,7 @@
 """What regularizers share: the base class, and distances between the statistics of two views."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -7,14 +9,36 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which samples of a batch this process has: by default, all of them.
+
+    Several processes that train together hold equal, consecutive parts, with the same state of the CPU's default
+    generator, and average the gradients of their penalties.
+    """
+
+    rank: int = 0
+    ranks: int = 1
+    gather: Callable[[Tensor], Tensor] = lambda rows: rows
+    """Rows (B, …) of this process to those of the whole batch, (ranks·B, …), with gradients."""
+
+    def of(self, rows: Tensor) -> Tensor:
+        """The part of rows (ranks·B, …) that belongs to this process, (B, …)."""
+        return rows.chunk(self.ranks)[self.rank]
+
+
 class Regularizer(nn.Module):
     """Acts on features (B, C, H, W), which are always what enters the last convolution of a backbone.
 
-    A subclass sets `views` to 2 and defines `distance`, or keeps one view and redefines `perturb`.
+    A subclass sets `views` to 2 and defines `distance`, or keeps one view and redefines `perturb`. What is drawn per
+    sample, or is not a mean over the batch, asks `share` for the whole batch: then the number of processes, which
+    each have a part of it, changes no result.
     """
 
     views: int = 1
     """Degraded views of each HR patch that a training step needs: 1 or 2."""
+    share: Share = Share()
+    """Set by the trainer."""
 
     def perturb(self, features: Tensor) -> Tensor:
         """Features (B, C, H, W) as the last convolution gets them: here, unchanged."""

@@ -26,6 +26,9 @@ class _Dropout(Regularizer):
         self.elementwise = elementwise
 
     def perturb(self, features: Tensor) -> Tensor:
-        if self.elementwise:
-            return functional.dropout(features, self.rate, self.training)
-        return functional.dropout2d(features, self.rate, self.training)
+        if not self.training:
+            return features
+        drop = functional.dropout if self.elementwise else functional.dropout2d
+        size = features.shape[1:] if self.elementwise else (features.shape[1], 1, 1)
+        mask = drop(features.new_ones(len(features) * self.share.ranks, *size), self.rate)
+        return features * self.share.of(mask)

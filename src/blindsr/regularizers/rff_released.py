@@ -26,10 +26,12 @@ class _Released(Regularizer):
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         # In float64, which costs nothing at this size: beside b, float32 rounds the small w·(u - v) away. Both views,
-        # and then both kinds of moments, go through the same calls: their number is what this costs.
+        # and then both kinds of moments, go through the same calls: their number is what this costs. The whole batch
+        # is needed, of which this process may have a part.
         pooled = torch.stack((a.mean((2, 3)), b.mean((2, 3))), dim=1).double()  # (B, views, C)
+        pooled = self.share.gather(pooled)
         centred = pooled - pooled.mean(0)
-        slope, phase = (drawn.to(centred).unsqueeze(1) for drawn in draw(*a.shape[:2]))
+        slope, phase = (drawn.to(centred).unsqueeze(1) for drawn in draw(len(pooled), a.shape[1]))
         u, v = torch.stack((centred, _map(centred, slope, phase))).unbind(2)
         return _moment_distance(u, v).to(a.dtype)
 

@@ -1,32 +1,15 @@
 """Figures as SVG and PNG: readable in print, safe for colour-blind readers, the same bytes every time."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from blindsr import files
+from blindsr.reporting.style import STYLE, colour, save
 from blindsr.reporting.tables import MEAN
-
-# Okabe and Ito's palette, and a marker and hatch for each colour, so that none of it rests on colour alone
-_COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2")
-_MARKERS = "oXsD^vP"
-_STYLE: Any = {
-    "svg.hashsalt": "blindsr",
-    "svg.fonttype": "none",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "axes.axisbelow": True,
-    "figure.dpi": 150,
-}
 
 
 def improvement_bars(differences: pd.DataFrame, reference: pd.DataFrame, stem: Path, *, title: str) -> None:
@@ -35,7 +18,7 @@ def improvement_bars(differences: pd.DataFrame, reference: pd.DataFrame, stem: P
     `reference` holds the same cases of bicubic minus the baseline, drawn as a line.
     """
     backbones = list(dict.fromkeys(differences.index.get_level_values("backbone")))
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, 3.2 * len(backbones)), layout="constrained")
         axes = figure.subplots(len(backbones), 1, squeeze=False)[:, 0]
         for axis, backbone in zip(axes, backbones, strict=True):
@@ -65,12 +48,12 @@ def learning_curves(curves: Mapping[str, pd.DataFrame], stem: Path, *, title: st
         "view_distance": "distance of views / variance",
         "penalty_gradient_share": "penalty's share of gradient",
     }
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, 3.4), layout="constrained")
         for axis, (column, label) in zip(figure.subplots(1, 3), panels.items(), strict=True):
             for number, (cell, curve) in enumerate(curves.items()):
                 if column == "l1" or (curve[column] > 0).any():
-                    axis.plot(curve["iteration"], curve[column], color=_colour(number), linewidth=1.3, label=cell)
+                    axis.plot(curve["iteration"], curve[column], color=colour(number), linewidth=1.3, label=cell)
             axis.set(xlabel="iteration", ylabel=label)
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(
@@ -87,7 +70,7 @@ def frequency_curves(errors: pd.DataFrame, stem: Path, *, title: str) -> None:
     """
     cases = list(dict.fromkeys(errors["case"]))
     columns = min(4, len(cases))
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, 2.6 * -(-len(cases) // columns)), layout="constrained")
         axes = figure.subplots(-(-len(cases) // columns), columns, squeeze=False, sharex=True, sharey=True)
         for axis in axes.flat[len(cases) :]:
@@ -95,7 +78,7 @@ def frequency_curves(errors: pd.DataFrame, stem: Path, *, title: str) -> None:
         for axis, case in zip(axes.flat, cases, strict=False):
             mine = errors[errors["case"] == case]
             for number, (cell, line) in enumerate(mine.groupby("cell", sort=False)):
-                axis.plot(line["band"], line["mape_percent"], color=_colour(number), linewidth=1.2, label=cell)
+                axis.plot(line["band"], line["mape_percent"], color=colour(number), linewidth=1.2, label=cell)
             axis.set_title(case, fontsize=9)
         for axis in axes[:, 0]:
             axis.set_ylabel("MAPE (%)")
@@ -109,18 +92,6 @@ def frequency_curves(errors: pd.DataFrame, stem: Path, *, title: str) -> None:
         save(figure, stem)
 
 
-def save(figure: Figure, stem: Path) -> None:
-    """Write <stem>.svg and <stem>.png without dates."""
-    for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
-        content = io.BytesIO()
-        figure.savefig(content, format=suffix[1:], metadata=metadata)
-        files.write_atomic(stem.with_suffix(suffix), content.getvalue())
-
-
-def _colour(number: int) -> str:
-    return _COLOURS[number % len(_COLOURS)]
-
-
 def _grouped_bars(axis: Axes, values: pd.DataFrame) -> None:
     width = 0.8 / len(values)
     for number, (name, row) in enumerate(values.iterrows()):
@@ -130,7 +101,7 @@ def _grouped_bars(axis: Axes, values: pd.DataFrame) -> None:
             row,
             width * 0.92,
             label=str(name),
-            color=_colour(number + 1),
+            color=colour(number + 1),
         )
     axis.axhline(0, color="black", linewidth=0.8)
     axis.set_xticks(range(values.shape[1]), [f"{case}" if case != MEAN else "mean" for case in values.columns])

@@ -14,7 +14,7 @@ METRICS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4}
 """Metric -> decimals in the tables."""
 MEAN = "mean"
 BASELINE = "none"
-_HOLE = "—"
+HOLE = "—"
 
 
 def read_scores(folder: Path, cells: Mapping[str, tuple[str, str, int]]) -> pd.DataFrame:
@@ -63,9 +63,16 @@ def improvement(values: pd.DataFrame) -> pd.DataFrame:
 def write(values: pd.DataFrame, stem: Path, *, title: str, decimals: int, signed: bool, notes: Sequence[str]) -> None:
     """Write <stem>.csv and <stem>.md; the same values give the same bytes."""
     style = f"{{:{'+' if signed else ''}.{decimals}f}}"
-    shown = values.map(lambda value: _HOLE if pd.isna(value) else style.format(value)).reset_index()
-    files.write_atomic(stem.with_suffix(".csv"), shown.replace(_HOLE, "").to_csv(index=False, lineterminator="\n"))
-    aligned = ["left"] * 3 + ["right"] * (shown.shape[1] - 3)
+    shown = values.map(lambda value: HOLE if pd.isna(value) else style.format(value)).reset_index()
+    write_text(shown, shown, stem, left=values.index.nlevels, title=title, notes=notes)
+
+
+def write_text(
+    full: pd.DataFrame, shown: pd.DataFrame, stem: Path, *, left: int, title: str, notes: Sequence[str]
+) -> None:
+    """Write formatted cells: `full` as <stem>.csv, `shown` as <stem>.md, its first `left` columns aligned left."""
+    files.write_atomic(stem.with_suffix(".csv"), full.replace(HOLE, "").to_csv(index=False, lineterminator="\n"))
+    aligned = ["left"] * left + ["right"] * (shown.shape[1] - left)
     body = shown.to_markdown(index=False, colalign=aligned, disable_numparse=True)
     footnotes = "".join(f"\n{note}\n" for note in notes)
     files.write_atomic(stem.with_suffix(".md"), f"# {title}\n\n{body}\n{footnotes}")

@@ -1,65 +1,211 @@
-"""analyse: what scores do not show of one cell: reports/analysis/<cell>/{frequency,channel_entropy}.csv."""
+"""analyse: what scores do not show of one cell, as files in reports/analysis/<cell>/.
+
+frequency.csv and channel_entropy.csv look at whole images; separation.csv, plane.csv and interaction.csv at crops;
+cost.csv at the settings alone.
+"""
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from blindsr import devices, evaluation, files, images, networks, paths
+from blindsr.analysis import degradation_representation, interaction
 from blindsr.analysis.channel_entropy import channel_entropy
 from blindsr.analysis.frequency import radial_mape
+from blindsr.analysis.training_cost import training_cost
 from blindsr.backbones._blocks import Backbone
+from blindsr.errors import UserError
 from blindsr.evaluation import Pair
+from blindsr.networks import Network, WeightsInfo
 from blindsr.params import Params
 from blindsr.progress import Bar
 from blindsr.settings import AnalyseParams
 
+Row = list[Any]
+_BATCH = 64  # crops a forward pass
+
+
+class Content(NamedTuple):
+    """One crop of one image: the same window under every case."""
+
+    benchmark: str
+    image: str
+    top: int
+    left: int
+    lr: dict[str, Path]
+
 
 def run(params: Params, cell: str) -> None:
     """Analyse models/<cell>.safetensors: means over the images of every benchmark and case."""
-    network, _ = networks.load(paths.MODELS / f"{cell}.safetensors")
-    device = devices.choose(params.runtime.device)
-    network.to(device)
+    network, info = networks.load(paths.MODELS / f"{cell}.safetensors")
+    network.to(devices.choose(params.runtime.device))
+    pairs = [pair for pair in evaluation.all_pairs(params) if pair.case != evaluation.REAL]
+    folder = paths.ANALYSIS / cell
+    with devices.threads(params.evaluate.threads):
+        _whole_images(network, pairs, params, folder, cell)
+        contents = choose_contents(pairs, params.analyse)
+        if contents:
+            _representation(network, contents, params, folder)
+            _interaction(network, contents, params, folder)
+    _cost(params, info, folder)
+
+
+def _whole_images(network: Backbone, pairs: list[Pair], params: Params, folder: Path, cell: str) -> None:
+    """Spectrum error (Fig. 2) and channel entropy (Fig. 3) of each benchmark and case."""
+    settings = params.analyse
     groups: dict[tuple[str, str], list[Pair]] = {}
-    for pair in evaluation.all_pairs(params):
+    for pair in pairs:
         groups.setdefault((pair.benchmark, pair.case), []).append(pair)
-    frequency: list[list[Any]] = []
-    entropy: list[list[Any]] = []
-    total = sum(len(_chosen(group, params.analyse)) for group in groups.values())
-    with devices.threads(params.evaluate.threads), Bar(f"analyse {cell}", total) as bar:
+    frequency: list[Row] = []
+    entropy: list[Row] = []
+    total = sum(len(group[: settings.images]) for group in groups.values())
+    with Bar(f"analyse {cell}", total) as bar:
         for (benchmark, case), group in groups.items():
             errors, entropies = [], []
-            for pair in _chosen(group, params.analyse):
-                features, sr = _forward(network, pair, device)
+            for pair in group[: settings.images]:  # whole feature maps of many large images would take hours
+                features, sr = _forward(network, pair)
                 hr = images.mod_crop(images.read_rgb(pair.hr), params.scale)
-                errors.append(radial_mape(sr, hr, bands=params.analyse.frequency_bands))
-                entropies.append(channel_entropy(features, bands=params.analyse.entropy_bands))
+                errors.append(radial_mape(sr, hr, bands=settings.frequency_bands))
+                entropies.append(channel_entropy(features, bands=settings.entropy_bands))
                 bar.advance()
             for band, error in enumerate(np.nanmean(errors, axis=0)):
                 frequency.append([benchmark, case, band, f"{error:.6f}"])
             entropy.append([benchmark, case, f"{np.mean(entropies):.6f}"])
-    folder = paths.ANALYSIS / cell
     _write(folder / "frequency.csv", ["benchmark", "case", "band", "mape_percent"], frequency)
     _write(folder / "channel_entropy.csv", ["benchmark", "case", "entropy_nats"], entropy)
 
 
-def _chosen(group: list[Pair], params: AnalyseParams) -> list[Pair]:
-    """The first images of a benchmark: whole feature maps of many large images would take hours."""
-    return group[: params.images]
-
-
 @torch.inference_mode()
-def _forward(network: Backbone, pair: Pair, device: torch.device) -> tuple[torch.Tensor, images.RGB]:
-    lr = images.to_float(images.read_rgb(pair.lr))[None].to(device)
+def _forward(network: Backbone, pair: Pair) -> tuple[Tensor, images.RGB]:
+    lr = images.to_float(images.read_rgb(pair.lr))[None].to(next(network.parameters()).device)
     features = network.features(lr)
     return features[0].cpu(), images.to_uint8(network.reconstruct(features, lr)[0].cpu())
 
 
-def _write(path: Path, header: list[str], rows: Iterable[list[Any]]) -> None:
+def choose_contents(pairs: list[Pair], settings: AnalyseParams) -> list[Content]:
+    """Up to `contents` crops, spread over the first images of all benchmarks and over each image.
+
+    Images take turns, so the first crops are of different images. Raises UserError for an image smaller than a crop.
+    """
+    files_of: dict[tuple[str, str], dict[str, Path]] = {}
+    for pair in pairs:
+        files_of.setdefault((pair.benchmark, pair.image), {})[pair.case] = pair.lr
+    taken: list[tuple[tuple[str, str], dict[str, Path]]] = []
+    for benchmark in dict.fromkeys(pair.benchmark for pair in pairs):
+        taken += [item for item in files_of.items() if item[0][0] == benchmark][: settings.images]
+    each = -(-settings.contents // len(taken)) if taken else 0
+    side = int(np.ceil(np.sqrt(each)))
+    crops: list[list[Content]] = [[] for _ in range(each)]
+    for (benchmark, image), lr in taken:
+        height, width = images.read_rgb(next(iter(lr.values()))).shape[:2]
+        if min(height, width) < settings.crop:
+            raise UserError(
+                f"{benchmark}: the LR of {image} has {width}×{height} px, less than analyse.crop {settings.crop}: "
+                "lower analyse.crop"
+            )
+        steps = (np.arange(side) + 0.5) / side
+        for number in range(each):
+            top, left = (int((size - settings.crop) * steps[i]) for size, i in
+                         ((height, number // side), (width, number % side)))  # fmt: skip
+            crops[number].append(Content(benchmark, image, top, left, lr))
+    return [content for turn in crops for content in turn][: settings.contents]
+
+
+def _crop(content: Content, case: str, size: int) -> Tensor:
+    """One window of one LR image, (3, size, size) in [0, 1]."""
+    rows, columns = slice(content.top, content.top + size), slice(content.left, content.left + size)
+    return images.to_float(np.ascontiguousarray(images.read_rgb(content.lr[case])[rows, columns]))
+
+
+def _representation(network: Backbone, contents: list[Content], params: Params, folder: Path) -> None:
+    """Deep features of every crop under every case: how well they tell cases and contents apart (Fig. 8)."""
+    cases, settings = list(params.suite.cases), params.analyse
+    if len(cases) < 2 or len(contents) < 2:
+        raise UserError("the analysis of representations needs 2 test cases and 2 crops or more: raise "
+                        "analyse.contents, or name more cases in suite.cases")  # fmt: skip
+    crops = torch.stack([_crop(content, case, settings.crop) for case in cases for content in contents])
+    features = np.concatenate([batch.flatten(1).numpy() for batch in _in_batches(network.features, network, crops)])
+    components = degradation_representation.principal_components(features.reshape(len(cases), len(contents), -1))
+    plane = degradation_representation.plane(components, settings.perplexity)
+    rows: list[Row] = []
+    for space, points in (("features", components), ("plane", plane)):
+        for label in degradation_representation.LABELS:
+            found = degradation_representation.separation(points, label)
+            rows.append([space, label, *(f"{value:.6g}" for value in found)])
+    _write(folder / "separation.csv", ["space", "label", "chi", "low", "high"], rows)
+    points_of = [
+        [case, content.benchmark, content.image, content.top, content.left, *(f"{value:.4f}" for value in place)]
+        for case, places in zip(cases, plane, strict=True)
+        for content, place in zip(contents, places, strict=True)
+    ]
+    _write(folder / "plane.csv", ["case", "benchmark", "image", "top", "left", "x", "y"], points_of)
+
+
+def _interaction(network: Backbone, contents: list[Content], params: Params, folder: Path) -> None:
+    """Interaction of neighbours by order, and of the highest one under Dropout of the other patches (Lemma 3.1)."""
+    settings, case = params.analyse.interaction, next(iter(params.suite.cases))
+    players = settings.grid**2
+    orders = sorted({round(share * (players - 2)) for share in (0, 0.25, 0.5, 0.75, 1)})
+    generator = np.random.default_rng(0)  # the same pairs and contexts for every cell
+    neighbours = interaction.neighbours(settings.grid)
+    rows: list[Row] = []
+    for content in contents[: settings.crops]:
+        game = _game(network, _crop(content, case, params.analyse.crop), settings.grid)
+        chosen = generator.choice(len(neighbours), min(settings.pairs, len(neighbours)), replace=False)
+        for pair in (neighbours[number] for number in sorted(chosen)):
+            for order in orders:
+                for rate in (0.0, *(settings.dropout_rates if order == orders[-1] else [])):
+                    drawn = interaction.draw_contexts(players, pair, order, rate, settings.contexts, generator)
+                    strength = interaction.squared_strength(
+                        interaction.effects(game, pair, drawn.present), drawn.complete
+                    )
+                    which = [content.benchmark, content.image, content.top, content.left, *pair]
+                    rows.append([*which, order, rate, f"{strength:.6g}"])
+    header = ["benchmark", "image", "top", "left", "i", "j", "order", "rate", "squared_strength"]
+    _write(folder / "interaction.csv", header, rows)
+
+
+def _game(network: Backbone, crop: Tensor, grid: int) -> interaction.Game:
+    """The SR crop in levels of 0…255 when some patches show the image and all others its mean colour."""
+    side = crop.shape[1] // grid
+    mean = crop.mean((1, 2), keepdim=True)
+
+    def play(present: NDArray[np.bool_]) -> NDArray[np.float64]:
+        there = torch.from_numpy(present.reshape(-1, 1, grid, grid))
+        there = there.repeat_interleave(side, 2).repeat_interleave(side, 3)
+        inputs = torch.where(there, crop, mean)
+        return np.concatenate([255 * sr.flatten(1).double().numpy() for sr in _in_batches(network, network, inputs)])
+
+    return play
+
+
+@torch.inference_mode()
+def _in_batches(function: Any, network: Backbone, inputs: Tensor) -> Iterator[Tensor]:
+    device = next(network.parameters()).device
+    for batch in inputs.split(_BATCH):
+        yield function(batch.to(device)).float().cpu()
+
+
+def _cost(params: Params, info: WeightsInfo, folder: Path) -> None:
+    """What an iteration of this cell's training costs."""
+    hyper = params.reg.settings[info.regularizer].hyper_for(info.backbone)
+    with torch.device("meta"):
+        network = Network(
+            networks.build_backbone(info.backbone, info.hyper, info.scale),
+            networks.build_regularizer(info.regularizer, hyper),
+        )
+    cost = training_cost(network, params.train.batch, params.train.crop)
+    _write(folder / "cost.csv", [*cost._fields, "iterations"], [[*cost, info.iterations]])
+
+
+def _write(path: Path, header: list[str], rows: Iterable[Row]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([header, *rows])

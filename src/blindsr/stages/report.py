@@ -8,7 +8,9 @@ import pandas as pd
 from blindsr import files, paths, tracking
 from blindsr.datasets import indices
 from blindsr.params import BICUBIC, Params, cell_name
-from blindsr.reporting import figures, tables
+from blindsr.reporting import analyses, analysis_figures, differences, figures, tables
+
+Cells = dict[str, tuple[str, str, int]]
 
 
 def run(params: Params) -> None:
@@ -24,18 +26,11 @@ def run(params: Params) -> None:
         title = f"{metric}, x{params.scale} ({size})"
         tables.write(values[metric], paths.TABLES / metric, title=title, decimals=decimals, signed=False, notes=notes)
     if tables.BASELINE in params.reg.names:
-        differences = tables.improvement(values["psnr_db"])
-        tables.write(
-            differences,
-            paths.TABLES / "improvement_psnr_db",
-            decimals=2,
-            signed=True,
-            notes=notes,
-            title=f"psnr_db minus the same backbone without regularizer ({size})",
-        )
+        _compare(params, scores, values["psnr_db"], size, notes)
     tables.write_metrics(values, paths.METRICS)
     _write_plots(values["psnr_db"])
     _draw(params, values["psnr_db"], list(trained), size)
+    _analyses(params, trained, values["psnr_db"], size)
     _publish(params)
 
 
@@ -57,6 +52,23 @@ def _notes(params: Params) -> list[str]:
 
 def _seeds(params: Params) -> str:
     return ", ".join(str(seed) for seed in params.seeds)
+
+
+def _compare(params: Params, scores: pd.DataFrame, psnr: pd.DataFrame, size: str, notes: list[str]) -> None:
+    """Differences to the baseline: as a plain table, and with intervals and tests."""
+    what = "psnr_db minus the same backbone without regularizer"
+    plain, stem = tables.improvement(psnr), paths.TABLES / "improvement_psnr_db"
+    tables.write(plain, stem, decimals=2, signed=True, notes=notes, title=f"{what} ({size})")
+    sets, cases = params.data.benchmarks, list(params.suite.cases)
+    for name, build in (("differences_pooled", differences.pooled), ("differences", differences.per_case)):
+        over = "over all benchmarks and cases" if name == "differences_pooled" else "per benchmark and case"
+        differences.write(
+            build(scores, sets, cases, "psnr_db"),
+            paths.TABLES / name,
+            title=f"{what}, {over} ({size})",
+            seeds=len(params.seeds),
+            notes=notes[:1],
+        )
 
 
 def _write_plots(psnr: pd.DataFrame) -> None:
@@ -88,6 +100,32 @@ def _draw(params: Params, psnr: pd.DataFrame, cells: list[str], size: str) -> No
     errors = [pd.read_csv(paths.ANALYSIS / cell / "frequency.csv").assign(cell=cell) for cell in cells]
     means = pd.concat(errors).groupby(["case", "cell", "band"], sort=False)["mape_percent"].mean().reset_index()
     figures.frequency_curves(means, paths.FIGURES / "frequency", title=f"Error of the spectrum ({size})")
+
+
+def _analyses(params: Params, cells: Cells, psnr: pd.DataFrame, size: str) -> None:
+    """Tables and figures of what the analyse stage and the learning curves hold."""
+    curves = analyses.read(cells, paths.CURVES, "")
+    weights = {name: params.reg.settings[name].weight for name in params.reg.names}
+    costs = analyses.read(cells, paths.ANALYSIS, "cost")
+    analyses.cost(costs, psnr, paths.TABLES / "training_cost", title=f"Cost of training and score ({size})")
+    title = f"The regularizers at work ({size})"
+    analyses.regularizers(curves, weights, paths.TABLES / "regularizers", title=title)
+    analysis_figures.regularizers_at_work(curves, paths.FIGURES / "regularizers", title=title)
+    entropy = analyses.read(cells, paths.ANALYSIS, "channel_entropy")
+    title = f"How evenly channels share out the frequencies ({size})"
+    analysis_figures.channel_entropy(entropy, paths.FIGURES / "channel_entropy", title=title)
+    if not any(indices.read_index(name).images for name in params.data.benchmarks):
+        return  # no image, no crops
+    separation = analyses.read(cells, paths.ANALYSIS, "separation")
+    title = f"Do features tell degradations apart? ({size})"
+    analyses.representation(separation, paths.TABLES / "representation", title=title)
+    analysis_figures.separation(separation, paths.FIGURES / "separation", title=title)
+    planes = analyses.read(cells, paths.ANALYSIS, "plane")
+    analysis_figures.planes(planes, paths.FIGURES / "planes", title=f"t-SNE planes of deep features ({size})")
+    strengths = analyses.read(cells, paths.ANALYSIS, "interaction")
+    title = f"Interaction of neighbouring patches ({size})"
+    analyses.interaction(strengths, paths.TABLES / "interaction", title=title)
+    analysis_figures.interaction(strengths, paths.FIGURES / "interaction", title=title)
 
 
 def _publish(params: Params) -> None:

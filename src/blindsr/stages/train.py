@@ -1,67 +1,140 @@
 """train: one cell, from its settings to models/<cell>.safetensors and its learning curve."""
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from blindsr import devices, files, networks, paths, tracking
+from blindsr import devices, files, networks, paths, provenance, tracking
 from blindsr.datasets.patch_store import INDEX, PatchStore
+from blindsr.errors import UserError
 from blindsr.networks import Network, WeightsInfo
 from blindsr.params import Params, cell_name
-from blindsr.training import checkpoint, trainer
+from blindsr.training import checkpoint, distributed, failure, trainer
+from blindsr.training.distributed import World
+from blindsr.training.objective import Objective
 from blindsr.training.samples import Batches
+from blindsr.training.validation import Validation
 
 
 def run(params: Params, backbone: str, reg: str, seed: int) -> None:
-    """Train one cell, or go on with it. Raises UserError for a cell that the settings do not name."""
+    """Train one cell, or go on with it, on the devices of `runtime`.
+
+    Raises UserError for a cell that the settings do not name, and what `trainer.train` raises.
+    """
     params.require_cell(backbone, reg, seed)
+    runtime = params.runtime
+    ranks = distributed.count(runtime.devices, runtime.device)
+    if ranks > 1 and not distributed.launched():
+        build_batches(
+            params, seed, build_network(params, backbone, reg, seed).views, World(devices.choose("cpu"), 0, ranks)
+        )
+        distributed.launch(ranks, ["train", backbone, reg, str(seed)])
+        return
+    with distributed.join(runtime.device) as world:
+        _train(params, backbone, reg, seed, world)
+
+
+def _train(params: Params, backbone: str, reg: str, seed: int, world: World) -> None:
     devices.keep_freed_memory()
-    cell = cell_name(backbone, reg, seed)
-    settings = params.reg.settings[reg]
-    hyper = params.backbone.hyper[backbone]
-    store = PatchStore(paths.PATCHES)
+    devices.make_repeatable(world.device)
+    cell, settings, runtime = cell_name(backbone, reg, seed), params.reg.settings[reg], params.runtime
+    network = build_network(params, backbone, reg, seed)
+    batches = build_batches(params, seed, network.views, world)
     key = run_key(params, backbone, reg, seed)
-    regularizer = networks.build_regularizer(reg, settings.hyper_for(backbone))
-    network = Network(
-        trainer.initialize(lambda: networks.build_backbone(backbone, hyper, params.scale), seed), regularizer
-    )
-    batches = Batches(store, params.train, params.degradation, seed=seed, views=network.views, scale=params.scale)
-    states = paths.project_root() / ".train_state" / f"{key}-{_code()}"
+    states = state_folder(params, backbone, reg, seed)
+    world.require_same(states.name, "all machines need the same code, params.yaml and data/patches")
     states.mkdir(parents=True, exist_ok=True)
+    train, watched = params.train, params.train.validation
+    store = PatchStore(paths.PATCHES)
+    validate = Validation(store, watched, network.backbone, train.crop, params.scale) if watched.every else None
     described = {"backbone": backbone, "reg": reg, "seed": seed, "profile": params.profile, "weight": settings.weight}
-    flat = described | {f"train.{name}": value for name, value in params.train.model_dump().items()}
-    # two experiments that share a cell: the second waits, instead of writing the same state
-    with FileLock(states.with_suffix(".lock")), tracking.open_run(cell, key, flat) as tracked:
+    flat = described | {f"train.{name}": value for name, value in train.model_dump().items()}
+    with _alone(states, world), tracking.open_run(cell, key, flat, on=world.main) as tracked:
         curve = trainer.train(
             network,
             batches,
-            params.train,
+            train,
             weight=settings.weight,
             seed=seed,
             states=states,
-            device=devices.choose(params.runtime.device),
-            workers=params.runtime.workers,
-            checkpoint_every=params.runtime.checkpoint_every,
+            world=world,
+            workers=runtime.workers,
+            checkpoint_every=runtime.checkpoint_every,
             log=tracked.metrics,
             label=cell,
+            validate=validate,
+            compiled=runtime.compile,
         )
+        if not world.main:
+            return
         write_curve(curve, paths.CURVES / f"{cell}.csv")
         info = WeightsInfo(
             backbone=backbone,
-            hyper=hyper,
+            hyper=params.backbone.hyper[backbone],
             scale=params.scale,
             regularizer=reg,
             seed=seed,
-            iterations=params.train.iterations,
+            iterations=train.iterations,
             run=key,
         )
         networks.save(network.backbone, info, paths.MODELS / f"{cell}.safetensors")
         checkpoint.clear(states)
+        failure.forget(states)
+
+
+def replay(params: Params, backbone: str, reg: str, seed: int) -> None:
+    """Print what is in the batch whose loss was not finite. Raises UserError if no training of the cell had one."""
+    params.require_cell(backbone, reg, seed)
+    world = World(devices.choose(params.runtime.device))
+    record = failure.load(paths.project_root() / ".train_state", run_key(params, backbone, reg, seed))
+    network = build_network(params, backbone, reg, seed)
+    network.load_state_dict(record["network"])
+    network.to(world.device).train()
+    bf16 = params.train.precision == "bf16" and world.device.type == "cuda"
+    objective = Objective(network, params.reg.settings[reg].weight, bf16=bf16)
+    trainer.key_torch(seed, record["iteration"] + 1)
+    batches = build_batches(params, seed, network.views, world)
+    for line in failure.replay(objective, batches, record["iteration"], world.device):
+        print(line)
+
+
+def build_network(params: Params, backbone: str, reg: str, seed: int) -> Network:
+    """The network of a cell with the initial weights of its seed."""
+    regularizer = networks.build_regularizer(reg, params.reg.settings[reg].hyper_for(backbone))
+    hyper = params.backbone.hyper[backbone]
+    return Network(
+        trainer.initialize(lambda: networks.build_backbone(backbone, hyper, params.scale), seed), regularizer
+    )
+
+
+def build_batches(params: Params, seed: int, views: int, world: World) -> Batches:
+    """The part of the training batches that falls to a rank. Raises UserError without data/patches."""
+    part = {"ranks": world.ranks, "rank": world.rank}
+    store = PatchStore(paths.PATCHES)
+    return Batches(store, params.train, params.degradation, seed=seed, views=views, scale=params.scale, **part)
+
+
+@contextlib.contextmanager
+def _alone(states: Path, world: World) -> Iterator[None]:
+    """Two experiments that share a cell: the second waits, instead of writing the same state."""
+    if not world.main:
+        yield
+        return
+    lock = FileLock(states.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=-1 if world.ranks == 1 else 10)
+    except Timeout:  # the other ranks do not wait for hours
+        raise UserError(f"another process trains this cell ({lock.lock_file}): wait for it to end") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def run_key(params: Params, backbone: str, reg: str, seed: int) -> str:
@@ -78,19 +151,17 @@ def run_key(params: Params, backbone: str, reg: str, seed: int) -> str:
     return hashlib.sha256(json.dumps(determining, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _code() -> str:
-    """Hash of this project's loaded modules: state that other code wrote is never gone on with."""
-    loaded = [module.__file__ for name, module in sys.modules.items() if name.split(".")[0] == "blindsr"]
-    digest = hashlib.sha256()
-    for file in sorted(file for file in loaded if file):
-        digest.update(Path(file).read_bytes())
-    return digest.hexdigest()[:8]
+def state_folder(params: Params, backbone: str, reg: str, seed: int) -> Path:
+    """Where the state of a run is: that of other settings, data or code is elsewhere, and never gone on with."""
+    key = run_key(params, backbone, reg, seed)
+    return paths.project_root() / ".train_state" / f"{key}-{provenance.code_digest()}"
 
 
 def write_curve(curve: list[trainer.CurvePoint], path: Path) -> None:
-    """Write a learning curve as CSV, one row per point."""
+    """Write a learning curve as CSV, one row per point; what a point does not have stays empty."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(curve[0])
-    writer.writerows([f"{value:.9g}" for value in point.values()] for point in curve)
+    columns = {name: None for point in curve for name in point}  # in order
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: f"{value:.9g}" for name, value in point.items()} for point in curve)
     files.write_atomic(path, text.getvalue())

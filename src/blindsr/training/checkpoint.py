@@ -17,29 +17,49 @@ _NAME = re.compile(r"(\d{9})-([0-9a-f]{16})\.pt")
 _log = logging.getLogger(__name__)
 
 
+def dump(state: dict[str, Any]) -> bytes:
+    """Tensors and plain values as bytes: the same ones for the same state."""
+    buffer = io.BytesIO()  # a file's name would stand in the archive
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """What `dump` made, on the CPU. Raises pickle.UnpicklingError for anything but tensors and plain values."""
+    state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return state
+
+
 def save(folder: Path, iteration: int, state: dict[str, Any]) -> None:
     """Write the state after `iteration` iterations (tensors and plain Python values), and drop the oldest.
 
     Raises UserError when the disk is full; the states already there stay.
     """
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    content = buffer.getvalue()
+    content = dump(state)
     files.write_atomic(folder / f"{iteration:09d}-{_digest(content)}.pt", content)
     for old in _files(folder)[:-_KEPT]:
         old.unlink(missing_ok=True)
 
 
 def latest(folder: Path) -> dict[str, Any] | None:
-    """The newest state that is whole, or None. A damaged one is passed over with a warning."""
+    """The newest state that is whole, or None. A damaged one is passed over with a warning.
+
+    What a process that was killed left half written is removed.
+    """
+    for half in folder.glob(".*"):
+        half.unlink()
     for path in reversed(_files(folder)):
         content = path.read_bytes()
         match = _NAME.fullmatch(path.name)
         if match and _digest(content) == match[2]:
-            state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            return state
+            return parse(content)
         _log.warning("%s is damaged: going on from the state before it", path)
     return None
+
+
+def newest_iteration(folder: Path) -> int:
+    """Iterations behind the newest state, which is not opened; 0 without one."""
+    return max((int(path.name[:9]) for path in _files(folder)), default=0)
 
 
 def clear(folder: Path) -> None:

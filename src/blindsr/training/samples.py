@@ -4,7 +4,8 @@ Every draw comes from a counter-based generator keyed by (seed, iteration, sampl
 nothing else, so workers, devices and resumed runs see the same data.
 """
 
-from typing import NamedTuple
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch.utils.data import Dataset
 
 from blindsr import images
 from blindsr.datasets.patch_store import PatchStore
-from blindsr.degradations import second_order, usm
+from blindsr.degradations import batched, second_order, usm
 from blindsr.errors import UserError
 from blindsr.settings import DegradationParams, TrainParams
 
@@ -26,6 +27,28 @@ class Batch(NamedTuple):
 
     lr: Tensor
     hr: Tensor
+
+
+class Sources(NamedTuple):
+    """What a batch is made of: uint8 windows (N, H, W, 3), (top, left) of the crops, and for each of the views·N
+    samples its degradation and the generator of its noise, with the kernels of `batched.synthesize`."""
+
+    windows: Tensor
+    places: list[tuple[int, int]]
+    draws: list[second_order.Degradation]
+    streams: list[np.random.Generator]
+    kernels: Tensor
+
+
+class Cut(NamedTuple):
+    """A training crop: the window's place in an image, whether it is flipped, the crop's place in it after that."""
+
+    image: int
+    top: int
+    left: int
+    flipped: bool
+    y: int
+    x: int
 
 
 def generator(seed: int, iteration: int, sample: int, purpose: int) -> np.random.Generator:
@@ -54,45 +77,87 @@ class Batches(Dataset[Batch]):
     ) -> None:
         """`views` 1 takes train.batch patches, `views` 2 half as many: equal numbers of LR images.
 
-        Raises UserError if the training images are smaller than train.crop, or the patches of a batch cannot be
-        shared equally among `ranks` processes; ValueError for a rank that is none of 0 … ranks - 1.
+        Of `ranks` processes, `rank` makes its consecutive part of each batch, both views of a patch; together they
+        make what one alone would. Raises UserError if the training images are smaller than train.crop, or the patches
+        of a batch cannot be shared equally.
         """
-        if not 0 <= rank < ranks:
-            raise ValueError(f"rank must be 0 to {ranks - 1}, not {rank}")
-        patches = train.batch // views
-        if patches % ranks:
-            raise UserError(
-                f"train.batch {train.batch} is {patches} patches of {views} views, which {ranks} processes cannot "
-                f"share equally: use a number of processes that divides {patches}, or change train.batch"
-            )
-        self._samples = range(patches * rank // ranks, patches * (rank + 1) // ranks)
         self._store, self._train, self._degradation = store, train, degradation
         self._seed, self._views, self._scale = seed, views, scale
         self._window = min(train.window, store.smallest_side // scale * scale)
         if self._window < train.crop:
             raise UserError(f"train.crop {train.crop} is larger than the smallest training image ({self._window} px)")
+        self._patches = train.batch // views
+        if self._patches % ranks:
+            raise UserError(
+                f"{ranks} processes cannot share the {self._patches} patches of a batch equally: set runtime.devices "
+                f"to a divisor of {self._patches}, or change train.batch"
+            )
+        part = self._patches // ranks
+        self._samples = range(rank * part, (rank + 1) * part)
 
     def __getitem__(self, iteration: int) -> Batch:
-        """The batch of an iteration, from 0; of several ranks, this one's part of it."""
-        cut = [self._cut(iteration, sample) for sample in self._samples]
+        """The batch of an iteration, from 0, made on the CPU; of several ranks, this one's part."""
+        cut, draws, streams = self._draws(iteration)
         windows = torch.stack([self._target(window) for window, _, _ in cut])
+        lr = second_order.degrade(windows.repeat(self._views, 1, 1, 1), draws, streams, self._scale)
+        return self._crops(lr, windows, [(top, left) for _, top, left in cut])
+
+    def sources(self, iteration: int) -> Sources:
+        """All of a batch that is drawn and read on the CPU, for `finish` to do the rest on a GPU."""
+        cut, draws, streams = self._draws(iteration)
+        windows = torch.from_numpy(np.stack([window for window, _, _ in cut]))
+        return Sources(windows, [(y, x) for _, y, x in cut], draws, streams, batched.synthesize(draws))
+
+    def finish(self, sources: Sources, device: torch.device) -> Batch:
+        """The batch on a device, in a few large operations and without waiting for it.
+
+        The noise of a GPU is another draw of the same distribution; without noise, this is what `[]` gives, up to
+        rounding.
+        """
+        windows = sources.windows.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+        if self._train.usm_target:
+            windows = usm.sharpen(windows)
+        kernels = sources.kernels.to(device, non_blocking=True)
+        views = windows.repeat(self._views, 1, 1, 1)
+        lr = batched.degrade(views, kernels, sources.draws, sources.streams, self._scale)
+        return self._crops(lr, windows, sources.places)
+
+    def _draws(
+        self, iteration: int
+    ) -> tuple[list[tuple[np.ndarray, int, int]], list[second_order.Degradation], list[np.random.Generator]]:
+        cut = [self._cut(iteration, sample) for sample in self._samples]
         streams = [
             generator(self._seed, iteration, sample, _VIEWS + view)
             for view in range(self._views)
             for sample in self._samples
         ]
-        size = self._window
-        draws = [second_order.draw(self._degradation, stream, size, size, self._scale) for stream in streams]
-        lr = second_order.degrade(windows.repeat(self._views, 1, 1, 1), draws, streams, self._scale)
-        places = [(top, left) for _, top, left in cut]
-        return Batch(
-            _crop(
-                lr,
-                [(top // self._scale, left // self._scale) for top, left in places * self._views],
-                self._train.crop // self._scale,
-            ),
-            _crop(windows, places, self._train.crop),
-        )
+        return cut, [self._draw(stream) for stream in streams], streams
+
+    def _crops(self, lr: Tensor, hr: Tensor, places: list[tuple[int, int]]) -> Batch:
+        scale, size = self._scale, self._train.crop
+        corners = [(top // scale, left // scale) for top, left in places * self._views]
+        return Batch(_crop(lr, corners, size // scale), _crop(hr, places, size))
+
+    def describe(self, iteration: int) -> list[dict[str, Any]]:
+        """How each patch of the whole batch of an iteration comes about: keys of its generators, place, parameters.
+
+        A key is [seed, iteration, sample, purpose], as `generator` takes it. Plain values, as JSON has them.
+        """
+        described = []
+        for sample in range(self._patches):
+            cut = self._choose(iteration, sample)
+            keys = [[self._seed, iteration, sample, _VIEWS + view] for view in range(self._views)]
+            described.append(
+                {
+                    "key": [self._seed, iteration, sample, _WHERE],
+                    **(cut._asdict() | {"image": self._store.name(cut.image)}),
+                    "views": [{"key": key, **asdict(self._draw(generator(*key)))} for key in keys],
+                }
+            )
+        return described
+
+    def _draw(self, stream: np.random.Generator) -> second_order.Degradation:
+        return second_order.draw(self._degradation, stream, self._window, self._window, self._scale)
 
     def _target(self, window: np.ndarray) -> Tensor:
         image = images.to_float(window)
@@ -101,20 +166,18 @@ class Batches(Dataset[Batch]):
 
     def _cut(self, iteration: int, sample: int) -> tuple[np.ndarray, int, int]:
         """Synthesis window (uint8) of a sample, flipped or not, and the crop's top-left corner in it."""
+        cut, size = self._choose(iteration, sample), self._window
+        window = self._store.image(cut.image)[cut.top : cut.top + size, cut.left : cut.left + size]
+        return window[:, ::-1] if cut.flipped else window, cut.y, cut.x
+
+    def _choose(self, iteration: int, sample: int) -> Cut:
         draw = generator(self._seed, iteration, sample, _WHERE)
         patch = self._store.window(int(draw.integers(len(self._store))))
-        image = self._store.image(patch.image)
-        (top, y), (left, x) = (
-            self._place(draw, start, length, whole)
-            for start, length, whole in (
-                (patch.top, patch.height, image.shape[0]),
-                (patch.left, patch.width, image.shape[1]),
-            )
-        )
-        window = image[top : top + self._window, left : left + self._window]
-        if self._train.horizontal_flip and draw.integers(2):
-            window, x = window[:, ::-1], self._window - self._train.crop - x
-        return window, y, x
+        height, width = self._store.image(patch.image).shape[:2]
+        top, y = self._place(draw, patch.top, patch.height, height)
+        left, x = self._place(draw, patch.left, patch.width, width)
+        flipped = bool(self._train.horizontal_flip and draw.integers(2))
+        return Cut(patch.image, top, left, flipped, y, self._window - self._train.crop - x if flipped else x)
 
     def _place(self, draw: np.random.Generator, start: int, length: int, whole: int) -> tuple[int, int]:
         """Along one side: where the window starts in the image, and the crop in the window.

@@ -1,10 +1,10 @@
 """Training of one cell: a backbone with a regularizer, from one seed, on synthesized degradations.
 
-`dvc repro train@srresnet-rff-0` or `blindsr train srresnet rff 0` runs it; killed, it goes on from its last
-checkpoint and ends with the same bytes.
+`dvc repro train@srresnet-rff-0` or `blindsr train srresnet rff 0` runs it; stopped or killed, it goes on from its
+last checkpoint and ends with the same bytes. `distributed` has the commands for several GPUs and machines.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,22 +12,28 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.utils.data import DataLoader
 
 from blindsr import devices
 from blindsr.errors import UserError
-from blindsr.networks import Network, Prediction
-from blindsr.progress import Bar
+from blindsr.networks import Network
+from blindsr.progress import Bar, Pace
+from blindsr.regularizers._blocks import Share
 from blindsr.settings import TrainParams
-from blindsr.training import checkpoint
+from blindsr.training import checkpoint, failure, guard
+from blindsr.training.distributed import World
 from blindsr.training.ema import Ema
+from blindsr.training.guard import Guard
+from blindsr.training.interruption import Interruption
+from blindsr.training.loading import Loader
+from blindsr.training.objective import Objective, diagnose
 from blindsr.training.samples import Batch, Batches
 from blindsr.training.schedule import learning_rate
+from blindsr.training.validation import Validation
 
 Module = TypeVar("Module", bound=nn.Module)
 CurvePoint = dict[str, float]
-"""One row of a learning curve: iteration, learning_rate, l1, penalty and the diagnostics of `_diagnose`."""
+"""One row of a learning curve: iteration, learning_rate, l1, penalty, the diagnostics of `diagnose`, validation."""
+_LOOK_EVERY = 50  # iterations on a GPU between looks at what makes the host wait; on a CPU, every one
 
 
 @dataclass
@@ -70,121 +76,108 @@ def train(
     weight: float,
     seed: int,
     states: Path,
-    device: torch.device,
+    world: World,
     workers: int,
     checkpoint_every: int,
     log: Callable[[int, CurvePoint], None],
     label: str = "train",
+    validate: Validation | None = None,
+    compiled: bool = False,
 ) -> list[CurvePoint]:
-    """Train `network` in place (its backbone ends with the EMA weights); returns the learning curve.
+    """Train `network` in place (its backbone ends with the EMA weights); returns the learning curve, on rank 0.
 
-    `weight` is that of the penalty beside L1; `states` the folder of the resumable state; `log` gets every new
-    point of the curve. Raises UserError if the loss is no longer finite, or bf16 is asked of a CPU.
+    `weight` is that of the penalty beside L1; `states` the folder of the resumable state; `batches` makes this rank's
+    part of each batch; `log` gets every new point of the curve; `compiled` runs the backbone through torch.compile.
+    Raises UserError if the loss is not finite (`failure` then has the batch), memory runs out, or bf16 is asked of a
+    CPU; Interrupted after SIGTERM or Ctrl-C, with the state written.
     """
+    device = world.device
     _require_precision(params.precision, device)
-    network.to(device).train()
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=params.learning_rate, betas=params.betas, fused=device.type == "cuda"
-    )
+    layout = torch.channels_last if device.type == "cuda" else torch.preserve_format
+    network.to(device, memory_format=layout).train()  # type: ignore[call-overload]
+    network.regularizer.share = Share(world.rank, world.ranks, world.gather)
+    optimizer = torch.optim.Adam(network.parameters(), params.learning_rate, params.betas, fused=True)
     state = State(network, optimizer, Ema(network.backbone, params.ema_decay))
-    saved = checkpoint.latest(states)
+    saved = world.of_main(lambda: checkpoint.latest(states))
     if saved is not None:
         state.load_state_dict(saved)
     state.sums = state.sums.to(device)
     for point in state.curve:
         log(int(point["iteration"]), point)
-    with devices.threads(params.threads), Bar(label, params.iterations, state.iteration) as bar:
-        for batch in _load(batches, state.iteration, params.iterations, workers, device):
-            _step(state, batch, params, weight, seed)
-            if state.iteration % params.log_every == 0 or state.iteration == params.iterations:
-                log(state.iteration, state.curve[-1])
-                bar.advance(note=f"L1 {state.curve[-1]['l1']:.4f}")
-            else:
-                bar.advance()
-            if state.iteration % checkpoint_every == 0 and state.iteration < params.iterations:
-                checkpoint.save(states, state.iteration, state.state_dict())
+    if compiled:
+        for part in ("features", "reconstruct"):
+            setattr(network.backbone, part, torch.compile(getattr(network.backbone, part)))
+    objective = world.replicate(Objective(network, weight, bf16=params.precision == "bf16"))
+    watch, every = Guard(optimizer, device), 1 if device.type == "cpu" else _LOOK_EVERY
+    loader = Loader(batches, state.iteration, params.iterations, workers, device)
+    bar = Bar(label, params.iterations, state.iteration, quiet=not world.main)
+    pace, loss = Pace(params.batch), ""
+    with devices.threads(params.threads), Interruption() as stop, bar:
+        try:
+            for batch in loader:
+                point = _step(objective, state, batch, params, watch, weight, seed, world)
+                last = state.iteration == params.iterations
+                due = state.iteration % checkpoint_every == 0 and not last
+                if point or due or state.iteration % every == 0:
+                    ago = watch.steps_since_bad()
+                    if ago:
+                        bad = state.iteration - ago
+                        raise world.error(failure.record(states, label, bad, network, batches, world.main))
+                if point:
+                    if validate and world.main:
+                        point |= validate(state.iteration, state.ema)
+                    state.curve.append(point)
+                    log(state.iteration, point)
+                    loss = f"L1 {point['l1']:.4f} penalty {point['penalty']:.2e}"
+                bar.advance(note=pace.after(loss, loader.waited))
+                agreed = world.ranks == 1 or state.iteration % every == 0
+                stopped = world.largest(stop.signal) if agreed and not last else 0
+                if due or stopped:
+                    means = world.total(state.sums) / world.ranks  # whatever the number of ranks that go on from it
+                    if world.main:
+                        checkpoint.save(states, state.iteration, state.state_dict() | {"sums": means})
+                if stopped:
+                    raise world.error(stop.error(stopped, state.iteration))
+        except (RuntimeError, MemoryError) as error:
+            problem = guard.out_of_memory(error, device, state.iteration + 1, params.batch, params.crop)
+            raise problem or error from None
     state.ema.copy_to(network.backbone)
     return state.curve
 
 
-def _step(state: State, batch: Batch, params: TrainParams, weight: float, seed: int) -> None:
-    """One iteration: forward of all views, L1 of each against HR plus the weighted penalty, Adam, EMA."""
-    network, optimizer, iteration = state.network, state.optimizer, state.iteration
-    _seed_torch(seed, iteration + 1)  # Dropout's masks and the random features of this iteration
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(params.schedule, params.learning_rate, iteration, params.iterations)
-    device = state.sums.device
-    with torch.autocast(device.type, torch.bfloat16, enabled=params.precision == "bf16"):
-        prediction = network(batch.lr)
-    l1 = functional.l1_loss(prediction.sr.float(), batch.hr.repeat(network.views, 1, 1, 1))
-    penalty = prediction.penalty.float()
-    last = (iteration + 1) % params.log_every == 0 or iteration + 1 == params.iterations
-    diagnosis = _diagnose(prediction, l1, weight * penalty) if last and network.views == 2 else {}
-    optimizer.zero_grad(set_to_none=True)
-    (l1 + weight * penalty).backward()
-    optimizer.step()
-    state.ema.update(network.backbone)
+def _step(
+    objective: nn.Module,
+    state: State,
+    batch: Batch,
+    params: TrainParams,
+    watch: Guard,
+    weight: float,
+    seed: int,
+    world: World,
+) -> CurvePoint:
+    """One iteration: loss of all views, its gradient, Adam, EMA. Returns the curve's point, empty if none is due."""
+    key_torch(seed, state.iteration + 1)  # Dropout's masks and the random features of this iteration
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate(params.schedule, params.learning_rate, state.iteration, params.iterations)
+    terms = objective(batch.lr, batch.hr)
+    due = (state.iteration + 1) % params.log_every == 0 or state.iteration + 1 == params.iterations
+    diagnosis = {"penalty_gradient_share": 0.0, "view_distance": 0.0}
+    if due and state.network.views == 2:
+        diagnosis = diagnose(terms, weight, world)
+    state.optimizer.zero_grad(set_to_none=True)
+    guard.backward(terms.loss)
+    watch.watch(objective)
+    state.optimizer.step()
+    state.ema.update(state.network.backbone)
     state.iteration += 1
-    state.sums += torch.stack([l1.detach(), penalty.detach()])
-    if last:
-        _close_interval(state, params, diagnosis)
-
-
-def _close_interval(state: State, params: TrainParams, diagnosis: CurvePoint) -> None:
-    """Append the means since the last point to the curve. Raises UserError if training has diverged."""
+    state.sums += torch.stack([terms.l1.detach(), terms.penalty.detach()])
+    if not due:
+        return {}
     count = (state.iteration - 1) % params.log_every + 1
-    l1, penalty = (state.sums / count).tolist()
-    if not (abs(l1) < float("inf") and abs(penalty) < float("inf")):
-        raise UserError(
-            f"training diverged before iteration {state.iteration} (L1 {l1:g}, penalty {penalty:g}): "
-            "lower train.learning_rate or the regularizer's weight"
-        )
+    l1, penalty = (world.total(state.sums) / (count * world.ranks)).tolist()
     state.sums.zero_()
     rate = state.optimizer.param_groups[0]["lr"]
-    nothing = {"penalty_gradient_share": 0.0, "view_distance": 0.0}
-    state.curve.append(
-        {"iteration": state.iteration, "learning_rate": rate, "l1": l1, "penalty": penalty, **(diagnosis or nothing)}
-    )
-
-
-def _diagnose(prediction: Prediction, l1: Tensor, penalty: Tensor) -> CurvePoint:
-    """What a raw penalty hides: its share of the features' gradient, and whether the views really agree.
-
-    `view_distance` is the mean squared distance of the two views' features over their variance: shrinking the
-    features lowers the penalty, and leaves this as it is.
-    """
-    of_l1, of_penalty = (
-        torch.autograd.grad(loss, prediction.features, retain_graph=True)[0].float().norm() for loss in (l1, penalty)
-    )
-    first, second = prediction.features.detach().float().chunk(2)
-    variance = prediction.features.detach().float().var(dim=(0, 2, 3)).mean()
-    distance = (first - second).square().mean() / variance.clamp_min(1e-12)
-    return {
-        "penalty_gradient_share": float(of_penalty / (of_l1 + of_penalty).clamp_min(1e-30)),
-        "view_distance": float(distance),
-    }
-
-
-def _load(batches: Batches, start: int, stop: int, workers: int, device: torch.device) -> Iterator[Batch]:
-    loader: DataLoader[Batch] = DataLoader(
-        batches,
-        batch_size=None,
-        sampler=range(start, stop),
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        pin_memory=device.type == "cuda",
-        worker_init_fn=_start_worker,
-    )
-    iterator = iter(loader)
-    for _ in range(start, stop):
-        with devices.threads(1):  # as in a worker process: the number of workers changes no bit
-            batch = next(iterator)
-        yield Batch(*(tensor.to(device, non_blocking=True) for tensor in batch))
-
-
-def _start_worker(worker: int) -> None:
-    devices.keep_freed_memory()
-    torch.set_num_threads(1)
+    return {"iteration": state.iteration, "learning_rate": rate, "l1": l1, "penalty": penalty, **diagnosis}
 
 
 def _require_precision(precision: str, device: torch.device) -> None:
@@ -194,10 +187,10 @@ def _require_precision(precision: str, device: torch.device) -> None:
 
 def initialize(build: Callable[[], Module], seed: int) -> Module:
     """What `build` returns, with the initial weights of a seed: the same for every regularizer."""
-    _seed_torch(seed, 0)
+    key_torch(seed, 0)
     return build()
 
 
-def _seed_torch(seed: int, moment: int) -> None:
+def key_torch(seed: int, moment: int) -> None:
     """Key torch's default generators; mixed, since on a CPU they keep only 32 bits of what they are given."""
     torch.manual_seed(int(np.random.SeedSequence([seed, moment]).generate_state(1)[0]))

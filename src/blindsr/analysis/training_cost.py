@@ -1,0 +1,58 @@
+"""What training costs, counted and not timed: parameters and floating-point operations of one iteration.
+
+Hours differ from machine to machine and run to run; operations do not, so that scores can be compared at equal cost.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from blindsr import networks
+from blindsr.networks import Network
+
+
+class Cost(NamedTuple):
+    """Of one cell; a multiply-add is two operations."""
+
+    parameters: int
+    """Trained ones; those of the backbone."""
+    lr_images: int
+    """LR images that an iteration sees."""
+    hr_patches: int
+    """Different HR patches among them: half as many with two views."""
+    iteration_flops: int
+    """Forward and backward of backbone, L1 and penalty."""
+    penalty_flops: int
+    """Of these, what the penalty's forward and backward take."""
+
+
+def training_cost(network: Network, batch: int, crop: int) -> Cost:
+    """Cost of one iteration on `batch` LR images of HR crops of `crop` px, both as in `train`.
+
+    Counted by torch's FlopCounterMode: convolutions and matrix products of the forward and the backward pass of a
+    step; element-wise work, Adam and EMA are not counted. The backbone is counted on the meta device, without
+    computing anything, so `network` must be there (build it under `torch.device("meta")`).
+    """
+    scale = network.backbone.scale
+    network.train()
+    lr = torch.zeros(batch, 3, crop // scale, crop // scale, device="meta")
+    with FlopCounterMode(display=False) as step:
+        features = network.backbone.features(lr)
+        sr = network.backbone.reconstruct(network.regularizer.perturb(features), lr)
+        functional.l1_loss(sr, torch.zeros_like(sr)).backward()
+    penalty = 0
+    if network.views == 2:
+        shape = (batch // 2, *features.shape[1:])
+        views = [torch.rand(shape, requires_grad=True) for _ in range(2)]  # penalties do not run on meta
+        with FlopCounterMode(display=False) as counter:
+            network.regularizer.penalty(*views).backward()
+        penalty = counter.get_total_flops()
+    return Cost(
+        parameters=networks.count_parameters(network),
+        lr_images=batch,
+        hr_patches=batch // network.views,
+        iteration_flops=step.get_total_flops() + penalty,
+        penalty_flops=penalty,
+    )

@@ -1,0 +1,73 @@
+"""The cells of the grid as jobs of a SLURM cluster, by submitit.
+
+    blindsr grid --slurm --jobs 32 --set timeout_min=1440 --set slurm_partition=gpu
+
+The project's folder must be one that all machines of the cluster see. On NFS, DVC wants
+`dvc config core.hardlink_lock true`.
+"""
+
+import subprocess
+from typing import Any
+
+from blindsr import paths
+from blindsr.apps import grid
+from blindsr.errors import UserError
+from blindsr.params import Params
+
+
+class Job:
+    """One cell as a job of a cluster: submitted anew when its time is over, it goes on from its last checkpoint."""
+
+    def __init__(self, cell: str) -> None:
+        """`cell` is its name."""
+        self.cell = cell
+
+    def __call__(self) -> None:
+        """Run on the cluster, in the folder where it was submitted. Raises CalledProcessError if the cell fails."""
+        subprocess.run(grid.command(self.cell), check=True)
+
+    def checkpoint(self) -> Any:
+        """What submitit calls before a time limit or a pre-emption."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def parse(settings: list[str]) -> dict[str, str]:
+    """KEY=VALUE of the command line as a mapping. Raises UserError for anything else."""
+    pairs = [setting.partition("=") for setting in settings]
+    for setting, (key, sign, value) in zip(settings, pairs, strict=True):
+        if not (key and sign and value):
+            raise UserError(f"--set takes KEY=VALUE, such as timeout_min=1440, not {setting!r}")
+    return {key: value for key, _, value in pairs}
+
+
+def submit(params: Params, jobs: int, settings: dict[str, str], cluster: str = "slurm") -> list[Any]:
+    """Submit the unfinished cells as one array, at most `jobs` of them at a time; returns submitit's jobs.
+
+    `settings` are parameters of submitit's executor, such as timeout_min or slurm_partition. Raises UserError for
+    those it does not know, and on a machine without SLURM or submitit.
+    """
+    try:
+        import submitit
+    except ImportError:
+        raise UserError("--slurm needs submitit: pip install 'blindsr[slurm]'") from None
+    executor = _executor(submitit, cluster, settings, jobs)
+    with executor.batch():
+        submitted = [executor.submit(Job(cell)) for cell in grid.unfinished(params)]
+    for job in submitted:
+        print(f"{job.job_id}: {job.submission().function.cell}")
+    print(f"{len(submitted)} jobs, their logs in {executor.folder}; when they have ended: dvc repro")
+    return submitted
+
+
+def _executor(submitit: Any, cluster: str, settings: dict[str, str], jobs: int) -> Any:
+    try:
+        executor = submitit.AutoExecutor(paths.project_root() / ".train_state" / "slurm", cluster=cluster)
+        numbers: dict[str, Any] = {key: int(value) if value.isdigit() else value for key, value in settings.items()}
+        if cluster == "slurm":
+            numbers = {"gpus_per_node": 1, "slurm_array_parallelism": jobs} | numbers
+        executor.update_parameters(name="blindsr", **numbers)
+    except (RuntimeError, NameError, ValueError, TypeError, AssertionError) as error:
+        raise UserError(f"submitit cannot submit: {' '.join(str(error).split())}") from None
+    return executor

@@ -1,0 +1,167 @@
+"""All cells of the grid side by side: one `dvc repro` each, on one GPU each.
+
+    blindsr grid --plan        # what is to be done, and what it costs on this machine
+    blindsr grid --jobs 8      # eight cells at a time, each on a GPU of its own
+
+Afterwards `dvc repro` finds every cell made, and writes the tables. DVC lets go of its lock while a stage's command
+runs, so several `dvc repro` of different cells work at once; --wait-for-lock makes them wait for each other between
+commands, where they would give up after three seconds.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from blindsr import paths
+from blindsr.errors import Interrupted, UserError
+from blindsr.params import Params, cell_name
+from blindsr.stages import train
+from blindsr.training import checkpoint
+
+_DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
+_UPSTREAM = ("patches", "degrade")
+_OF_CELL = ("train", "evaluate", "analyse")
+
+
+class CellState(NamedTuple):
+    """How far a cell is: `changed` are its stages that DVC would run, `iteration` is that of a checkpoint or 0."""
+
+    changed: tuple[str, ...]
+    iteration: int
+
+    @property
+    def trained(self) -> bool:
+        """Whether its weights are there and up to date."""
+        return "train" not in self.changed
+
+    def __str__(self) -> str:
+        if not self.changed:
+            return "done"
+        if self.trained:
+            return f"trained, without {', '.join(self.changed)}"
+        return f"partial: iteration {self.iteration}" if self.iteration else "todo"
+
+
+def states(params: Params) -> list[CellState]:
+    """State of every cell, in the order of the settings. Raises UserError if DVC cannot say."""
+    names = [cell_name(*cell) for cell in params.cells]
+    targets = [f"{stage}@{name}" for name in names for stage in _OF_CELL]
+    done = subprocess.run([*_DVC, "status", "--json", *targets], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"`dvc status` failed: {' '.join(done.stderr.split())}")
+    changed = json.loads(done.stdout)
+    return [
+        CellState(tuple(stage for stage in _OF_CELL if f"{stage}@{name}" in changed), _iteration(params, cell))
+        for name, cell in zip(names, params.cells, strict=True)
+    ]
+
+
+def _iteration(params: Params, cell: tuple[str, str, int]) -> int:
+    with contextlib.suppress(FileNotFoundError):  # no patches yet
+        return checkpoint.newest_iteration(train.state_folder(params, *cell))
+    return 0
+
+
+def command(cell: str) -> list[str]:
+    """The `dvc repro` of one cell, whose upstream stages are made."""
+    return [*_DVC, "repro", "--single-item", *(f"{stage}@{cell}" for stage in _OF_CELL)]
+
+
+def unfinished(params: Params) -> list[str]:
+    """Names of the cells with something left to do, after the stages before them have run.
+
+    Raises UserError if one of those fails.
+    """
+    if subprocess.run([*_DVC, "repro", *_UPSTREAM], check=False).returncode:
+        raise UserError(f"`dvc repro {' '.join(_UPSTREAM)}` failed: see above")
+    return [cell_name(*cell) for cell, state in zip(params.cells, states(params), strict=True) if state.changed]
+
+
+def run(params: Params, jobs: int) -> None:
+    """Run the unfinished cells, `jobs` at a time, each on one GPU if there are any; their output goes to log files.
+
+    A cell that fails does not stop the others. Ctrl-C and SIGTERM end each cell after its step, with its state
+    written. Raises UserError that names the cells that failed, Interrupted after a signal.
+    """
+    cells = unfinished(params)
+    free: queue.Queue[str | None] = queue.Queue()
+    gpus = _gpus()
+    for number in range(jobs):
+        free.put(gpus[number % len(gpus)] if gpus else None)
+    logs = paths.project_root() / ".train_state" / "grid"
+    logs.mkdir(parents=True, exist_ok=True)
+    work = _Work(free, logs)
+    before = {number: signal.signal(number, work.stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with ThreadPoolExecutor(jobs) as pool:
+            failed = [cell for cell, well in zip(cells, pool.map(work.do, cells), strict=True) if not well]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if work.stopped:
+        raise Interrupted("stopped: the same command goes on from here", work.stopped)
+    if failed:
+        raise UserError(f"{len(failed)} of {len(cells)} cells failed: {', '.join(failed)}; their logs are in {logs}")
+    print(f"{len(cells)} cells made, nothing is left: `dvc repro` writes the tables")
+
+
+class _Work:
+    """Runs cells, and ends those that run when it is told to."""
+
+    def __init__(self, free: "queue.Queue[str | None]", logs: Path) -> None:
+        self.stopped = 0
+        self._free, self._logs = free, logs
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock = threading.Lock()
+
+    def do(self, cell: str) -> bool:
+        """Whether the cell is made."""
+        gpu, began, log = self._free.get(), time.monotonic(), self._logs / f"{cell}.log"
+        environment = os.environ if gpu is None else {**os.environ, "CUDA_VISIBLE_DEVICES": gpu}
+        try:
+            with log.open("w") as output:
+                with self._lock:
+                    if self.stopped:
+                        return False
+                    # a session of its own: a Ctrl-C reaches the training through `stop`, once
+                    self._running[cell] = process = subprocess.Popen(
+                        command(cell),
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        env=environment,
+                        start_new_session=True,
+                    )
+                print(f"{cell}: started" + (f" on GPU {gpu}" if gpu else ""), flush=True)
+                status = process.wait()
+        finally:
+            self._running.pop(cell, None)
+            self._free.put(gpu)
+        said = log.read_text().splitlines()
+        reason = next((line for line in said if line.startswith("error: ")), said[-1] if said else "")
+        end = f"failed ({reason})" if status else f"made in {time.monotonic() - began:.0f} s"
+        print(f"{cell}: {end}", flush=True)
+        return status == 0
+
+    def stop(self, number: int, frame: Any) -> None:
+        """Handler of SIGINT and SIGTERM. DVC waits for its command on SIGINT, and would leave it alone on SIGTERM."""
+        self.stopped = number
+        for process in list(self._running.values()):
+            os.killpg(process.pid, signal.SIGINT)
+
+
+def _gpus() -> list[str]:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name]
+    return [str(number) for number in range(torch.cuda.device_count())] if torch.cuda.is_available() else []

@@ -1,0 +1,93 @@
+"""What a grid costs on this machine: its cells, their state, operations and hours."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.utils.flop_counter import FlopCounterMode
+
+from blindsr import devices
+from blindsr.apps import grid
+from blindsr.params import Params, cell_name
+from blindsr.stages import train
+from blindsr.training import trainer
+from blindsr.training.distributed import World
+from blindsr.training.objective import Objective
+
+_WARM, _TIMED = 5, 20  # iterations of a probe
+
+
+class Cost(NamedTuple):
+    """Of one iteration: floating-point operations (two per multiply-add) and seconds, on one device."""
+
+    flops: int
+    seconds: float
+
+
+def show(params: Params) -> None:
+    """Print the plan; probes every backbone with every regularizer that is not trained yet, one after the other.
+
+    Raises UserError without data/patches.
+    """
+    states, costs = grid.states(params), {}
+    table = Table("cell", "state", "FLOP / iteration", "FLOP left", "ms / iteration", "hours left")
+    total = 0.0
+    for (backbone, reg, seed), state in zip(params.cells, states, strict=True):
+        if state.trained:
+            table.add_row(cell_name(backbone, reg, seed), str(state), "", "", "", "")
+            continue
+        if (backbone, reg) not in costs:
+            costs[backbone, reg] = probe(params, backbone, reg)
+        cost, left = costs[backbone, reg], params.train.iterations - state.iteration
+        hours = cost.seconds * left / 3600
+        total += hours
+        numbers = (f"{cost.flops:.3g}", f"{cost.flops * left:.3g}", f"{cost.seconds * 1000:.1f}", f"{hours:.2f}")
+        table.add_row(cell_name(backbone, reg, seed), str(state), *numbers)
+    Console(width=120).print(table)
+    print(f"{total:.2f} hours of training left on one device ({_device(params)}), by probes of {_TIMED} iterations;")
+    print("evaluation and analysis come on top; `blindsr grid --jobs N` shares the cells among N devices")
+
+
+def probe(params: Params, backbone: str, reg: str) -> Cost:
+    """Cost of a cell's iteration with its real data, measured over twenty iterations."""
+    world = World(devices.choose(params.runtime.device))
+    network = train.build_network(params, backbone, reg, 0)
+    batches = train.build_batches(params, 0, network.views, world)
+    weight = params.reg.settings[reg].weight
+    bf16 = params.train.precision == "bf16"
+    batch = batches[0]  # for its shapes
+    objective = Objective(network.to(world.device).train(), weight, bf16=bf16)
+    with FlopCounterMode(display=False) as counter:
+        objective(*(tensor.to(world.device) for tensor in batch)).loss.backward()
+    network.zero_grad(set_to_none=True)
+
+    # the curve's points, which wait for the device, are the clock
+    length = {"iterations": _WARM + _TIMED, "log_every": _WARM}
+    times: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        trainer.train(
+            network,
+            batches,
+            params.train.model_copy(update=length),
+            weight=weight,
+            seed=0,
+            states=Path(folder),
+            world=world,
+            workers=params.runtime.workers,
+            checkpoint_every=_WARM + _TIMED,
+            log=lambda iteration, point: times.append(time.perf_counter()),
+            label=f"probe of {backbone}-{reg}",
+            compiled=params.runtime.compile,
+        )
+    return Cost(counter.get_total_flops(), (times[-1] - times[0]) / _TIMED)
+
+
+def _device(params: Params) -> str:
+    device = devices.choose(params.runtime.device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {params.train.threads} threads and {params.runtime.workers} workers"

@@ -1,0 +1,225 @@
+"""Is a difference of scores real? Intervals, tests and effect sizes of a method minus its baseline.
+
+Scores are arrays (seeds, images, K): K comparisons that share images and runs, such as the cases of one network.
+Images are the same for both, so differences are paired by image. Seeds are independent training runs: those of the
+method are not paired with those of the baseline.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+RESAMPLES = 10_000
+Array = NDArray[np.float64]
+
+
+class Difference(NamedTuple):
+    """Method minus baseline of K comparisons; every field has shape (K,)."""
+
+    mean: Array
+    """Mean over images and seeds (and groups, which count alike), in the unit of the scores."""
+    low: Array
+    """Lower end of the confidence interval; NaN where a group has one image."""
+    high: Array
+    """Upper end."""
+    p: Array
+    """Wilcoxon signed-rank, two-sided, on the per-image differences; not corrected."""
+    rank_biserial: Array
+    """Matched-pairs rank-biserial correlation, in [-1, 1]."""
+    cohens_d: Array
+    """Cohen's d_z: mean over standard deviation of the per-image differences."""
+
+
+def compare(
+    method: ArrayLike,
+    baseline: ArrayLike,
+    *,
+    groups: Sequence[int] | None = None,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> Difference:
+    """All of `Difference` for scores (seeds, images, K); the same input gives the same output.
+
+    `groups` are the numbers of images of the benchmarks that are pooled, in order: each benchmark counts alike in
+    the mean, whatever its size. p-values and effect sizes are those of the trained networks at hand, over images:
+    only the interval knows of other seeds.
+
+    Raises ValueError for shapes that do not fit, values that are not finite, or a confidence outside (0, 1).
+    """
+    a, b, sizes = _checked(method, baseline, groups)
+    low, high = _interval(a, b, sizes, confidence, resamples)
+    pairs = a.mean(0) - b.mean(0)
+    mean = np.mean([part.mean(0) for part in _split(pairs, sizes)], axis=0)
+    return Difference(mean, low, high, wilcoxon(pairs), rank_biserial(pairs), cohens_d(pairs))
+
+
+def bootstrap_interval(
+    method: ArrayLike,
+    baseline: ArrayLike,
+    *,
+    groups: Sequence[int] | None = None,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> tuple[Array, Array]:
+    """Bootstrap confidence interval of the mean difference, each end (K,); parameters as for `compare`.
+
+    Three sources of chance are resampled with replacement, each on its own: images (within their benchmark; the
+    difference of an image is that of the means over seeds), seeds of the method, and seeds of the baseline. A side
+    with one seed adds nothing: the interval then says what other images would do, and is silent about another
+    training run. Of the spread between seeds, the part that the limited number of images explains is taken out,
+    since resampling the images has it already.
+
+    Percentiles of so few images or seeds are too narrow, and per-image gains are skewed: a few images gain a lot. So
+    of the resampled means only the standard deviation and the skewness are used, after scaling deviations by
+    √(m / (m - 1)), since resampling m values has (m - 1) / m of their variance. The interval is that of Student's t
+    with Satterthwaite's degrees of freedom under Hall's transformation, which takes the skewness out of the t
+    statistic (Hall, "On the removal of skewness by transformation", 1992).
+
+    Coverage of the 95 % interval over 2000 draws or more of 5, 14 and 100 images: 94 to 97 % for normal gains with 1,
+    3 or 5 seeds, whatever the seeds' share of the variance; 92 to 97 % with 2 seeds; one seed and skewness 1: 93.5 to
+    95 %; skewness 2: 92 % with 5 images, 93 % with 8, 94 % from 14 on. No interval of 5 images is to be trusted if a
+    few images decide: of gains of barely trained networks on BSD100 (skewness to 3.5) it was 82 to 88 % with 5
+    images, 86 to 92 % with 25, 92 to 96 % with 100.
+    """
+    return _interval(*_checked(method, baseline, groups), confidence, resamples)
+
+
+def wilcoxon(differences: ArrayLike) -> Array:
+    """Two-sided p-values (K,) of the signed-rank test on differences (images, K).
+
+    Zeros are dropped (all of them zero: p is 1). Exact up to 50 images without ties, as scipy does it. The smallest
+    value that n images can reach is 2 / 2^n.
+    """
+    columns = np.asarray(differences, dtype=np.float64).T
+    return np.array([float(stats.wilcoxon(column).pvalue) if column.any() else 1.0 for column in columns])
+
+
+def rank_biserial(differences: ArrayLike) -> Array:
+    """Matched-pairs rank-biserial correlation (K,) of differences (images, K): (W⁺ - W⁻) / (W⁺ + W⁻).
+
+    W⁺ and W⁻ are the rank sums of gains and losses, zeros dropped; 1 if every image gains, 0 without any change.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    result = np.zeros(values.shape[1])
+    for number, column in enumerate(values.T):
+        changed = column[column != 0]
+        if changed.size:
+            ranks = stats.rankdata(np.abs(changed))
+            result[number] = (ranks * np.sign(changed)).sum() / ranks.sum()
+    return result
+
+
+def cohens_d(differences: ArrayLike) -> Array:
+    """Cohen's d_z (K,) of differences (images, K); NaN for one image, or differences that are all equal."""
+    values = np.asarray(differences, dtype=np.float64)
+    if len(values) < 2:
+        return np.full(values.shape[1], np.nan)
+    deviation = values.std(axis=0, ddof=1)
+    return np.divide(values.mean(0), deviation, out=np.full_like(deviation, np.nan), where=deviation > 0)
+
+
+def holm(p: ArrayLike) -> Array:
+    """Holm's step-down correction of a family of p-values, any shape; NaN stays and does not count.
+
+    Rejecting where the result is below α keeps the chance of one or more false positives in the family below α.
+    """
+    values = np.asarray(p, dtype=np.float64)
+    flat = values.ravel()
+    known = np.flatnonzero(~np.isnan(flat))
+    order = known[np.argsort(flat[known], kind="stable")]
+    steps = flat[order] * np.arange(len(order), 0, -1)
+    result = np.full_like(flat, np.nan)
+    result[order] = np.minimum(np.maximum.accumulate(steps), 1) if len(order) else steps
+    return result.reshape(values.shape)
+
+
+def images_needed(family: int, alpha: float = 0.05) -> int:
+    """Fewest images with which a comparison can reach `alpha` after Holm's correction in a family of that size."""
+    return int(np.floor(np.log2(2 * family / alpha))) + 1
+
+
+def _interval(a: Array, b: Array, sizes: list[int], confidence: float, resamples: int) -> tuple[Array, Array]:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be between 0 and 1, not {confidence!r}")
+    pairs = a.mean(0) - b.mean(0)
+    count = a.shape[2]
+    draws, variance, spread = np.zeros((resamples, count)), np.zeros(count), np.zeros(count)
+    mean = np.zeros(count)
+
+    def add(source: int, deviations: Array, share: float) -> None:
+        """Resample the mean of one source of chance, deviations (m, K) from its mean."""
+        nonlocal draws, variance, spread
+        m = len(deviations)
+        draws += _weights(source, m, resamples) @ (deviations * (share * np.sqrt(m / (m - 1))))
+        own = share**2 * (deviations**2).sum(0) / (m * (m - 1))
+        variance += own
+        spread += own**2 / (m - 1)
+
+    if min(sizes) < 2:
+        return np.full(count, np.nan), np.full(count, np.nan)
+    for number, part in enumerate(_split(pairs, sizes)):
+        mean += part.mean(0) / len(sizes)
+        add(2 + number, part - part.mean(0), 1 / len(sizes))
+    for number, side in enumerate((a, b)):
+        if len(side) > 1:
+            add(number, _seed_effects(side, sizes), 1)
+    degrees = np.divide(variance**2, spread, out=np.full(count, np.inf), where=spread > 0)
+    quantile = stats.t.ppf((1 + confidence) / 2, degrees)
+    error = draws.std(axis=0)
+    skewness = np.divide((draws**3).mean(0), error**3, out=np.zeros(count), where=error > 0)
+    return mean - error * _unskewed(quantile, skewness), mean - error * _unskewed(-quantile, skewness)
+
+
+def _unskewed(quantile: Array, skewness: Array) -> Array:
+    """Hall's transformation backwards: the t statistic of a mean with that skewness at a quantile of Student's t."""
+    cubic = np.abs(skewness) > 1e-6
+    safe = np.where(cubic, skewness, 1.0)
+    return np.where(cubic, 3 / safe * (np.cbrt(1 + safe * (quantile - safe / 6)) - 1), quantile)
+
+
+@functools.lru_cache(maxsize=8)  # the comparisons of a table share them; drawing takes longer than all the rest
+def _weights(source: int, count: int, resamples: int) -> Array:
+    """How much each of `count` items counts in each resample, (resamples, count); sources are independent."""
+    drawn = np.random.default_rng([source, count]).multinomial(count, np.full(count, 1 / count), size=resamples)
+    weights = drawn / count
+    weights.flags.writeable = False
+    return weights
+
+
+def _seed_effects(scores: Array, sizes: list[int]) -> Array:
+    """Deviation of each seed's mean from the mean of all (seeds, K), without what the few images explain of it.
+
+    The means of seeds differ even if every seed is equally good, since a seed does better on some images than on
+    others. An analysis of variance with two factors tells the two apart.
+    """
+    count = len(scores)
+    means, noise = np.zeros((count, scores.shape[2])), np.zeros(scores.shape[2])
+    for part in _split(scores, sizes, axis=1):
+        own = part.mean(1)
+        residual = part - own[:, None] - part.mean(0) + own.mean(0)
+        images = part.shape[1]
+        noise += (residual**2).sum((0, 1)) / ((count - 1) * (images - 1) * images * len(sizes) ** 2)
+        means += own / len(sizes)
+    deviations = means - means.mean(0)
+    between = (deviations**2).sum(0) / (count - 1)
+    return deviations * np.sqrt(np.clip(1 - np.divide(noise, between, where=between > 0, out=noise * 0), 0, None))
+
+
+def _split(values: Array, sizes: list[int], axis: int = 0) -> list[Array]:
+    return np.split(values, np.cumsum(sizes)[:-1], axis=axis)
+
+
+def _checked(method: ArrayLike, baseline: ArrayLike, groups: Sequence[int] | None) -> tuple[Array, Array, list[int]]:
+    a, b = np.asarray(method, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    if a.ndim != 3 or b.ndim != 3 or a.shape[1:] != b.shape[1:] or not a.size or not b.size:
+        raise ValueError(f"expected scores (seeds, images, K) of the same images, got {a.shape} and {b.shape}")
+    sizes = [a.shape[1]] if groups is None else list(groups)
+    if sum(sizes) != a.shape[1] or min(sizes) < 1:
+        raise ValueError(f"groups {sizes} do not add up to {a.shape[1]} images")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("scores hold NaN or infinite values")
+    return a, b, sizes

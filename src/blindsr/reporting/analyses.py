@@ -1,0 +1,161 @@
+"""Tables of what scores do not show: cost of training, the regularizer at work, representations, interactions."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from blindsr.errors import UserError
+from blindsr.reporting import tables
+from blindsr.reporting.tables import HOLE, MEAN
+
+Cells = Mapping[str, tuple[str, str, int]]
+ROW = ["backbone", "reg"]
+_LAST = 4  # the diagnostics of training are means over its last quarter
+
+
+def read(cells: Cells, folder: Path, name: str) -> pd.DataFrame:
+    """<folder>/<cell>/<name>.csv (or <folder>/<cell>.csv for an empty name) of every cell, in one frame.
+
+    With the columns backbone, reg and seed in front. Raises UserError for a missing file.
+    """
+    frames = []
+    for cell, (backbone, reg, seed) in cells.items():
+        path = folder / cell / f"{name}.csv" if name else folder / f"{cell}.csv"
+        try:
+            frame = pd.read_csv(path)
+        except FileNotFoundError:
+            raise UserError(f"{path} is missing: run `dvc repro`") from None
+        frame.insert(0, "seed", seed)
+        frame.insert(0, "reg", reg)
+        frame.insert(0, "backbone", backbone)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def cost(costs: pd.DataFrame, psnr: pd.DataFrame, stem: Path, *, title: str) -> None:
+    """What every row's training took beside the mean PSNR that it bought, `psnr` as from `tables.table`."""
+    scores = psnr[MEAN].groupby(level=ROW, sort=False).mean()
+    known = costs.groupby(ROW, sort=False).first()
+    rows = []
+    for (backbone, reg), score in scores.items():
+        row = {"backbone": backbone, "reg": reg}
+        if (backbone, reg) in known.index:
+            own = known.loc[(backbone, reg)]
+            row |= {
+                "parameters": f"{own['parameters']:.0f}",
+                "iterations": f"{own['iterations']:.0f}",
+                "LR images seen": f"{own['iterations'] * own['lr_images']:.0f}",
+                "HR patches seen": f"{own['iterations'] * own['hr_patches']:.0f}",
+                "training TFLOP": f"{own['iterations'] * own['iteration_flops'] / 1e12:.4g}",
+                "of it penalty (%)": f"{100 * own['penalty_flops'] / own['iteration_flops']:.2f}",
+            }
+        rows.append(row | {"mean psnr_db": HOLE if pd.isna(score) else f"{score:.2f}"})
+    text = pd.DataFrame(rows).fillna(HOLE)
+    text = text[[column for column in text if column != "mean psnr_db"] + ["mean psnr_db"]]
+    notes = [
+        "Of one training run. Operations are those of a training step as torch's FlopCounterMode counts them: "
+        "convolutions and matrix products, forward (once) and backward (about twice), a multiply-add as two. With "
+        "two views an iteration sees as many LR images of half as many HR patches.",
+        "Hours depend on the machine and on what else it does, so no table holds them: `make ui` shows the duration "
+        "of each run.",
+    ]
+    tables.write_text(text, text, stem, left=2, title=title, notes=notes)
+
+
+def regularizers(curves: pd.DataFrame, weights: Mapping[str, float], stem: Path, *, title: str) -> None:
+    """The regularizer at work: what its penalty is of the gradient, and whether the views come together.
+
+    `curves` are the learning curves of all cells. A column that training did not record is left out; a row whose
+    regularizer has one view holds holes.
+    """
+    names = {"l1": "L1", "penalty": "penalty", "penalty_gradient_share": "share of gradient (%)"}
+    names |= {column: column.replace("_", " ") for column in curves if column.endswith("_distance")}
+    columns = [column for column in names if column in curves]
+    rows = []
+    for (backbone, reg), mine in curves.groupby(ROW, sort=False):
+        last = mine[mine["iteration"] > mine["iteration"].max() * (1 - 1 / _LAST)][columns].mean()
+        row = {"backbone": backbone, "reg": reg, "weight": f"{weights[reg]:g}"}
+        for column in columns:
+            value = 100 * last[column] if column == "penalty_gradient_share" else last[column]
+            row[names[column]] = f"{value:.3g}" if column == "l1" or value else HOLE
+        first = mine[mine["iteration"] == mine["iteration"].min()]["penalty"].mean()
+        row["penalty: first / last"] = f"{first / last['penalty']:.3g}" if last["penalty"] > 0 else HOLE
+        rows.append(row)
+    text = pd.DataFrame(rows)
+    notes = [
+        "Means over the last quarter of training, and over seeds. Share of gradient: norm of the weighted penalty's "
+        "gradient on the features, over that plus the norm of L1's. View distance: mean squared distance of the two "
+        "views' features over the features' variance, so that shrinking all features does not lower it. "
+        f"{HOLE}: not recorded for one view."
+    ]
+    tables.write_text(text, text, stem, left=2, title=title, notes=notes)
+
+
+def representation(separation: pd.DataFrame, stem: Path, *, title: str) -> None:
+    """Calinski-Harabasz indices of every cell, by degradation and by content (Fig. 8)."""
+    rows = []
+    for (backbone, reg, seed), mine in separation.groupby([*ROW, "seed"], sort=False):
+        row = {"backbone": backbone, "reg": reg, "seed": str(seed)}
+        for _, one in mine.iterrows():
+            interval = HOLE if pd.isna(one["low"]) else f"{one['chi']:.3g} [{one['low']:.3g}, {one['high']:.3g}]"
+            row[f"{one['space']} by {one['label']}"] = interval
+        rows.append(row)
+    text = pd.DataFrame(rows)
+    notes = [
+        "Calinski-Harabasz index of crops under all test cases, in the space of the features that enter the last "
+        "convolution and in their t-SNE plane, with 95 % bootstrap intervals over crops. By degradation, lower is "
+        "more invariant. Crops of one image are not independent, so intervals of few images are too narrow."
+    ]
+    tables.write_text(text, text, stem, left=3, title=title, notes=notes)
+
+
+def interaction(strengths: pd.DataFrame, stem: Path, *, title: str) -> None:
+    """Strength of interaction of the lowest and the highest order, and what Dropout leaves of the highest."""
+    rows = []
+    for (backbone, reg), mine in interaction_strengths(strengths).groupby(ROW, sort=False):
+        plain = mine[mine["rate"] == 0].set_index("order")["strength"]
+        row = {"backbone": backbone, "reg": reg}
+        row |= {f"order {order}": f"{plain[order]:.3g}" for order in (plain.index[0], plain.index[-1])}
+        for one in mine[mine["rate"] > 0].itertuples():
+            left = f"{100 * one.share:.0f} [{100 * one.low:.0f}, {100 * one.high:.0f}]"
+            row[f"left at rate {one.rate:g} (%)"] = HOLE if pd.isna(one.share) else left
+        rows.append(row)
+    text = pd.DataFrame(rows)
+    notes = [
+        "Root mean square over the pixels of an SR crop, pairs of neighbouring patches and seeds, in levels of 0 to "
+        "255. Order: how many other patches are there. Left: strength of the highest order under Dropout of the "
+        "other patches, of that without, with a 95 % bootstrap interval over crops; Lemma 3.1 predicts less than 100."
+    ]
+    tables.write_text(text, text, stem, left=2, title=title, notes=notes)
+
+
+def interaction_strengths(strengths: pd.DataFrame, resamples: int = 2000) -> pd.DataFrame:
+    """Strength per backbone, reg, order and rate: root of the mean over pairs and seeds, not below 0.
+
+    `share` is that over the strength of the same order without Dropout, `low` and `high` its 95 % percentiles when
+    crops are resampled; NaN where there is no interaction, and for one crop.
+    """
+    crop = ["benchmark", "image", "top", "left"]
+    rows = []
+    for (backbone, reg), mine in strengths.groupby(ROW, sort=False):
+        wide = mine.pivot_table(index=crop, columns=["order", "rate"], values="squared_strength")
+        count = len(wide)
+        weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=resamples) / count
+        for order, rate in wide.columns:
+            base, own = (wide[order, which].to_numpy() for which in (0.0, rate))
+            share = np.sqrt(_ratio(own.mean(), base.mean()))
+            drawn = np.sqrt(_ratio(weights @ own, weights @ base))
+            known = drawn[~np.isnan(drawn)]
+            low, high = np.quantile(known, [0.025, 0.975]) if len(known) and count > 1 else (np.nan, np.nan)
+            strength = np.sqrt(max(own.mean(), 0))
+            rows.append([backbone, reg, order, rate, strength, float(share), float(low), float(high)])
+    return pd.DataFrame(rows, columns=[*ROW, "order", "rate", "strength", "share", "low", "high"])
+
+
+def _ratio(of: ArrayLike, base: ArrayLike) -> NDArray[np.float64]:
+    """Quotient of two squared strengths, each an estimate that can fall below 0; NaN without a base."""
+    above, below = np.clip(of, 0, None), np.asarray(base)
+    return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)

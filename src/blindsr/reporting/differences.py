@@ -1,0 +1,151 @@
+"""Which differences to the baseline are real: intervals, corrected p-values and effect sizes, one row each."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from blindsr.errors import UserError
+from blindsr.metrics import statistics
+from blindsr.metrics.statistics import Difference
+from blindsr.reporting import tables
+from blindsr.reporting.tables import BASELINE, MEAN
+
+ALPHA = 0.05
+KEYS = ["benchmark", "backbone", "reg", "case"]
+_FORMATS = {
+    "difference": "{:+.3f}",
+    "low": "{:+.3f}",
+    "high": "{:+.3f}",
+    "p": "{:.2g}",
+    "p_holm": "{:.2g}",
+    "rank_biserial": "{:+.2f}",
+    "cohens_d": "{:+.2f}",
+}
+
+
+def per_case(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[str], metric: str) -> pd.DataFrame:
+    """Every regularizer minus the baseline on each benchmark and case; the table is one family for Holm.
+
+    `scores` as from `tables.read_scores`. Columns: `KEYS`, images, seeds, difference, low, high (95 % interval), p,
+    p_holm, rank_biserial, cohens_d and mark. A benchmark without scores keeps its rows, empty.
+    """
+    arrays, frames = _arrays(scores, cases, metric), []
+    for benchmark in benchmarks:
+        for backbone, reg in _compared(scores):
+            keys = pd.DataFrame({"benchmark": benchmark, "backbone": backbone, "reg": reg, "case": list(cases)})
+            both = [arrays.get((benchmark, backbone, name)) for name in (reg, BASELINE)]
+            frames.append(keys if both[0] is None or both[1] is None else _described(keys, both[0], both[1], None))
+    return _judged(frames)
+
+
+def pooled(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[str], metric: str) -> pd.DataFrame:
+    """Every regularizer minus the baseline over all benchmarks and cases: the paper's average improvement (Fig. 6).
+
+    An image counts once, with its mean over the cases: its cases are not independent of each other. Benchmarks
+    count alike. Columns as for `per_case`; benchmarks without scores are left out.
+    """
+    arrays, frames = _arrays(scores, cases, metric), []
+    for backbone, reg in _compared(scores):
+        sides: list[list[NDArray[np.float64]]] = [[], []]
+        for benchmark in benchmarks:
+            both = [arrays.get((benchmark, backbone, name)) for name in (reg, BASELINE)]
+            for side, values in zip(sides, both, strict=True):
+                side += [] if values is None else [values.mean(axis=2, keepdims=True)]
+        keys = pd.DataFrame({"benchmark": ["all"], "backbone": [backbone], "reg": [reg], "case": [MEAN]})
+        sizes = [values.shape[1] for values in sides[0]]
+        method, baseline = (np.concatenate(side, axis=1) if side else None for side in sides)
+        frames.append(keys if method is None or baseline is None else _described(keys, method, baseline, sizes))
+    return _judged(frames)
+
+
+def write(rows: pd.DataFrame, stem: Path, *, title: str, seeds: int, notes: Sequence[str]) -> None:
+    """Write <stem>.csv with every column, and <stem>.md with what a reader needs and how to read it."""
+    text = rows.copy()
+    for column, style in _FORMATS.items():
+        text[column] = [tables.HOLE if pd.isna(value) else style.format(value) for value in rows[column]]
+    for column in ("images", "seeds"):
+        text[column] = [tables.HOLE if pd.isna(value) else f"{value:.0f}" for value in rows[column]]
+    ends = zip(text["low"], text["high"], strict=True)
+    shown = text.assign(interval=[tables.HOLE if low == tables.HOLE else f"[{low}, {high}]" for low, high in ends])
+    shown = shown[[*KEYS, "images", "difference", "interval", "p_holm", "rank_biserial", "cohens_d", "mark"]]
+    shown = shown.rename(columns={"interval": "95 % interval", "p_holm": "p (Holm)"})
+    tables.write_text(text, shown, stem, left=len(KEYS), title=title, notes=[*_how_to_read(rows, seeds), *notes])
+
+
+def _how_to_read(rows: pd.DataFrame, seeds: int) -> list[str]:
+    family = int(rows["p"].notna().sum())
+    needed = statistics.images_needed(family, ALPHA) if family else 0
+    small = sorted({name for name, count in zip(rows["benchmark"], rows["images"], strict=True) if count < needed})
+    notes = [
+        "Difference: mean over images and seeds of the regularizer minus `none` of the same backbone. Interval: "
+        "bootstrap over images and seeds. p: Wilcoxon signed-rank over images, Holm-corrected for the "
+        f"{family} comparisons of this table. `better` and `worse`: p below {ALPHA:g}, and 0 outside the interval."
+    ]
+    if seeds == 1:
+        notes.append(
+            "One seed: the intervals say what other images would do, not what another training run would do. "
+            "Several `seeds` put both in."
+        )
+    else:
+        notes.append(f"{seeds} seeds: the interval covers other training runs; p is over images alone.")
+    if small:
+        notes.append(
+            f"Too few images for any p below {ALPHA:g} in a family of {family} (it takes {needed}): "
+            f"{', '.join(small)}."
+        )
+    return notes
+
+
+def _compared(scores: pd.DataFrame) -> list[tuple[str, str]]:
+    """(backbone, regularizer) of every row that has a baseline, in the order of the scores."""
+    pairs = list(scores[["backbone", "reg"]].drop_duplicates().itertuples(index=False, name=None))
+    return [(backbone, reg) for backbone, reg in pairs if reg != BASELINE and (backbone, BASELINE) in pairs]
+
+
+def _arrays(
+    scores: pd.DataFrame, cases: Sequence[str], metric: str
+) -> dict[tuple[str, str, str], NDArray[np.float64]]:
+    """(benchmark, backbone, reg) -> scores (seeds, images, cases), images sorted. Raises UserError for gaps."""
+    found = {}
+    for key, mine in scores.groupby(["benchmark", "backbone", "reg"], sort=False):
+        benchmark, backbone, reg = key
+        wide = mine.set_index(["seed", "image", "case"])[metric].unstack("case").reindex(columns=list(cases))
+        seeds, images = (wide.index.unique(level).size for level in ("seed", "image"))
+        if len(wide) != seeds * images or wide.isna().any(axis=None):
+            raise UserError(f"scores of {backbone}-{reg} on {benchmark} lack images or cases: run `dvc repro`")
+        found[benchmark, backbone, reg] = wide.sort_index().to_numpy().reshape(seeds, images, len(cases))
+    return found
+
+
+def _described(
+    keys: pd.DataFrame, method: NDArray[np.float64], baseline: NDArray[np.float64], groups: list[int] | None
+) -> pd.DataFrame:
+    if method.shape[1:] != baseline.shape[1:]:
+        first = keys.iloc[0]
+        raise UserError(f"{first['reg']} and {BASELINE} of {first['backbone']} were scored on different images: "
+                        "run `dvc repro`")  # fmt: skip
+    result: Difference = statistics.compare(method, baseline, groups=groups)
+    return keys.assign(
+        images=method.shape[1],
+        seeds=len(method),
+        difference=result.mean,
+        low=result.low,
+        high=result.high,
+        p=result.p,
+        rank_biserial=result.rank_biserial,
+        cohens_d=result.cohens_d,
+    )
+
+
+def _judged(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """All rows with Holm's correction and the mark."""
+    columns = [*KEYS, "images", "seeds", "difference", "low", "high", "p", "p_holm", "rank_biserial", "cohens_d"]
+    rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    rows = rows.reindex(columns=columns)
+    rows["p_holm"] = statistics.holm(rows["p"].to_numpy(dtype=float))
+    sure = rows["p_holm"] < ALPHA
+    rows["mark"] = np.select([sure & (rows["low"] > 0), sure & (rows["high"] < 0)], ["better", "worse"], "")
+    return rows

@@ -1,0 +1,54 @@
+"""What all figures share: colours, markers, rules of matplotlib, and files that are the same bytes every time."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from blindsr import files
+
+# Okabe and Ito's palette and grey, with a marker for each colour, so that lines do not rest on colour alone
+COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#8C8C8C")
+MARKERS = "oXsD^vP*"
+STYLE: Any = {
+    "svg.hashsalt": "blindsr",
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "axes.axisbelow": True,
+    "figure.dpi": 150,
+}
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Write <stem>.svg and <stem>.png without dates."""
+    for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
+        content = io.BytesIO()
+        figure.savefig(content, format=suffix[1:], metadata=metadata)
+        files.write_atomic(stem.with_suffix(suffix), content.getvalue())
+
+
+def colour(number: int) -> str:
+    """Colour of the series with that number; after eight they begin again."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def marker(number: int) -> str:
+    """Marker of the series with that number."""
+    return MARKERS[number % len(MARKERS)]
+
+
+def legend_below(figure: Figure, columns: int = 6) -> None:
+    """One legend for all panels, of the series in any of them, under the figure."""
+    found: dict[str, Any] = {}
+    for axis in figure.axes:
+        handles, labels = axis.get_legend_handles_labels()
+        found = dict(zip(labels, handles, strict=True)) | found
+    figure.legend(
+        found.values(), found.keys(), ncols=min(len(found), columns), loc="outside lower center", fontsize=8,
+        frameon=False,
+    )  # fmt: skip

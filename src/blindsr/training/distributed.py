@@ -1,0 +1,203 @@
+"""Several processes that train one cell together: the only importer of torch.distributed.
+
+With `runtime.devices` above 1, `blindsr train` starts itself again under torchrun's launcher, once per GPU (NCCL) or
+as so many processes on the CPU (gloo). Under a torchrun of yours, on several machines, it joins what it finds:
+
+    torchrun --nnodes=2 --nproc-per-node=8 --rdzv-backend=c10d --rdzv-endpoint=HOST:29400 --max-restarts=0 \\
+        --no-python blindsr train srresnet rff 0
+
+Each process has its slice of every batch. Rank 0 alone writes, tracks and shows progress.
+"""
+
+import logging
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from blindsr import devices
+from blindsr.errors import UserError
+
+Value = TypeVar("Value")
+_PATIENCE = timedelta(minutes=5)  # that a rank waits for another one, which may be writing, validating or compiling
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes that train one cell, as one of them sees them; alone, every method is the identity."""
+
+    device: torch.device
+    rank: int = 0
+    ranks: int = 1
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    def error(self, error: UserError) -> BaseException:
+        """What this rank raises for an error that all ranks have at once, so that rank 0 alone tells it."""
+        return error if self.main else SystemExit(error.status)
+
+    def replicate(self, module: nn.Module) -> nn.Module:
+        """`module`, or what averages its gradients over the ranks in every backward pass."""
+        if self.ranks == 1:
+            return module
+        ids = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(module, ids, gradient_as_bucket_view=True)
+
+    def total(self, values: Tensor) -> Tensor:
+        """Sum over the ranks, of the shape of `values`; the same bits on each of them."""
+        if self.ranks > 1:
+            values = values.clone()
+            dist.all_reduce(values)
+        return values
+
+    def largest(self, number: int) -> int:
+        """Largest of the ranks' numbers."""
+        if self.ranks == 1:
+            return number
+        shared = torch.tensor(number)
+        dist.all_reduce(shared, dist.ReduceOp.MAX)
+        return int(shared)
+
+    def of_main(self, make: Callable[[], Value]) -> Value:
+        """What `make` returns on rank 0, where alone it is called."""
+        if self.ranks == 1:
+            return make()
+        box = [make() if self.main else None]
+        dist.broadcast_object_list(box)
+        return box[0]  # type: ignore[return-value]
+
+    def require_same(self, value: str, mend: str) -> None:
+        """Raise UserError unless all ranks give the same value: `mend` says what to do."""
+        values = [value] * self.ranks
+        if self.ranks > 1:
+            dist.all_gather_object(values, value)
+        if len(set(values)) > 1:
+            other = next(rank for rank, theirs in enumerate(values) if theirs != values[0])
+            raise self.error(UserError(f"rank {other} differs from rank 0: {mend}"))
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """Rows (B, …) of all ranks in their order, (ranks·B, …), for a result that every rank computes from them all.
+
+        The gradient is that of the mean over the ranks of that one result, as DistributedDataParallel takes it.
+        """
+        return rows if self.ranks == 1 else _Gather.apply(rows, self.rank, self.ranks)
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, rank: int, ranks: int) -> Tensor:
+        ctx.rank, ctx.ranks = rank, ranks
+        parts = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(ranks)]
+        dist.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        # every rank backpropagates the same result, and the average over the ranks divides by their number
+        return gradient.chunk(ctx.ranks)[ctx.rank] * ctx.ranks, None, None
+
+
+def launched() -> bool:
+    """Whether this process is one of several, started by torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def count(setting: int | Literal["auto"], device: str) -> int:
+    """Processes that `runtime.devices` asks for; auto: one per GPU. Raises UserError for more GPUs than there are."""
+    chosen = devices.choose(device)
+    if chosen.type != "cuda":
+        return 1 if setting == "auto" else setting
+    available = 1 if chosen.index is not None else torch.cuda.device_count()
+    if setting != "auto" and setting > available:
+        raise UserError(
+            f"runtime.devices {setting}: this machine has {available} usable GPUs; set it to auto, or "
+            "runtime.device to cpu"
+        )
+    return available if setting == "auto" else setting
+
+
+def launch(ranks: int, arguments: list[str]) -> None:
+    """Run `blindsr ARGUMENTS` in `ranks` processes of this machine, and wait for them.
+
+    Raises SystemExit with the status of the first that failed, if it has said why; UserError if it was killed.
+    """
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")  # seconds for the last step and its checkpoint
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    for name in logging.root.manager.loggerDict:
+        if name.startswith("torch.distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # a rank has said in one line what went wrong
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=ranks,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="127.0.0.1",
+        max_restarts=0,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-c", "from blindsr.cli import main; main()", *arguments)
+    except SignalException as error:
+        raise SystemExit(128 + error.sigval) from None
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode > 0:
+            raise SystemExit(failure.exitcode) from None
+        raise UserError(
+            f"rank {rank} was killed by signal {-failure.exitcode} (9: memory?): the same command goes on from the "
+            "last checkpoint"
+        ) from None
+
+
+@contextmanager
+def join(device: str) -> Iterator[World]:
+    """The world that torchrun's environment names, or this process alone; `device` is `runtime.device`.
+
+    Raises UserError if a machine lacks GPUs for its ranks, or if another rank is lost.
+    """
+    if not launched():
+        yield World(devices.choose(device))
+        return
+    local, chosen = int(os.environ["LOCAL_RANK"]), devices.choose(device)
+    if chosen.type == "cuda":
+        if chosen.index is not None:
+            raise UserError(f"runtime.device {device} names one GPU, and these are several processes: set it to auto")
+        chosen = devices.choose(f"cuda:{local}")
+        torch.cuda.set_device(chosen)
+    try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo", timeout=_PATIENCE)
+        yield World(chosen, dist.get_rank(), dist.get_world_size())
+        dist.barrier()
+        dist.destroy_process_group()
+    except RuntimeError as error:
+        if not _lost(error):
+            raise
+        if local > 0:
+            raise SystemExit(2) from None  # one line per machine
+        raise UserError(
+            f"rank {os.environ['RANK']} has lost another rank, whose own message says why: the same command goes on "
+            "from the last checkpoint"
+        ) from None
+
+
+def _lost(error: RuntimeError) -> bool:
+    # gloo has no exception of its own
+    return isinstance(error, dist.DistError) or any(
+        sign in str(error).lower() for sign in ("gloo", "connection closed by peer", "connection reset", "timed out")
+    )

@@ -1,0 +1,101 @@
+"""A batch whose loss is not finite: kept with the weights that met it, and made again to look at."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from blindsr import files
+from blindsr.errors import UserError
+from blindsr.networks import Network
+from blindsr.training import checkpoint
+from blindsr.training.objective import Objective, Terms
+from blindsr.training.samples import Batches
+
+_WEIGHTS, _BATCH = ".failure.pt", ".failure.json"
+
+
+def record(states: Path, cell: str, iteration: int, network: Network, batches: Batches, main: bool) -> UserError:
+    """Write iteration (from 0), weights, sample keys and parameters beside the folder `states`, on rank 0 (`main`).
+
+    `network` still has the weights that the iteration began with. Returns the error to raise, which names the cell.
+    """
+    if main:
+        state = {"iteration": iteration, "network": network.state_dict()}
+        files.write_atomic(_beside(states, _WEIGHTS), checkpoint.dump(state))
+        described = {"iteration": iteration + 1, "samples": batches.describe(iteration)}
+        files.write_atomic(_beside(states, _BATCH), json.dumps(described, indent=1, sort_keys=True) + "\n")
+    return UserError(
+        f"training diverged: the loss or its gradient is not finite in iteration {iteration + 1}; lower "
+        f"train.learning_rate or the regularizer's weight; `blindsr train {cell.replace('-', ' ')} --replay` shows "
+        "the batch"
+    )
+
+
+def forget(states: Path) -> None:
+    """Remove what `record` wrote, once the run has ended well."""
+    for suffix in (_WEIGHTS, _BATCH):
+        _beside(states, suffix).unlink(missing_ok=True)
+
+
+def load(folder: Path, key: str) -> dict[str, Any]:
+    """The newest record of the runs whose state's name begins with `key`. Raises UserError if there is none."""
+    found = sorted(folder.glob(f"{key}*{_WEIGHTS}"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise UserError("nothing to replay: no training of this cell, with these settings, has met a loss not finite")
+    return checkpoint.parse(found[-1].read_bytes())
+
+
+def replay(objective: Objective, batches: Batches, iteration: int, device: torch.device) -> Iterator[str]:
+    """Lines that say what is in the batch of an iteration (from 0), and what the objective makes of it.
+
+    The generators of torch are keyed already, the weights are those of the record.
+    """
+    batch = batches[iteration] if device.type == "cpu" else batches.finish(batches.sources(iteration), device)
+    terms: Terms = objective(batch.lr, batch.hr)
+    views = objective.network.views
+    error = (terms.sr.float() - batch.hr.repeat(views, 1, 1, 1)).abs().mean((1, 2, 3))
+    samples = batches.describe(iteration)
+    l1, penalty, loss = (float(term) for term in (terms.l1, terms.penalty, terms.loss))
+    yield f"iteration {iteration + 1}: L1 {l1:g}, penalty {penalty:g}, loss {loss:g}"
+    for name, tensor in (("lr", batch.lr), ("hr", batch.hr), ("features", terms.features), ("sr", terms.sr)):
+        yield f"  {name}: {_range(tensor)}"
+    for number, sample in enumerate(samples):
+        place = f"{sample['image']} at ({sample['top']}, {sample['left']})" + (
+            " flipped" if sample["flipped"] else ""
+        )
+        yield f"sample {number}: key {sample['key']}, {place}, hr {_range(batch.hr[number])}"
+        for view, drawn in enumerate(sample["views"]):
+            row = view * len(samples) + number
+            yield f"  view {view}: L1 {float(error[row]):g}, lr {_range(batch.lr[row])}, sr {_range(terms.sr[row])}"
+            for part, value in drawn.items():
+                yield f"    {part}: {_plain(value)}"
+    terms.loss.backward()
+    for parameter_name, parameter in objective.network.named_parameters():
+        if parameter.grad is not None and not parameter.grad.isfinite().all():
+            yield f"gradient of {parameter_name}: {_range(parameter.grad)}"
+    if terms.loss.isfinite():
+        yield "this loss is finite here: on the device of that training it was not, or a gradient was not"
+
+
+def _range(tensor: Tensor) -> str:
+    values = tensor.detach().float()
+    finite = values[values.isfinite()]
+    bad = values.numel() - finite.numel()
+    span = "nothing finite"
+    if finite.numel():
+        span = f"[{float(finite.min()):.4g}, {float(finite.max()):.4g}] mean {float(finite.mean()):.4g}"
+    return f"{span}, {bad} of {values.numel()} not finite" if bad else span
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _beside(states: Path, suffix: str) -> Path:
+    return states.with_name(states.name + suffix)

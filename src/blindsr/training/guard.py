@@ -1,0 +1,55 @@
+"""A loss that is not finite: found without waiting for the device, and training frozen where it was found."""
+
+import torch
+from torch import Tensor, nn
+
+from blindsr.errors import UserError
+
+
+def backward(loss: Tensor) -> None:
+    """Backpropagate `loss` (scalar); one that is NaN or infinite makes every gradient NaN, on every rank.
+
+    L1's own gradient would hide it: the sign of NaN is 0.
+    """
+    loss.backward(loss.detach() * 0 + 1)  # exactly 1 if the loss is finite
+
+
+class Guard:
+    """Looks at the gradients of every step; from the first that are not finite on, Adam's step changes nothing.
+
+    That is Adam's own `found_inf`, made for gradient scalers: a flag on the device, read by the fused kernel. So the
+    host asks now and then, and the weights are still those that the bad iteration began with.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+        """`optimizer` is Adam with fused=True."""
+        self._found = torch.zeros((), device=device)
+        self._good = torch.zeros((), dtype=torch.float64, device=device)
+        self._seen = 0
+        optimizer.found_inf = self._found  # type: ignore[attr-defined]
+
+    @torch.no_grad()
+    def watch(self, module: nn.Module) -> None:
+        """Call between the backward pass and the optimizer's step."""
+        gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        self._found.copy_(torch.maximum(self._found, (~norm.isfinite()).float()))
+        self._good += 1 - self._found
+        self._seen += 1
+
+    def steps_since_bad(self) -> int:
+        """How many steps ago, the last one being 1, the first bad one was; 0: none was. Waits for the device."""
+        return self._seen - int(self._good)
+
+
+def out_of_memory(
+    error: BaseException, device: torch.device, iteration: int, batch: int, crop: int
+) -> UserError | None:
+    """One line for an error of an allocation, on a GPU or a CPU, in `iteration` (from 1); None for any other."""
+    on_cpu = isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)
+    if not on_cpu and not isinstance(error, torch.OutOfMemoryError):
+        return None
+    return UserError(
+        f"out of memory on {device} in iteration {iteration}: lower train.batch ({batch} LR images) or train.crop "
+        f"({crop} px)"
+    )

@@ -1,0 +1,83 @@
+"""Batches on their way to the network.
+
+For a CPU, worker processes make them. For a GPU, which workers cannot feed, they only read and draw: the pixels are
+worked on by the device itself, on a stream of its own, one batch ahead of the network.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from blindsr import devices
+from blindsr.training import interruption
+from blindsr.training.samples import Batch, Batches, Sources
+
+
+class Loader:
+    """Iterates over the batches of iterations `start` to `stop` on the device; `waited` is the time lost on them."""
+
+    def __init__(self, batches: Batches, start: int, stop: int, workers: int, device: torch.device) -> None:
+        """`workers` processes with one thread each make the batches; 0: this process does."""
+        self.waited = 0.0
+        """Seconds since the beginning in which the network had to wait for a batch."""
+        self._count, self._device, self._source = stop - start, device, batches
+        self._loader: DataLoader[Any] = DataLoader(
+            batches if device.type == "cpu" else _Sources(batches),
+            batch_size=None,
+            sampler=range(start, stop),
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            pin_memory=device.type == "cuda",
+            worker_init_fn=_start_worker,
+        )
+
+    def __iter__(self) -> Iterator[Batch]:
+        source = iter(self._loader)
+        if self._device.type == "cpu":
+            for _ in range(self._count):
+                yield self._next(source)
+            return
+        side = torch.cuda.Stream(self._device)
+        ahead = self._make(source, side) if self._count else None
+        for left in range(self._count - 1, -1, -1):
+            assert ahead is not None
+            batch = ahead
+            main = torch.cuda.current_stream(self._device)
+            main.wait_stream(side)
+            for tensor in batch:
+                tensor.record_stream(main)  # its memory is not reused while the network still reads it
+            yield batch
+            if left:  # the step is under way on the device: the next batch is made beside it
+                ahead = self._make(source, side)
+
+    def _make(self, source: Iterator[Any], side: torch.cuda.Stream) -> Batch:
+        sources = self._next(source)
+        with torch.cuda.stream(side):
+            lr, hr = self._source.finish(sources, self._device)
+            return Batch(lr.contiguous(memory_format=torch.channels_last), hr)
+
+    def _next(self, source: Iterator[Any]) -> Any:
+        began = time.perf_counter()
+        with devices.threads(1) if not self._loader.num_workers else contextlib.nullcontext():
+            # as in a worker process: the number of workers changes no bit
+            batch = next(source)
+        self.waited += time.perf_counter() - began
+        return batch
+
+
+class _Sources(Dataset[Sources]):
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __getitem__(self, iteration: int) -> Sources:
+        return self._batches.sources(iteration)
+
+
+def _start_worker(worker: int) -> None:
+    interruption.ignore()
+    devices.keep_freed_memory()
+    torch.set_num_threads(1)

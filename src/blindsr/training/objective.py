@@ -1,0 +1,67 @@
+"""What is minimized: L1 of every view plus the weighted penalty, as one module."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from blindsr.networks import Network
+from blindsr.training.distributed import World
+
+
+class Terms(NamedTuple):
+    """A forward pass: scalars, and the features (B, C, sH, sW) that entered the last convolution."""
+
+    loss: Tensor
+    l1: Tensor
+    penalty: Tensor
+    """Not weighted."""
+    features: Tensor
+    sr: Tensor
+
+
+class Objective(nn.Module):
+    """A network with its loss: one module, so that DistributedDataParallel sees every use of the parameters."""
+
+    def __init__(self, network: Network, weight: float, *, bf16: bool = False) -> None:
+        """`weight` is that of the penalty beside L1; `bf16` runs the network's forward pass under autocast."""
+        super().__init__()
+        self.network = network
+        self._weight, self._bf16 = weight, bf16
+
+    def forward(self, lr: Tensor, hr: Tensor) -> Terms:
+        """`lr` (views·N, 3, h, w), `hr` (N, 3, sh, sw). The loss is float32, and so are the statistics in it."""
+        with torch.autocast(lr.device.type, torch.bfloat16, enabled=self._bf16):
+            prediction = self.network(lr)
+        l1 = functional.l1_loss(prediction.sr.float(), hr.repeat(self.network.views, 1, 1, 1))
+        penalty = prediction.penalty.float()
+        return Terms(l1 + self._weight * penalty, l1, penalty, prediction.features, prediction.sr)
+
+
+def diagnose(terms: Terms, weight: float, world: World) -> dict[str, float]:
+    """What a raw penalty hides: its share of the features' gradient, and whether the two views really agree.
+
+    `view_distance` is the mean squared distance of the two views' features over their variance: shrinking the
+    features lowers the penalty, and leaves this as it is. Both are those of the whole batch. Call it before the
+    backward pass.
+    """
+    squares = [
+        torch.autograd.grad(part, terms.features, retain_graph=True)[0].double().square().sum()
+        for part in (terms.l1, weight * terms.penalty)
+    ]
+    features = terms.features.detach().double()
+    first, second = features.chunk(2)
+    gap = (first - second).square().sum()
+    channels = (0, 2, 3)
+    sums = torch.stack([features.sum(channels), features.square().sum(channels)])
+    totals = world.total(torch.cat([torch.stack([*squares, gap]), sums.flatten()]))
+    of_l1, of_penalty = totals[:2].sqrt()
+    count = world.ranks * features.numel() / features.shape[1]
+    total, square = totals[3:].view(2, -1)
+    variance = ((square - total.square() / count) / (count - 1)).mean()
+    distance = 2 * totals[2] / (count * features.shape[1]) / variance.clamp_min(1e-12)
+    return {
+        "penalty_gradient_share": float(of_penalty / (of_l1 + of_penalty).clamp_min(1e-30)),
+        "view_distance": float(distance),
+    }

@@ -1,0 +1,120 @@
+"""Tables of the analyses by hand: products, last quarters, ratios, holes."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from blindsr.errors import UserError
+from blindsr.reporting import analyses
+
+CELLS = {"net-none-0": ("net", "none", 0), "net-rff-0": ("net", "rff", 0), "net-rff-1": ("net", "rff", 1)}
+
+
+def markdown(stem: Path) -> dict[tuple[str, ...], dict[str, str]]:
+    """(backbone, reg) -> column -> cell, of the CSV."""
+    frame = pd.read_csv(stem.with_suffix(".csv"), dtype=str, keep_default_na=False)
+    return {(row["backbone"], row["reg"]): row for row in frame.to_dict("records")}
+
+
+def test_read_names_the_cell_of_every_row(tmp_path: Path):
+    for number, cell in enumerate(CELLS):
+        (tmp_path / cell).mkdir()
+        pd.DataFrame({"x": [number, number]}).to_csv(tmp_path / cell / "cost.csv", index=False)
+    frame = analyses.read(CELLS, tmp_path, "cost")
+    assert frame.to_numpy().tolist()[-1] == ["net", "rff", 1, 2]
+    assert len(frame) == 6
+    with pytest.raises(UserError, match=r"plane.csv is missing: run `dvc repro`"):
+        analyses.read(CELLS, tmp_path, "plane")
+
+
+def test_cost_is_that_of_the_whole_run(tmp_path: Path):
+    costs = pd.DataFrame(
+        {
+            "backbone": "net", "reg": ["none", "rff", "rff"], "seed": [0, 0, 1], "parameters": 1000,
+            "lr_images": 8, "hr_patches": [8, 4, 4], "iteration_flops": [2e9, 2.5e9, 2.5e9],
+            "penalty_flops": [0.0, 0.5e9, 0.5e9], "iterations": 500,
+        }
+    )  # fmt: skip
+    index = pd.MultiIndex.from_tuples(
+        [("Toy", "bicubic", "bicubic"), ("Toy", "net", "none"), ("Toy", "net", "rff"), ("Gone", "net", "rff")],
+        names=["benchmark", "backbone", "reg"],
+    )
+    psnr = pd.DataFrame({"clean": [20.0, 25, 26, np.nan], "mean": [20.0, 25.0, 26.5, np.nan]}, index=index)
+    analyses.cost(costs, psnr, tmp_path / "cost", title="T")
+    rows = markdown(tmp_path / "cost")
+    assert rows["net", "rff"] == {
+        "backbone": "net", "reg": "rff", "parameters": "1000", "iterations": "500", "LR images seen": "4000",
+        "HR patches seen": "2000", "training TFLOP": "1.25", "of it penalty (%)": "20.00", "mean psnr_db": "26.50",
+    }  # fmt: skip
+    assert rows["bicubic", "bicubic"]["training TFLOP"] == ""
+    assert rows["bicubic", "bicubic"]["mean psnr_db"] == "20.00"
+    assert "hours" not in (tmp_path / "cost.csv").read_text().lower()
+
+
+def test_regularizers_are_judged_by_their_last_quarter(tmp_path: Path):
+    def curve(reg, seed, scale):
+        iterations = np.arange(10, 90, 10)
+        late = iterations > 60
+        return pd.DataFrame(
+            {
+                "backbone": "net", "reg": reg, "seed": seed, "iteration": iterations, "l1": np.where(late, 0.05, 9),
+                "penalty": scale * np.where(late, 1e-3, 4e-3), "view_distance": scale * np.where(late, 0.2, 9),
+                "penalty_gradient_share": scale * np.where(late, 0.25, 9),
+            }
+        )  # fmt: skip
+
+    curves = pd.concat([curve("none", 0, 0.0), curve("rff", 0, 1.0), curve("rff", 1, 2.0)])
+    analyses.regularizers(curves, {"none": 0.0, "rff": 1000.0}, tmp_path / "r", title="T")
+    rows = markdown(tmp_path / "r")
+    assert rows["net", "rff"] == {
+        "backbone": "net", "reg": "rff", "weight": "1000", "L1": "0.05", "penalty": "0.0015",
+        "share of gradient (%)": "37.5", "view distance": "0.3", "penalty: first / last": "4",
+    }  # fmt: skip
+    assert rows["net", "none"]["view distance"] == ""
+    assert rows["net", "none"]["L1"] == "0.05"
+
+
+def test_representation_has_a_column_per_space_and_label(tmp_path: Path):
+    found = pd.DataFrame(
+        {
+            "backbone": "net", "reg": ["none", "none", "rff"], "seed": 0, "space": "features",
+            "label": ["degradation", "content", "degradation"], "chi": [4.0, 20, 0.5], "low": [2.0, 10, np.nan],
+            "high": [8.0, 40, np.nan],
+        }
+    )  # fmt: skip
+    analyses.representation(found, tmp_path / "r", title="T")
+    rows = markdown(tmp_path / "r")
+    assert rows["net", "none"]["features by degradation"] == "4 [2, 8]"
+    assert rows["net", "none"]["features by content"] == "20 [10, 40]"
+    assert rows["net", "rff"]["features by degradation"] == ""
+
+
+def strengths(dropped=(0.36, 0.36)):
+    """Two crops: order 3 has the squared strength 1 and leaves `dropped` of it under Dropout."""
+    rows = [
+        ("Toy", "a", 0, left, order, rate, value)
+        for left, share in enumerate(dropped)
+        for order, rate, value in ((0, 0.0, 0.25), (3, 0.0, 1.0), (3, 0.5, share))
+    ]
+    columns = ["benchmark", "image", "top", "left", "order", "rate", "squared_strength"]
+    return pd.DataFrame(rows, columns=columns).assign(backbone="net", reg="rff", seed=0)
+
+
+def test_what_dropout_leaves_is_a_ratio_of_root_mean_squares(tmp_path: Path):
+    summary = analyses.interaction_strengths(strengths()).set_index(["order", "rate"])
+    assert summary.loc[(0, 0.0), "strength"] == pytest.approx(0.5)
+    assert summary.loc[(3, 0.5), ["share", "low", "high"]].tolist() == pytest.approx([0.6, 0.6, 0.6])
+    uneven = analyses.interaction_strengths(strengths((0.0, 0.72))).set_index(["order", "rate"])
+    assert uneven.loc[(3, 0.5), ["share", "low", "high"]].tolist() == pytest.approx([0.6, 0.0, np.sqrt(0.72)])
+    analyses.interaction(strengths(), tmp_path / "i", title="T")
+    row = markdown(tmp_path / "i")["net", "rff"]
+    assert (row["order 0"], row["order 3"], row["left at rate 0.5 (%)"]) == ("0.5", "1", "60 [60, 60]")
+
+
+def test_no_interaction_at_all_is_a_hole(tmp_path: Path):
+    still = strengths().assign(squared_strength=0.0)
+    assert np.isnan(analyses.interaction_strengths(still)["share"]).all()
+    analyses.interaction(still, tmp_path / "i", title="T")
+    assert markdown(tmp_path / "i")["net", "rff"]["left at rate 0.5 (%)"] == ""

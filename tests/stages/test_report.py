@@ -1,0 +1,114 @@
+"""The report of a grid with several seeds, from recorded files alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from blindsr import conf, evaluation, params, paths
+from blindsr.datasets.indices import Index, IndexedImage
+from blindsr.evaluation import Score
+from blindsr.params import Params, cell_name
+from blindsr.stages import report
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES = [f"{number:02d}" for number in range(12)]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """Files of two regularizers and three seeds on a set of twelve images, and of one set that is missing.
+
+    rff gains 0.5 dB, and 0.1 more with every seed; the images and cases of a cell differ by noise of 0.05 dB.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(report, "_publish", lambda _: None)  # MLflow has tests of its own
+    composed = conf.compose(ROOT / "conf", ["reg=rff"])
+    composed["reg"]["names"] = ["none", "rff"]
+    composed["reg"]["settings"]["none"] = {"weight": 0.0, "hyper": {}}
+    composed["data"]["benchmarks"] = ["Toy", "Gone"]
+    composed["seeds"] = [0, 1, 2]
+    parsed = params.parse(composed)
+    here = [IndexedImage(name=name, file=f"{name}.png", width=64, height=64, sha256="0" * 64) for name in IMAGES]
+    Index(name="Toy", images=here).write(paths.INDEX)
+    Index(name="Gone", missing="ask its authors").write(paths.INDEX)
+    Index(name="lpips_alexnet", missing="no file").write(paths.INDEX)
+    _scores(parsed, "bicubic", 24.0)
+    for backbone, reg, seed in parsed.cells:
+        cell = cell_name(backbone, reg, seed)
+        _scores(parsed, cell, 25.0 + 0.1 * seed + (0.5 if reg == "rff" else 0.0))
+        _analysis(parsed, cell, seed)
+    return parsed
+
+
+def _scores(parsed: Params, cell: str, level: float) -> None:
+    generator = np.random.default_rng(len(cell))
+    rows = [
+        Score("Toy", case, image, level + 0.05 * generator.normal(), 26.0, 0.8, None)
+        for case in parsed.suite.cases
+        for image in IMAGES
+    ]
+    evaluation.write_csv(rows, paths.SCORES / f"{cell}.csv")
+
+
+def _analysis(parsed: Params, cell: str, seed: int) -> None:
+    folder, cases = paths.ANALYSIS / cell, list(parsed.suite.cases)
+    folder.mkdir(parents=True)
+    paths.CURVES.mkdir(parents=True, exist_ok=True)
+    share = 0.5 if "rff" in cell else 0.0
+    frames = {
+        paths.CURVES / f"{cell}.csv": {"iteration": [20, 40, 60], "l1": [0.3, 0.2, 0.1], "penalty": share / 1e3,
+                                       "penalty_gradient_share": share, "view_distance": share},
+        folder / "frequency.csv": {"benchmark": "Toy", "case": np.repeat(cases, 2), "band": [0, 1] * len(cases),
+                                   "mape_percent": 10.0 + seed},
+        folder / "channel_entropy.csv": {"benchmark": "Toy", "case": cases, "entropy_nats": 1.0},
+        folder / "separation.csv": {"space": ["features", "features"], "label": ["degradation", "content"],
+                                    "chi": [2.0, 5.0], "low": [1.0, 4.0], "high": [3.0, 6.0]},
+        folder / "plane.csv": {"case": cases, "benchmark": "Toy", "image": "00", "top": 0, "left": 0,
+                               "x": np.arange(len(cases)), "y": seed},
+        folder / "interaction.csv": {"benchmark": "Toy", "image": ["00"] * 3 + ["01"] * 3, "top": 0, "left": 0,
+                                     "order": [0, 14, 14] * 2, "rate": [0, 0, 0.5] * 2, "squared_strength": 0.25},
+        folder / "cost.csv": {"parameters": [10], "lr_images": 8, "hr_patches": 4, "iteration_flops": 100,
+                              "penalty_flops": 1, "iterations": parsed.train.iterations},
+    }  # fmt: skip
+    for path, columns in frames.items():
+        pd.DataFrame(columns).to_csv(path, index=False)
+
+
+def test_several_seeds_are_one_row_with_an_interval_over_them(
+    settings: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for figures in ("_draw", "_analyses"):
+        monkeypatch.setattr(report, figures, lambda *_: None)
+    report.run(settings)
+    means = pd.read_csv(paths.TABLES / "psnr_db.csv").set_index(["benchmark", "reg"])
+    assert means.loc[("Toy", "rff"), "mean"] == pytest.approx(25.6, abs=0.02)
+    assert np.isnan(means.loc[("Gone", "rff"), "mean"])
+    rows = pd.read_csv(paths.TABLES / "differences.csv").set_index(["benchmark", "reg", "case"])
+    row = rows.loc[("Toy", "rff", "clean")]
+    assert (row["seeds"], row["images"]) == (3, 12)
+    # the standard error of two means of three seeds 0.1 apart is 0.082, and Student's t of four degrees is 2.8
+    assert row["high"] - row["low"] == pytest.approx(2 * 2.78 * 0.0816, rel=0.15)
+    assert row["mark"] == "better"
+    pooled = pd.read_csv(paths.TABLES / "differences_pooled.csv")
+    assert pooled.loc[0, "difference"] == pytest.approx(0.5, abs=0.02)
+    assert "3 seeds: the interval covers other training runs" in (paths.TABLES / "differences.md").read_text()
+
+
+def test_every_table_and_figure_is_there_twice_the_same(settings: Params) -> None:
+    def made() -> dict[str, bytes]:
+        files = [*paths.TABLES.iterdir(), *paths.FIGURES.iterdir()]
+        return {file.name: file.read_bytes() for file in sorted(files)}
+
+    report.run(settings)
+    first = made()
+    figures = ["channel_entropy", "frequency", "improvement", "interaction", "learning_curves", "planes",
+               "regularizers", "separation"]  # fmt: skip
+    tables = ["differences", "differences_pooled", "improvement_psnr_db", "interaction", "lpips", "psnr_db",
+              "psnr_y_db", "regularizers", "representation", "ssim", "training_cost"]  # fmt: skip
+    expected = {f"{name}{suffix}" for name in figures for suffix in (".png", ".svg")}
+    assert set(first) == expected | {f"{name}{suffix}" for name in tables for suffix in (".csv", ".md")}
+    assert "Gone is missing: ask its authors" in first["psnr_db.md"].decode()
+    report.run(settings)
+    assert made() == first

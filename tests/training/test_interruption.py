@@ -1,0 +1,136 @@
+"""Training in processes of its own that are killed, stopped, or run out of disk: the same command ends with the same
+bytes."""
+
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from blindsr.training.interruption import Interruption
+
+DYING_STEP = """
+import os, signal
+from blindsr.training import trainer
+step, count = trainer._step, 0
+def dying(*arguments):
+    global count
+    if count == {after}:
+        os.kill(os.getpid(), signal.{signal})
+    count += 1
+    return step(*arguments)
+trainer._step = dying
+"""
+# the second file that is written is the second checkpoint (of iteration 6)
+DYING_WRITE = """
+import os, signal
+sync, count = os.fsync, 0
+def dying(handle):
+    global count
+    count += 1
+    if count == 2:
+        os.truncate(handle, 1000)
+        {what}
+    sync(handle)
+os.fsync = dying
+"""
+KILL = "os.kill(os.getpid(), signal.SIGKILL)"
+FULL = "raise OSError(28, 'No space left on device')"
+
+
+def test_killed_twice_at_random_it_ends_with_the_same_bytes(cell: Callable[..., Any], undisturbed: Any) -> None:
+    mine, chance = cell(), random.Random()
+    first = chance.randrange(12)
+    second = chance.randrange(12 - first // 3 * 3)  # it goes on from the last of iterations 0, 3, 6 and 9
+    for after in (first, second):
+        mine.train(before=DYING_STEP.format(after=after, signal="SIGKILL"), status=-signal.SIGKILL)
+    mine.train()
+    assert mine.results() == undisturbed().results(), f"killed after {first} and {second} more iterations"
+
+
+def test_killed_while_a_checkpoint_is_written(cell: Callable[..., Any], undisturbed: Any) -> None:
+    mine = cell()
+    mine.train(before=DYING_WRITE.format(what=KILL), status=-signal.SIGKILL)
+    states = next(path for path in (mine.folder / ".train_state").iterdir() if path.is_dir())
+    assert len(list(states.glob("000000003-*.pt"))) == len(list(states.glob(".000000006-*"))) == 1
+    mine.train()
+    assert mine.results() == undisturbed().results()
+    assert not states.exists()
+
+
+def test_a_full_disk_while_a_checkpoint_is_written(cell: Callable[..., Any], undisturbed: Any) -> None:
+    mine = cell()
+    said = mine.train(before=DYING_WRITE.format(what=FULL), status=2)
+    assert said.splitlines()[-1].startswith("error: ")
+    assert "the disk is full: free space and run the same command again" in said
+    mine.train()
+    assert mine.results() == undisturbed().results()
+
+
+@pytest.mark.parametrize(("name", "says", "status"), [("SIGTERM", "SIGTERM", 143), ("SIGINT", "Ctrl-C", 130)])
+def test_a_signal_ends_the_step_and_writes_the_state(
+    cell: Callable[..., Any], undisturbed: Any, name: str, says: str, status: int
+) -> None:
+    mine = cell()
+    said = mine.train(before=DYING_STEP.format(after=4, signal=name), status=status)
+    assert said == f"error: stopped by {says} after iteration 5: the same command goes on from there\n"
+    assert len(list((mine.folder / ".train_state").glob("*/000000005-*.pt"))) == 1
+    mine.train()
+    assert mine.results() == undisturbed().results()
+
+
+def test_a_signal_to_the_whole_group_leaves_the_helper_processes_alone(cell: Callable[..., Any]) -> None:
+    """As Ctrl-C in a terminal, or a cluster's SIGTERM, does it."""
+    before = DYING_STEP.format(after=4, signal="SIGTERM").replace("os.kill(os.getpid()", "os.killpg(os.getpid()")
+    said = cell("runtime.workers=2").train(before=before, status=143)
+    assert said == "error: stopped by SIGTERM after iteration 5: the same command goes on from there\n"
+
+
+def test_stopped_runs_leave_no_point_twice_in_mlflow(cell: Callable[..., Any], undisturbed: Any) -> None:
+    mine = cell()
+    mine.train(before=DYING_STEP.format(after=7, signal="SIGKILL"), status=-signal.SIGKILL, tracked=True)
+    mine.train(before=DYING_STEP.format(after=2, signal="SIGTERM"), status=143, tracked=True)  # flushes 2 to 8
+    mine.train(tracked=True)
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{mine.folder / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("blindsr").experiment_id])
+    assert run.info.status == "FINISHED"
+    for name in ("l1", "penalty", "learning_rate"):
+        assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == [2, 4, 6, 8, 10, 12]
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "psnr_db_b-n-j")] == [4, 8, 12]
+    assert mine.results() == undisturbed().results()
+
+
+def test_changed_settings_never_go_on_from_an_old_state(cell: Callable[..., Any], undisturbed: Any) -> None:
+    mine, faster = cell(), cell("train.learning_rate=0.002")
+    mine.train(before=DYING_STEP.format(after=7, signal="SIGKILL"), status=-signal.SIGKILL)
+    (faster.folder / ".train_state").symlink_to(mine.folder / ".train_state")
+    faster.train()
+    assert faster.results() == undisturbed("rff", "train.learning_rate=0.002").results()
+
+
+def test_the_first_signal_is_kept_and_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Interruption() as stop:
+        assert stop.signal == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_second_ctrl_c_does_not_wait_for_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    clock = iter([10.0, 10.5, 12.0])
+    monkeypatch.setattr("blindsr.training.interruption.time.monotonic", lambda: next(clock))
+    try:
+        with pytest.raises(KeyboardInterrupt), Interruption() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)  # half a second later: a launcher's copy of the same one
+            assert stop.signal == signal.SIGINT
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
