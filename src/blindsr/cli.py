@@ -186,6 +186,18 @@ def upscale(
     upscale.run(photos, model, out=out, tile=_tile(tile), device=device, format=format, alpha=alpha, compared=compare)
 
 
+@app.command()
+def export(
+    cell: Annotated[str, typer.Argument(help="A trained cell such as srresnet-rff-0.")],
+    to: Annotated[str, typer.Option(help="safetensors, onnx or torchscript.")],
+    out: Annotated[Path | None, typer.Option(help="File to write; else in exports/CELL/.")] = None,
+) -> None:
+    """Write a trained network for other tools, with a model card."""
+    from blindsr.apps import export
+
+    export.run(cell, to, out)
+
+
 def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
