@@ -30,7 +30,7 @@ LAYERS = [
         "reporting",
         "analysis",
     },
-    {"metrics", "images", "params", "plugins", "tracking", "devices", "progress", "conf", "parallel"},
+    {"metrics", "images", "photos", "params", "plugins", "tracking", "devices", "progress", "conf", "parallel"},
     {"backbones", "regularizers", "files", "paths", "errors", "settings", "provenance"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

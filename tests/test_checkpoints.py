@@ -237,7 +237,7 @@ def test_a_script_that_fails_or_returns_something_else_names_its_file(tmp_path):
     with pytest.raises(UserError, match=r"picky\.pt fails on an LR image of 7×9 pixels \(.*shape"):
         loaded(LR)
     torch.jit.script(nn.Flatten()).save(tmp_path / "flat.pt")
-    assert "it is no RGB network for x4" in refusal(tmp_path / "flat.pt")
+    assert "it is no RGB network for a whole scale" in refusal(tmp_path / "flat.pt")
 
 
 def test_a_damaged_script_is_one_line(tmp_path):

@@ -38,6 +38,14 @@ def load(path: Path, scale: int) -> nn.Module:
     Raises UserError that names the file if it is missing, damaged, wants to run code, is of an unknown architecture
     or of another type of numbers, or upscales by another factor.
     """
+    network, found = read(path)
+    if found != scale:
+        raise UserError(f"{path} upscales by {found}, not by {scale}: give --scale {found}, or other weights")
+    return network
+
+
+def read(path: Path) -> tuple[nn.Module, int]:
+    """As `load`, for a network of any scale: the network and that scale, found by trying it."""
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -52,8 +60,7 @@ def load(path: Path, scale: int) -> nn.Module:
         network = networks.load(path)[0] if state is None else _from_state(state, path)
     else:
         network = _from_state(_unpickled(path), path)
-    _require_scale(network, path, scale)
-    return network.eval()
+    return network.eval(), _scale(network, path)
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
@@ -178,15 +185,12 @@ class _Foreign(nn.Module):
         return sr
 
 
-def _require_scale(network: nn.Module, path: Path, scale: int) -> None:
+def _scale(network: nn.Module, path: Path) -> int:
     with torch.inference_mode():
         own = next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
         shape = tuple(network.eval()(torch.zeros(1, 3, _PROBE, _PROBE, dtype=own)).shape)
-    if shape == (1, 3, scale * _PROBE, scale * _PROBE):
-        return
-    if len(shape) == 4 and shape[1] == 3 and shape[2] == shape[3] and shape[2] % _PROBE == 0:
-        found = shape[2] // _PROBE
-        raise UserError(f"{path} upscales by {found}, not by {scale}: give --scale {found}, or other weights")
-    raise UserError(
-        f"{path} makes {shape} of an LR image (1, 3, {_PROBE}, {_PROBE}): it is no RGB network for x{scale}"
-    )
+    scale: int = shape[-1] // _PROBE
+    if not scale or shape != (1, 3, scale * _PROBE, scale * _PROBE):
+        made = f"{path} makes {shape} of an LR image (1, 3, {_PROBE}, {_PROBE})"
+        raise UserError(f"{made}: it is no RGB network for a whole scale such as x4")
+    return scale

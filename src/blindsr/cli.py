@@ -160,6 +160,44 @@ def suite(
         raise UserError("name the folder of HR images and the one to write to, or --verify a suite")
 
 
+@app.command()
+def upscale(
+    photos: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files, folders or glob patterns.")],
+    model: Annotated[
+        str, typer.Option(help="A trained cell such as srresnet-rff-0, bicubic, or weights, TorchScript or ONNX.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder, or for one photo the file, to write; else NAME_x4 beside the input."),
+    ] = None,
+    tile: Annotated[
+        str, typer.Option(help="LR pixels of a tile's side, auto (by the free memory) or none.")
+    ] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    format: Annotated[
+        str | None, typer.Option(help="png (default; lossless), jpg or webp (quality 95), or same as the input.")
+    ] = None,
+    alpha: Annotated[bool, typer.Option(help="Upscale transparency, or drop it.")] = True,
+    compare: Annotated[bool, typer.Option("--compare", help="Write a side-by-side PNG and an HTML slider.")] = False,
+) -> None:
+    """Upscale your own photos with a trained network."""
+    from blindsr.apps import upscale
+
+    upscale.run(photos, model, out=out, tile=_tile(tile), device=device, format=format, alpha=alpha, compared=compare)
+
+
+@app.command()
+def export(
+    cell: Annotated[str, typer.Argument(help="A trained cell such as srresnet-rff-0.")],
+    to: Annotated[str, typer.Option(help="safetensors, onnx or torchscript.")],
+    out: Annotated[Path | None, typer.Option(help="File to write; else in exports/CELL/.")] = None,
+) -> None:
+    """Write a trained network for other tools, with a model card."""
+    from blindsr.apps import export
+
+    export.run(cell, to, out)
+
+
 def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 

@@ -4,12 +4,23 @@ import contextlib
 import ctypes
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import torch
 
 from blindsr.errors import UserError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
+# of a container: its limit of memory, its use, and how much of that is a cache of files (cgroup version 2, and 1)
+_CGROUP = [
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory/memory.stat",
+    ),
+]
 
 
 def choose(name: str) -> torch.device:
@@ -53,3 +64,17 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that this process may still take: of the GPU, or of the machine and of the container it runs in."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + unused
+    free = int(psutil.virtual_memory().available)
+    for files in _CGROUP:
+        with contextlib.suppress(OSError, ValueError):  # absent, or "max"
+            limit, used, stat = (Path(file).read_text() for file in files)
+            cached = int(stat.split("inactive_file ")[1].split()[0])
+            free = min(free, int(limit) - int(used) + cached)
+    return max(free, 0)

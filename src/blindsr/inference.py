@@ -13,7 +13,8 @@ from blindsr.errors import UserError
 from blindsr.images import RGB, to_float, to_uint8
 
 Net = Callable[[Tensor], Tensor] | nn.Module
-Tile = int | Literal["auto"] | None
+Tile = int | tuple[int, int] | Literal["auto"] | None
+"""Side of square tiles in LR pixels, their (height, width), "auto", or None for the whole image."""
 
 AUTO_PIXELS = 2**17
 """LR pixels that `tile="auto"` lets a network see at once: the four backbones need about 15 kB for each, 1.9 GiB."""
@@ -69,16 +70,31 @@ def upscale_rgb(network: Net, lrs: Sequence[RGB], scale: int, tile: Tile = None,
         start += count
 
 
-class _Part(NamedTuple):
-    """Where in the SR images a tile belongs, and its pixels (B, 3, rows, columns)."""
+class OutOfMemory(UserError):
+    """The device cannot hold a tile: a smaller one may do."""
+
+
+class Part(NamedTuple):
+    """Where in the SR images a tile belongs, and its pixels (B, 3, rows, columns) on the network's device."""
 
     rows: slice
     columns: slice
     sr: Tensor
 
 
-def _parts(network: Net, lr: Tensor, scale: int, tile: Tile, overlap: int) -> Iterator[_Part]:
-    if tile is not None and tile != "auto" and tile < 1:
+def tiles(network: Net, lr: Tensor, scale: int, tile: Tile, overlap: int) -> tuple[int, Iterator[Part]]:
+    """How many tiles `upscale` would compute of `lr` (3, h, w), and an iterator that computes them one by one.
+
+    For callers that keep the SR in a type of their own: neither LR nor SR is on the device as a whole. Beyond what
+    `upscale` raises, a tile that does not fit into the device's memory is an OutOfMemory.
+    """
+    down, right = _sides(lr.shape[1], lr.shape[2], tile, overlap)
+    count = math.ceil(lr.shape[1] / down) * math.ceil(lr.shape[2] / right)
+    return count, _parts(network, lr[None], scale, tile, overlap)
+
+
+def _parts(network: Net, lr: Tensor, scale: int, tile: Tile, overlap: int) -> Iterator[Part]:
+    if isinstance(tile, int) and tile < 1:
         raise UserError(f"tile must be at least 1 LR pixel, got {tile}: leave it out to compute the whole image")
     if overlap < 0:
         raise UserError(f"overlap must be 0 LR pixels or more, got {overlap}")
@@ -89,13 +105,21 @@ def _parts(network: Net, lr: Tensor, scale: int, tile: Tile, overlap: int) -> It
                 sr = _forward(network, lr[:, :, rows, columns], scale, tile)
                 y, x = (y0 - rows.start) * scale, (x0 - columns.start) * scale
                 inner = sr[:, :, y : y + (y1 - y0) * scale, x : x + (x1 - x0) * scale]
-                yield _Part(slice(y0 * scale, y1 * scale), slice(x0 * scale, x1 * scale), inner)
+                yield Part(slice(y0 * scale, y1 * scale), slice(x0 * scale, x1 * scale), inner)
 
 
 def _sides(height: int, width: int, tile: Tile, overlap: int) -> tuple[int, int]:
     """Height and width of the tiles of an image, in LR pixels."""
-    if tile != "auto":
-        return (height, width) if tile is None else (min(tile, height), min(tile, width))
+    if tile is None:
+        return height, width
+    if tile == "auto":
+        return rectangle(height, width, AUTO_PIXELS, overlap)
+    down, right = tile if isinstance(tile, tuple) else (tile, tile)
+    return min(down, height), min(right, width)
+
+
+def rectangle(height: int, width: int, pixels: int, overlap: int) -> tuple[int, int]:
+    """Height and width of the tiles that compute the fewest LR pixels twice, none with more than `pixels` at once."""
     best = (min(height, _AUTO_STEP), min(width, _AUTO_STEP))
     fewest = math.inf
     for down in _divisions(height):
@@ -103,7 +127,7 @@ def _sides(height: int, width: int, tile: Tile, overlap: int) -> tuple[int, int]
             window = min(height, down + 2 * overlap) if down < height else height
             window *= min(width, right + 2 * overlap) if right < width else width
             computed = window * -(-height // down) * -(-width // right)
-            if window <= AUTO_PIXELS and computed < fewest:
+            if window <= pixels and computed < fewest:
                 best, fewest = (down, right), computed
     return best
 
@@ -144,7 +168,7 @@ def _forward(network: Net, part: Tensor, scale: int, tile: Tile) -> Tensor:
         sr = network(part.to(device, dtype))
     except torch.OutOfMemoryError:
         now = "the whole image" if tile is None else f"{tile}"
-        raise UserError(f"out of memory on {device}: choose a smaller tile (now {now})") from None
+        raise OutOfMemory(f"out of memory on {device}: choose a smaller tile (now {now})") from None
     expected = (part.shape[0], 3, part.shape[2] * scale, part.shape[3] * scale)
     if tuple(sr.shape) != expected:
         raise ValueError(f"the network returned shape {tuple(sr.shape)} instead of {expected}")

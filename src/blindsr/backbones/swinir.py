@@ -192,7 +192,7 @@ class _Attention(nn.Module):
         bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
         if mask is not None:
             bias = bias + mask
-        logits = (query * query.shape[-1] ** -0.5) @ key.mT + bias
+        logits = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1) + bias
         return self.proj((logits.softmax(-1) @ value).transpose(2, 3).flatten(3))
 
 
@@ -226,8 +226,8 @@ def shift_mask(height: int, width: int, window: int, like: Tensor) -> Tensor:
     rows, columns = (torch.arange(size, device=like.device) >= size - shift for size in (height, width))
     region = 2 * rows[:, None].int() + columns[None, :].int()
     region = to_windows(region[None, :, :, None], window)[0, :, None, :, 0]
-    apart = region.mT != region
-    return torch.zeros_like(apart, dtype=like.dtype).masked_fill_(apart, -math.inf)[:, None]
+    apart = region.transpose(-2, -1) != region
+    return torch.where(apart, -math.inf, 0.0).to(like.dtype)[:, None]
 
 
 def pad_to_windows(image: Tensor, window: int) -> Tensor:
@@ -236,7 +236,7 @@ def pad_to_windows(image: Tensor, window: int) -> Tensor:
         size = image.shape[axis]
         if size % window:
             period = max(2 * (size - 1), 1)
-            position = torch.arange(-(-size // window) * window, device=image.device) % period
+            position = torch.arange((size + window - 1) // window * window, device=image.device) % period
             image = image.index_select(axis, torch.minimum(position, period - position))
     return image
 

@@ -1,0 +1,209 @@
+"""What is exported loads elsewhere, computes the same, and says what it is."""
+
+import contextlib
+import importlib
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors
+import torch
+from torch import nn
+
+from blindsr import evaluation, networks, params, paths
+from blindsr.apps import export
+from blindsr.errors import UserError
+from blindsr.networks import WeightsInfo
+from blindsr.scoring import Score
+
+ROOT = Path(__file__).resolve().parents[2]
+HYPER = {
+    "srresnet": {"num_blocks": 1, "num_features": 4},
+    "rrdb": {"num_blocks": 1, "num_features": 8, "growth": 4},
+    "msrn": {"num_blocks": 1, "num_features": 4},
+    "swinir": {"depths": [2], "dim": 12, "num_heads": [2], "window_size": 8},
+}
+SIZES = ((1, 7, 11), (2, 33, 50), (1, 16, 24))
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def trained(backbone: str, hyper: dict | None = None, iterations: int = 1) -> tuple[str, nn.Module]:
+    """The name of a cell in models/, and its network."""
+    torch.manual_seed(0)
+    hyper = hyper or HYPER[backbone]
+    info = WeightsInfo(
+        backbone=backbone,
+        hyper=hyper,
+        scale=4,
+        regularizer="rff",
+        seed=0,
+        iterations=iterations,
+        run="f00d" * 4,
+    )
+    network = networks.build_backbone(backbone, hyper, 4).eval()
+    networks.save(network, info, paths.MODELS / f"{backbone}-rff-0.safetensors")
+    return f"{backbone}-rff-0", network
+
+
+def same(call, network: nn.Module) -> None:
+    for batch, height, width in SIZES:
+        lr = torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(height))
+        with torch.inference_mode():
+            torch.testing.assert_close(call(lr), network(lr), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("backbone", HYPER)
+def test_onnx_takes_any_size(backbone):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    cell, network = trained(backbone)
+    export.run(cell, "onnx")
+    session = onnxruntime.InferenceSession(f"exports/{cell}/{cell}.onnx", providers=["CPUExecutionProvider"])
+    same(lambda lr: torch.from_numpy(session.run(["sr"], {"lr": lr.numpy()})[0]), network)
+    metadata = json.loads(session.get_modelmeta().custom_metadata_map[networks.KEY])
+    assert metadata["hyper"] == HYPER[backbone]
+
+
+def test_onnx_of_the_other_swinir():
+    pytest.importorskip("onnx")
+    cell, _ = trained("swinir", {**HYPER["swinir"], "upsampler": "pixelshuffle"})
+    export.run(cell, "onnx")
+    assert Path(f"exports/{cell}/{cell}.onnx").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("backbone", HYPER)
+def test_torchscript_runs_without_this_project(backbone):
+    cell, network = trained(backbone)
+    export.run(cell, "torchscript")
+    extra = {"metadata.json": ""}
+    script = torch.jit.load(f"exports/{cell}/{cell}.pt", _extra_files=extra)
+    same(script, network)
+    assert json.loads(extra["metadata.json"])["backbone"] == backbone
+
+
+def test_safetensors_say_what_they_are(monkeypatch):
+    shutil.copyfile(ROOT / "params.yaml", "params.yaml")
+    (Path("conf")).symlink_to(ROOT / "conf")
+    settings = params.read()
+    hyper = settings.backbone.hyper["srresnet"]
+    cell, network = trained("srresnet", hyper, settings.train.iterations)
+    rows = [Score("Toy", case, image, psnr, 30.0, 0.9, None)
+            for case, image, psnr in (("clean", "a", 30.0), ("clean", "b", 31.0), ("b+n", "a", 20.0))]  # fmt: skip
+    evaluation.write_csv(rows, paths.SCORES / f"{cell}.csv")
+    evaluation.write_csv([row._replace(psnr_db=19.126) for row in rows], paths.SCORES / "bicubic.csv")
+    export.run(cell, "safetensors", Path("out/net.safetensors"))
+    with safetensors.safe_open("out/net.safetensors", "pt") as file:
+        metadata = json.loads(file.metadata()[networks.KEY])
+        assert set(file.keys()) == set(network.state_dict())
+    assert metadata["architecture"] == "MSRResNet (SRResNet)"
+    assert metadata["hyper"] == hyper
+    assert (metadata["scale"], metadata["profile"], metadata["run"]) == (4, settings.profile, "f00d" * 4)
+    assert metadata["psnr_db"] == {"Toy": {"clean": 30.5, "b+n": 20.0}}
+    assert "git_revision" in metadata
+    loaded, info = networks.load(Path("out/net.safetensors"))
+    same(loaded, network)
+    assert info.iterations == settings.train.iterations
+
+    card = Path("out/README.md").read_text()
+    assert (
+        "| Toy | clean | b+n |\n|---|---|---|\n| srresnet-rff-0 | 30.50 | 20.00 |\n| bicubic | 19.13 | 19.13 |"
+        in card
+    )
+    assert f"Profile `{settings.profile}`" in card
+    assert "blindsr upscale photos/ --model net.safetensors" in card
+    assert not re.search(r"\{[{%]|\bNone\b| $", card, re.MULTILINE)
+
+
+def test_a_card_without_settings_or_scores_says_so():
+    cell, _ = trained("rrdb", {"num_blocks": 1, "num_features": 8, "growth": 32})
+    export.run(cell, "safetensors")
+    card = Path(f"exports/{cell}/README.md").read_text()
+    assert "Not evaluated." in card
+    assert "not those of this training" in card
+    assert "spandrel" in card
+    assert not re.search(r"\{[{%]|\bNone\b| $", card, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def spandrel():
+    """The package; where torchvision is of another build than torch, with the two operators that it wants."""
+    try:
+        importlib.import_module("torchvision")
+        library = None
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for name in ("nms", "qnms"):
+            with contextlib.suppress(RuntimeError):  # defined already
+                library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    except ImportError:
+        pytest.skip("torchvision, which spandrel needs, is not installed")
+    yield pytest.importorskip("spandrel")
+    del library
+
+
+@pytest.mark.parametrize(
+    ("backbone", "hyper", "name"),
+    [
+        ("rrdb", {"num_blocks": 2, "num_features": 16, "growth": 32}, "ESRGAN"),
+        ("swinir", {"depths": [2, 2], "dim": 12, "num_heads": [2, 2]}, "SwinIR"),
+        ("swinir", {"depths": [2, 2], "dim": 12, "num_heads": [2, 2], "upsampler": "pixelshuffle"}, "SwinIR"),
+    ],
+)
+def test_rrdb_and_swinir_load_in_spandrel(spandrel, backbone, hyper, name):
+    cell, network = trained(backbone, hyper)
+    export.run(cell, "safetensors")
+    model = spandrel.ModelLoader(device="cpu").load_from_file(f"exports/{cell}/{cell}.safetensors")
+    assert model.architecture.name == name
+    assert model.scale == 4
+    lr = torch.rand(1, 3, 24, 16, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(model(lr), network(lr).clamp(0, 1), rtol=0, atol=1e-5)
+
+
+def test_an_export_that_differs_is_not_written(monkeypatch):
+    class Fixed(nn.Module):
+        """What a trace makes of a size that it takes for a constant."""
+
+        def forward(self, lr):
+            return lr.repeat_interleave(4, 2).repeat_interleave(4, 3) * (1 if lr.shape[2] == 19 else 0)
+
+    cell, _ = trained("srresnet")
+    info = networks.load(paths.MODELS / f"{cell}.safetensors")[1]
+    monkeypatch.setattr(networks, "load", lambda path: (Fixed(), info))
+    for format in ("torchscript", "onnx"):
+        if format == "torchscript" or importlib.util.find_spec("onnx"):
+            with pytest.raises(UserError, match="the export differs from the network by"):
+                export.run(cell, format)
+    assert not Path("exports").exists()
+
+
+def test_without_onnx_the_mend_is_named(monkeypatch):
+    cell, _ = trained("srresnet")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(UserError, match=r"ONNX needs the onnx package: pip install"):
+        export.run(cell, "onnx")
+
+
+@pytest.mark.parametrize(
+    ("cell", "to", "says"),
+    [
+        ("srresnet-rff-0", "pickle", "unknown format pickle: choose from safetensors, onnx, torchscript"),
+        ("srresnet-none-7", "onnx", r"no trained cell of models/ \(srresnet-rff-0\)"),
+    ],
+)
+def test_wrong_arguments_are_one_line(cell, to, says):
+    trained("srresnet")
+    with pytest.raises(UserError, match=says):
+        export.run(cell, to)
