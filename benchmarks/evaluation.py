@@ -22,13 +22,16 @@ from blindsr.scoring import Measure
 
 
 def run(quick: bool) -> list[Result]:
-    """Two photos of 384x384 px under the eight cases, PSNR, PSNR-Y, SSIM and LPIPS; one thread of inference."""
+    """Five photos of 384x384 px under the eight cases, PSNR, PSNR-Y, SSIM and LPIPS; one thread of inference.
+
+    Reading the first image and scoring the last one wait for nothing else: 3 % of 16 images, 0.1 % of BSD100's 800.
+    """
     side = 64 if quick else 384
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            pairs = _write(Path(folder), [photo[:side, :side] for photo in inputs.photos()[:2]])
+            pairs = _write(Path(folder), [photo[:side, :side] for photo in inputs.photos()[: 2 if quick else 5]])
             lrs = [images.read_rgb(pair.lr) for pair in pairs]
             torch.manual_seed(0)
             network = networks.build_backbone("srresnet", {}, 4)
@@ -40,7 +43,7 @@ def run(quick: bool) -> list[Result]:
                     f"inference in evaluation, SRResNet, {len(pairs)} images of {side}x{side} px",
                     Bound(">=", 0.95),
                     [],
-                    1 if quick else 5,
+                    1 if quick else 3,
                     lambda: list(upscale(lrs)),
                     lambda: list(evaluation.evaluate(pairs, upscale, measure, 4)),
                 )
