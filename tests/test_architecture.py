@@ -36,11 +36,12 @@ LAYERS = [
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # What cannot change the result of a stage: how settings are read and checked (their values are in `params`), where
-# files lie, how they are written, what is printed or tracked. A comment there must not retrain the paper's grid.
+# files lie, how they are written, what is printed or tracked, how foreign weights are read (a run depends on the hash
+# of their file). A comment there must not retrain the paper's grid.
 PLUMBING = {
     "__init__.py", "backbones/__init__.py", "regularizers/__init__.py",
-    "conf.py", "errors.py", "files.py", "parallel.py", "params.py", "paths.py", "plugins.py", "progress.py",
-    "provenance.py", "settings.py", "tracking.py",
+    "checkpoints.py", "conf.py", "errors.py", "files.py", "onnx_network.py", "parallel.py", "params.py",
+    "paths.py", "plugins.py", "progress.py", "provenance.py", "settings.py", "state_dicts.py", "tracking.py",
 }  # fmt: skip
 
 

@@ -195,8 +195,12 @@ class ValidationParams(Model):
 
 
 class TrainParams(Model):
-    """Everything of training that changes its result."""
+    """Everything of training that changes its result.
 
+    `init_from` is a file of weights to start from instead of the seed's initial ones, relative to the project.
+    """
+
+    init_from: Annotated[str, Field(min_length=1)] | None = None
     iterations: Positive
     batch: Positive
     crop: Positive

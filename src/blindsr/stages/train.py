@@ -15,7 +15,7 @@ from blindsr.datasets.patch_store import INDEX, PatchStore
 from blindsr.errors import UserError
 from blindsr.networks import Network, WeightsInfo
 from blindsr.params import Params, cell_name
-from blindsr.training import checkpoint, distributed, failure, trainer
+from blindsr.training import checkpoint, distributed, failure, initial, trainer
 from blindsr.training.distributed import World
 from blindsr.training.objective import Objective
 from blindsr.training.samples import Batches
@@ -50,6 +50,8 @@ def _train(params: Params, backbone: str, reg: str, seed: int, world: World) -> 
     states = state_folder(params, backbone, reg, seed)
     world.require_same(states.name, "all machines need the same code, params.yaml and data/patches")
     states.mkdir(parents=True, exist_ok=True)
+    began_with = states.parent / f"{cell}.init_from"
+    initial.require_unchanged(began_with, initial.digest(params.train.init_from))
     train, watched = params.train, params.train.validation
     store = PatchStore(paths.PATCHES)
     validate = Validation(store, watched, network.backbone, train.crop, params.scale) if watched.every else None
@@ -86,6 +88,7 @@ def _train(params: Params, backbone: str, reg: str, seed: int, world: World) -> 
         networks.save(network.backbone, info, paths.MODELS / f"{cell}.safetensors")
         checkpoint.clear(states)
         failure.forget(states)
+        initial.forget(began_with)
 
 
 def replay(params: Params, backbone: str, reg: str, seed: int) -> None:
@@ -105,12 +108,12 @@ def replay(params: Params, backbone: str, reg: str, seed: int) -> None:
 
 
 def build_network(params: Params, backbone: str, reg: str, seed: int) -> Network:
-    """The network of a cell with the initial weights of its seed."""
+    """The network of a cell with the initial weights of its seed, or those of `train.init_from`."""
     regularizer = networks.build_regularizer(reg, params.reg.settings[reg].hyper_for(backbone))
     hyper = params.backbone.hyper[backbone]
-    return Network(
-        trainer.initialize(lambda: networks.build_backbone(backbone, hyper, params.scale), seed), regularizer
-    )
+    network = trainer.initialize(lambda: networks.build_backbone(backbone, hyper, params.scale), seed)
+    initial.start_from(network, params.train.init_from, params.scale)
+    return Network(network, regularizer)
 
 
 def build_batches(params: Params, seed: int, views: int, world: World) -> Batches:
@@ -139,12 +142,13 @@ def _alone(states: Path, world: World) -> Iterator[None]:
 
 def run_key(params: Params, backbone: str, reg: str, seed: int) -> str:
     """Hash of all settings and data that determine a training run (16 hexadecimal digits)."""
+    start = initial.digest(params.train.init_from)
     determining = {
         "backbone": {backbone: params.backbone.hyper[backbone]},
         "reg": {reg: params.reg.settings[reg].model_dump()},
         "seed": seed,
         "scale": params.scale,
-        "train": params.train.model_dump(),
+        "train": params.train.model_dump(exclude={"init_from"}) | ({"init_from": start} if start else {}),
         "degradation": params.degradation.model_dump(),
         "patches": hashlib.sha256((paths.PATCHES / INDEX).read_bytes()).hexdigest(),
     }

@@ -1,0 +1,68 @@
+"""Weights that training starts from, where `train.init_from` names a file."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from blindsr import checkpoints, files, paths
+from blindsr.backbones._blocks import Backbone
+from blindsr.errors import UserError
+
+
+def digest(init_from: str | None) -> str | None:
+    """SHA-256 of the file, which is what a run depends on, wherever the file lies. Raises UserError without it."""
+    if init_from is None:
+        return None
+    try:
+        return files.sha256(_path(init_from))
+    except OSError as error:
+        raise UserError(f"train.init_from {init_from} cannot be read: {error.strerror}") from None
+
+
+def start_from(backbone: Backbone, init_from: str | None, scale: int) -> None:
+    """Give `backbone` the weights in the file: of this project, or a public checkpoint of the same architecture.
+
+    Raises UserError as `checkpoints.load` does, and for another architecture or other sizes, with both named.
+    """
+    if init_from is None:
+        return
+    found = checkpoints.load(_path(init_from), scale)
+    name, wanted = type(backbone).__module__.rsplit(".", 1)[-1], backbone.state_dict()
+    if type(found) is not type(backbone):
+        other = type(found).__module__.rsplit(".", 1)[-1]
+        raise UserError(f"train.init_from {init_from} holds {other} and not {name}: train that backbone, or clear it")
+    given = found.state_dict()
+    odd = next((key for key in [*wanted, *given] if _shape(wanted, key) != _shape(given, key)), None)
+    if odd:
+        sizes = f"{odd} is {_shape(given, odd)} in the file and {_shape(wanted, odd)} in the settings"
+        raise UserError(f"train.init_from {init_from} holds another {name} ({sizes}): adapt backbone.hyper.{name}")
+    backbone.load_state_dict(given)
+
+
+def require_unchanged(record: Path, sha256: str | None) -> None:
+    """Note in `record` which file a training began with. Raises UserError if it went on with another one.
+
+    The trained network would then come from neither of the two.
+    """
+    if sha256 is None:
+        return
+    if record.exists() and record.read_text() != sha256:
+        raise UserError(
+            f"the file of train.init_from has changed since this training began: put it back, or delete {record} "
+            "to begin anew"
+        )
+    files.write_atomic(record, sha256)
+
+
+def forget(record: Path) -> None:
+    """The training has ended."""
+    record.unlink(missing_ok=True)
+
+
+def _path(init_from: str) -> Path:
+    """Relative to the project's root, also in the temporary copies in which DVC runs experiments."""
+    return paths.project_root() / init_from
+
+
+def _shape(state: dict[str, Tensor], key: str) -> str:
+    return "×".join(str(side) for side in state[key].shape) if key in state else "absent"
