@@ -100,6 +100,14 @@ def analyse(cell: Cell) -> None:
 
 
 @app.command()
+def gallery() -> None:
+    """Stage: crops of the images with the largest and the median difference, by every network."""
+    from blindsr.stages import gallery
+
+    gallery.run(read())
+
+
+@app.command()
 def report() -> None:
     """Stage: tables, figures and metrics from all scores."""
     from blindsr.stages import report

@@ -18,6 +18,7 @@ from blindsr.settings import (
     DataParams,
     DegradationParams,
     EvaluateParams,
+    GalleryParams,
     Model,
     PatchParams,
     RegularizerParams,
@@ -46,6 +47,7 @@ class Params(Model):
     train: TrainParams
     evaluate: EvaluateParams
     analyse: AnalyseParams
+    gallery: GalleryParams
     runtime: RuntimeParams
 
     @model_validator(mode="after")

@@ -273,6 +273,12 @@ class AnalyseParams(Model):
         return self
 
 
+class GalleryParams(Model):
+    """Pictures of the report: `crop` is the side of the window that is shown, in HR px."""
+
+    crop: Annotated[int, Field(ge=16, multiple_of=4)]
+
+
 class RuntimeParams(Model):
     """How the work is done on this machine; changes no result beyond the rounding of float sums.
 

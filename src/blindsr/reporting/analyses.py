@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from blindsr.errors import UserError
 from blindsr.reporting import tables
-from blindsr.reporting.tables import HOLE, MEAN
+from blindsr.reporting.tables import HOLE, MEAN, Table
 
 Cells = Mapping[str, tuple[str, str, int]]
 ROW = ["backbone", "reg"]
@@ -35,7 +35,7 @@ def read(cells: Cells, folder: Path, name: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def cost(costs: pd.DataFrame, psnr: pd.DataFrame, stem: Path, *, title: str) -> None:
+def cost(costs: pd.DataFrame, psnr: pd.DataFrame, stem: Path, *, title: str) -> Table:
     """What every row's training took beside the mean PSNR that it bought, `psnr` as from `tables.table`."""
     scores = psnr[MEAN].groupby(level=ROW, sort=False).mean()
     known = costs.groupby(ROW, sort=False).first()
@@ -62,10 +62,10 @@ def cost(costs: pd.DataFrame, psnr: pd.DataFrame, stem: Path, *, title: str) -> 
         "Hours depend on the machine and on what else it does, so no table holds them: `make ui` shows the duration "
         "of each run.",
     ]
-    tables.write_text(text, text, stem, left=2, title=title, notes=notes)
+    return tables.write_text(text, text, stem, left=2, title=title, notes=notes)
 
 
-def regularizers(curves: pd.DataFrame, weights: Mapping[str, float], stem: Path, *, title: str) -> None:
+def regularizers(curves: pd.DataFrame, weights: Mapping[str, float], stem: Path, *, title: str) -> Table:
     """The regularizer at work: what its penalty is of the gradient, and whether the views come together.
 
     `curves` are the learning curves of all cells. A column that training did not record is left out; a row whose
@@ -91,10 +91,10 @@ def regularizers(curves: pd.DataFrame, weights: Mapping[str, float], stem: Path,
         "views' features over the features' variance, so that shrinking all features does not lower it. "
         f"{HOLE}: not recorded for one view."
     ]
-    tables.write_text(text, text, stem, left=2, title=title, notes=notes)
+    return tables.write_text(text, text, stem, left=2, title=title, notes=notes)
 
 
-def representation(separation: pd.DataFrame, stem: Path, *, title: str) -> None:
+def representation(separation: pd.DataFrame, stem: Path, *, title: str) -> Table:
     """Calinski-Harabasz indices of every cell, by degradation and by content (Fig. 8)."""
     rows = []
     for (backbone, reg, seed), mine in separation.groupby([*ROW, "seed"], sort=False):
@@ -109,10 +109,10 @@ def representation(separation: pd.DataFrame, stem: Path, *, title: str) -> None:
         "convolution and in their t-SNE plane, with 95 % bootstrap intervals over crops. By degradation, lower is "
         "more invariant. Crops of one image are not independent, so intervals of few images are too narrow."
     ]
-    tables.write_text(text, text, stem, left=3, title=title, notes=notes)
+    return tables.write_text(text, text, stem, left=3, title=title, notes=notes)
 
 
-def interaction(strengths: pd.DataFrame, stem: Path, *, title: str) -> None:
+def interaction(strengths: pd.DataFrame, stem: Path, *, title: str) -> Table:
     """Strength of interaction of the lowest and the highest order, and what Dropout leaves of the highest."""
     rows = []
     for (backbone, reg), mine in interaction_strengths(strengths).groupby(ROW, sort=False):
@@ -129,7 +129,7 @@ def interaction(strengths: pd.DataFrame, stem: Path, *, title: str) -> None:
         "255. Order: how many other patches are there. Left: strength of the highest order under Dropout of the "
         "other patches, of that without, with a 95 % bootstrap interval over crops; Lemma 3.1 predicts less than 100."
     ]
-    tables.write_text(text, text, stem, left=2, title=title, notes=notes)
+    return tables.write_text(text, text, stem, left=2, title=title, notes=notes)
 
 
 def interaction_strengths(strengths: pd.DataFrame, resamples: int = 2000) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from blindsr.errors import UserError
 from blindsr.metrics import statistics
 from blindsr.metrics.statistics import Difference
 from blindsr.reporting import tables
-from blindsr.reporting.tables import BASELINE, MEAN
+from blindsr.reporting.tables import BASELINE, MEAN, Table
 
 ALPHA = 0.05
 KEYS = ["benchmark", "backbone", "reg", "case"]
@@ -32,11 +32,11 @@ def per_case(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[st
     `scores` as from `tables.read_scores`. Columns: `KEYS`, images, seeds, difference, low, high (95 % interval), p,
     p_holm, rank_biserial, cohens_d and mark. A benchmark without scores keeps its rows, empty.
     """
-    arrays, frames = _arrays(scores, cases, metric), []
+    known, frames = arrays(scores, cases, metric), []
     for benchmark in benchmarks:
         for backbone, reg in _compared(scores):
             keys = pd.DataFrame({"benchmark": benchmark, "backbone": backbone, "reg": reg, "case": list(cases)})
-            both = [arrays.get((benchmark, backbone, name)) for name in (reg, BASELINE)]
+            both = [known.get((benchmark, backbone, name)) for name in (reg, BASELINE)]
             frames.append(keys if both[0] is None or both[1] is None else _described(keys, both[0], both[1], None))
     return _judged(frames)
 
@@ -47,11 +47,11 @@ def pooled(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[str]
     An image counts once, with its mean over the cases: its cases are not independent of each other. Benchmarks
     count alike. Columns as for `per_case`; benchmarks without scores are left out.
     """
-    arrays, frames = _arrays(scores, cases, metric), []
+    known, frames = arrays(scores, cases, metric), []
     for backbone, reg in _compared(scores):
         sides: list[list[NDArray[np.float64]]] = [[], []]
         for benchmark in benchmarks:
-            both = [arrays.get((benchmark, backbone, name)) for name in (reg, BASELINE)]
+            both = [known.get((benchmark, backbone, name)) for name in (reg, BASELINE)]
             for side, values in zip(sides, both, strict=True):
                 side += [] if values is None else [values.mean(axis=2, keepdims=True)]
         keys = pd.DataFrame({"benchmark": ["all"], "backbone": [backbone], "reg": [reg], "case": [MEAN]})
@@ -61,7 +61,7 @@ def pooled(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[str]
     return _judged(frames)
 
 
-def write(rows: pd.DataFrame, stem: Path, *, title: str, seeds: int, notes: Sequence[str]) -> None:
+def write(rows: pd.DataFrame, stem: Path, *, title: str, seeds: int, notes: Sequence[str]) -> Table:
     """Write <stem>.csv with every column, and <stem>.md with what a reader needs and how to read it."""
     text = rows.copy()
     for column, style in _FORMATS.items():
@@ -72,7 +72,9 @@ def write(rows: pd.DataFrame, stem: Path, *, title: str, seeds: int, notes: Sequ
     shown = text.assign(interval=[tables.HOLE if low == tables.HOLE else f"[{low}, {high}]" for low, high in ends])
     shown = shown[[*KEYS, "images", "difference", "interval", "p_holm", "rank_biserial", "cohens_d", "mark"]]
     shown = shown.rename(columns={"interval": "95 % interval", "p_holm": "p (Holm)"})
-    tables.write_text(text, shown, stem, left=len(KEYS), title=title, notes=[*_how_to_read(rows, seeds), *notes])
+    return tables.write_text(
+        text, shown, stem, left=len(KEYS), title=title, notes=[*_how_to_read(rows, seeds), *notes]
+    )
 
 
 def _how_to_read(rows: pd.DataFrame, seeds: int) -> list[str]:
@@ -105,7 +107,7 @@ def _compared(scores: pd.DataFrame) -> list[tuple[str, str]]:
     return [(backbone, reg) for backbone, reg in pairs if reg != BASELINE and (backbone, BASELINE) in pairs]
 
 
-def _arrays(
+def arrays(
     scores: pd.DataFrame, cases: Sequence[str], metric: str
 ) -> dict[tuple[str, str, str], NDArray[np.float64]]:
     """(benchmark, backbone, reg) -> scores (seeds, images, cases), images sorted. Raises UserError for gaps."""

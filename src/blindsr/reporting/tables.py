@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from blindsr import files
 from blindsr.errors import UserError
+from blindsr.reporting import latex
 
 METRICS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4}
 """Metric -> decimals in the tables."""
@@ -17,6 +18,18 @@ REAL_METRICS = {"psnr_db": 2, "psnr_shift_db": 2, "ssim": 4, "lpips": 4}
 MEAN = "mean"
 BASELINE = "none"
 HOLE = "—"
+
+
+class Table(NamedTuple):
+    """A table as it was written: the stem of its files, and what the page shows of it."""
+
+    key: str
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+    left: int
+    """So many of the first columns are text."""
+    notes: list[str]
 
 
 def read_scores(folder: Path, cells: Mapping[str, tuple[str, str, int]]) -> pd.DataFrame:
@@ -84,8 +97,11 @@ def write(
     decimals: int | Mapping[str, int],
     signed: bool,
     notes: Sequence[str],
-) -> None:
-    """Write <stem>.csv and <stem>.md; the same values give the same bytes. `decimals`: of all columns, or of each."""
+) -> Table:
+    """Write <stem>.csv, <stem>.md and <stem>.tex: the same values give the same bytes.
+
+    `decimals`: of all columns, or of each.
+    """
     sign = "+" if signed else ""
 
     def text(column: pd.Series) -> pd.Series:
@@ -93,18 +109,26 @@ def write(
         return column.map(lambda value: HOLE if pd.isna(value) else f"{value:{sign}.{places}f}")
 
     shown = values.apply(text).reset_index()
-    write_text(shown, shown, stem, left=values.index.nlevels, title=title, notes=notes)
+    return write_text(shown, shown, stem, left=values.index.nlevels, title=title, notes=notes)
 
 
 def write_text(
     full: pd.DataFrame, shown: pd.DataFrame, stem: Path, *, left: int, title: str, notes: Sequence[str]
-) -> None:
-    """Write formatted cells: `full` as <stem>.csv, `shown` as <stem>.md, its first `left` columns aligned left."""
+) -> Table:
+    """Write formatted cells: `full` as <stem>.csv, `shown` as <stem>.md and <stem>.tex.
+
+    The first `left` columns of `shown` are text. A newline in a cell separates lines within it.
+    """
     files.write_atomic(stem.with_suffix(".csv"), full.replace(HOLE, "").to_csv(index=False, lineterminator="\n"))
-    aligned = ["left"] * left + ["right"] * (shown.shape[1] - left)
-    body = shown.to_markdown(index=False, colalign=aligned, disable_numparse=True)
+    header = [str(column) for column in shown]
+    rows = [[str(cell) for cell in row] for row in shown.itertuples(index=False)]
+    aligned = ["left"] * left + ["right"] * (len(header) - left)
+    body = shown.replace("\n", "<br>", regex=True).to_markdown(index=False, colalign=aligned, disable_numparse=True)
     footnotes = "".join(f"\n{note}\n" for note in notes)
     files.write_atomic(stem.with_suffix(".md"), f"# {title}\n\n{body}\n{footnotes}")
+    tex = latex.table(header, rows, left=left, title=title, label=stem.name, notes=notes)
+    files.write_atomic(stem.with_suffix(".tex"), tex)
+    return Table(stem.name, title, header, rows, left, list(notes))
 
 
 def write_metrics(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
