@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from blindsr.regularizers import linear, rff
+from blindsr.regularizers._blocks import RandomMap
 
 
 def features(seed: int = 0, batch: int = 2, channels: int = 4) -> tuple[Tensor, Tensor]:
@@ -20,7 +21,7 @@ def kernel_error(dim: int, sigma: float) -> float:
     wanted = torch.exp(-torch.cdist(points[0].T, points[0].T).square() / (2 * sigma**2))
     errors = []
     for _ in range(5):
-        mapped = math.sqrt(2 / dim) * rff.fourier_features(points, *rff.draw(3, dim, sigma))[0]
+        mapped = math.sqrt(2 / dim) * RandomMap(*rff.draw(3, dim, sigma), 0).waves(points)[0][0]
         errors.append((mapped.T @ mapped - wanted).square().mean())
     return torch.stack(errors).mean().sqrt().item()
 
