@@ -108,11 +108,20 @@ def gallery() -> None:
 
 
 @app.command()
-def report() -> None:
-    """Stage: tables, figures and metrics from all scores."""
+def report(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Folder with params.yaml, index, scores, curves and analysis; the project's without."),
+    ] = None,
+) -> None:
+    """Stage: tables, verdicts, figures and the page from all scores."""
     from blindsr.stages import report
 
-    report.run(read())
+    if folder is None:
+        report.run(read(), settings=Path("params.yaml").read_text(encoding="utf-8"))
+    else:
+        settings = folder / "params.yaml"
+        report.run(read(settings), folder, folder / "index", settings.read_text(encoding="utf-8"))
 
 
 @app.command()

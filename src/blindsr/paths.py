@@ -18,6 +18,7 @@ TABLES = Path("reports/tables")
 FIGURES = Path("reports/figures")
 PLOTS = Path("reports/plots")
 METRICS = Path("reports/metrics.json")
+PAGE = Path("reports/report.html")
 
 
 def project_root() -> Path:

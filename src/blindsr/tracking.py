@@ -64,10 +64,12 @@ class Run:
         named = {key.replace("+", "-"): float(value) for key, value in values.items()}  # MLflow takes no plus sign
         self._buffer += [Metric(key, value, now, 0) for key, value in named.items() if self._known.get(key) != value]
 
-    def artifacts(self, folder: Path) -> None:
-        """Store a folder of files, such as the tables, with the run."""
-        if self._client is not None:
-            self._try(lambda: self._client.log_artifacts(self._id, str(folder), folder.name))
+    def artifacts(self, made: Path) -> None:
+        """Store a file, or a folder of files such as the tables, with the run; nothing where there is none."""
+        if self._client is not None and made.is_dir():
+            self._try(lambda: self._client.log_artifacts(self._id, str(made), made.name))
+        elif self._client is not None and made.is_file():
+            self._try(lambda: self._client.log_artifact(self._id, str(made)))
 
     def flush(self) -> None:
         """Send what is buffered, each step's values in one request: a killed process leaves no half of a point."""

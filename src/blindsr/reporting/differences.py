@@ -41,20 +41,26 @@ def per_case(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[st
     return _judged(frames)
 
 
-def pooled(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[str], metric: str) -> pd.DataFrame:
+def pooled(
+    scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[str], metric: str, *, by_case: bool = False
+) -> pd.DataFrame:
     """Every regularizer minus the baseline over all benchmarks and cases: the paper's average improvement (Fig. 6).
 
     An image counts once, with its mean over the cases: its cases are not independent of each other. Benchmarks
-    count alike. Columns as for `per_case`; benchmarks without scores are left out.
+    count alike. Columns as for `per_case`; benchmarks without scores are left out. `by_case` gives a row for each
+    case in front of the one of their mean.
     """
     known, frames = arrays(scores, cases, metric), []
+    names = [*cases, MEAN] if by_case else [MEAN]
     for backbone, reg in _compared(scores):
         sides: list[list[NDArray[np.float64]]] = [[], []]
         for benchmark in benchmarks:
             both = [known.get((benchmark, backbone, name)) for name in (reg, BASELINE)]
             for side, values in zip(sides, both, strict=True):
-                side += [] if values is None else [values.mean(axis=2, keepdims=True)]
-        keys = pd.DataFrame({"benchmark": ["all"], "backbone": [backbone], "reg": [reg], "case": [MEAN]})
+                if values is not None:
+                    means = values.mean(axis=2, keepdims=True)
+                    side.append(np.concatenate([values, means], axis=2) if by_case else means)
+        keys = pd.DataFrame({"benchmark": "all", "backbone": backbone, "reg": reg, "case": names})
         sizes = [values.shape[1] for values in sides[0]]
         method, baseline = (np.concatenate(side, axis=1) if side else None for side in sides)
         frames.append(keys if method is None or baseline is None else _described(keys, method, baseline, sizes))

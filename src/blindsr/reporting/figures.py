@@ -1,72 +1,88 @@
 """Figures as SVG and PNG: readable in print, safe for colour-blind readers, the same bytes every time."""
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from blindsr.reporting.style import STYLE, colour, save
-from blindsr.reporting.tables import MEAN
+from blindsr.reporting.style import MARKERS, STYLE, colour, legend_below, marker, save
 
 
-def improvement_bars(differences: pd.DataFrame, reference: pd.DataFrame, stem: Path, *, title: str) -> None:
-    """PSNR improvement over the baseline per case and regularizer, one panel per backbone (Fig. 6 of the paper).
+def improvement_bars(gains: pd.DataFrame, bicubic: pd.DataFrame, stem: Path, *, title: str) -> None:
+    """PSNR gained over the baseline per case and regularizer, one panel per backbone (Fig. 6 of the paper).
 
-    `reference` holds the same cases of bicubic minus the baseline, drawn as a line.
+    `gains` as from `differences.pooled` by case: bars with their 95 % intervals. `bicubic` (backbone x cases and
+    their mean) holds bicubic minus the baseline, drawn as a line.
     """
-    backbones = list(dict.fromkeys(differences.index.get_level_values("backbone")))
+    backbones = list(dict.fromkeys(gains["backbone"]))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, 3.2 * len(backbones)), layout="constrained")
         axes = figure.subplots(len(backbones), 1, squeeze=False)[:, 0]
         for axis, backbone in zip(axes, backbones, strict=True):
-            mine = differences.xs(backbone, level="backbone").groupby(level="reg", sort=False).mean()
-            _grouped_bars(axis, mine)
-            level = reference.xs(backbone, level="backbone").mean()
-            for position, value in enumerate(level):
-                axis.hlines(
-                    value,
-                    position - 0.45,
-                    position + 0.45,
-                    colors="#777777",
-                    linestyles="dashed",
-                    linewidth=1,
-                    label="bicubic" if position == 0 else None,
-                )
-            axis.set(ylabel=f"PSNR − {backbone} without\nregularizer (dB)")
+            _bars(axis, gains[gains["backbone"] == backbone])
+            axis.hlines(
+                bicubic.loc[backbone],
+                np.arange(bicubic.shape[1]) - 0.45,
+                np.arange(bicubic.shape[1]) + 0.45,
+                colors="#777777",
+                linestyles="dashed",
+                linewidth=1,
+                label="bicubic",
+            )
+            axis.set_ylabel(f"PSNR − {backbone} without\nregularizer (dB)")
             axis.legend(ncols=4, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.1))
         figure.suptitle(title)
         save(figure, stem)
 
 
-def learning_curves(curves: Mapping[str, pd.DataFrame], stem: Path, *, title: str) -> None:
-    """L1, the distance of the two views and the penalty's share of the gradient over the iterations, per cell."""
-    panels = {
-        "l1": "L1 to HR",
-        "view_distance": "distance of views / variance",
-        "penalty_gradient_share": "penalty's share of gradient",
-    }
+def learning_curves(curves: pd.DataFrame, trained_case: str, stem: Path, *, title: str) -> None:
+    """PSNR while training under the hardest case and under the others, per regularizer; a row per backbone.
+
+    `curves` has backbone, reg, seed, iteration, l1 and a column psnr_db_CASE per case of the validation; lines are
+    means over seeds, bands reach from the least to the greatest seed. `trained_case` is the case whose kinds of
+    degradation training has too; the paper's story is the gap between the two.
+    """
+    inside = f"psnr_db_{trained_case.replace('+', '-')}"
+    others = [name for name in curves if name.startswith("psnr_db_") and name != inside]
+    panels = {"l1": curves["l1"]}
+    if others and inside in curves:
+        panels = {
+            "L1 to HR": curves["l1"],
+            f"PSNR under {trained_case} (dB)": curves[inside],
+            "mean PSNR under " + ", ".join(name.removeprefix("psnr_db_") for name in others) + " (dB)": curves[
+                others
+            ].mean(axis=1),
+        }
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(11, 3.4), layout="constrained")
-        for axis, (column, label) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-            for number, (cell, curve) in enumerate(curves.items()):
-                if column == "l1" or (curve[column] > 0).any():
-                    axis.plot(curve["iteration"], curve[column], color=colour(number), linewidth=1.3, label=cell)
-            axis.set(xlabel="iteration", ylabel=label)
-        handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(
-            handles, labels, ncols=min(len(labels), 6), loc="outside lower center", fontsize=8, frameon=False
-        )
+        count = curves["backbone"].nunique()
+        figure = Figure(figsize=(3.7 * len(panels), 3 * count + 0.7), layout="constrained")
+        axes = figure.subplots(count, len(panels), squeeze=False)
+        regs = {name: number for number, name in enumerate(dict.fromkeys(curves["reg"]))}
+        for row, (backbone, mine) in zip(axes, curves.groupby("backbone", sort=False), strict=True):
+            for axis, (label, values) in zip(row, panels.items(), strict=True):
+                for reg, own in mine.groupby("reg", sort=False):
+                    number = regs[str(reg)]
+                    seeds = values.loc[own.index].dropna().groupby(own["iteration"])
+                    mean = seeds.mean()
+                    axis.plot(mean.index, mean, color=colour(number), linewidth=1.3, label=reg,
+                              marker=marker(number), markersize=4, markevery=max(1, len(mean) // 6))  # fmt: skip
+                    axis.fill_between(
+                        mean.index, seeds.min(), seeds.max(), color=colour(number), alpha=0.12, linewidth=0
+                    )
+                axis.set(xlabel="iteration", ylabel=f"{label}\n{backbone}" if axis is row[0] else label)
+        legend_below(figure)
         figure.suptitle(title)
         save(figure, stem)
 
 
 def frequency_curves(errors: pd.DataFrame, stem: Path, *, title: str) -> None:
-    """Spectrum error per radial band, one line per cell, one panel per case (Fig. 2 of the paper).
+    """Spectrum error per radial band, one line per row of the tables, one panel per case (Fig. 2 of the paper).
 
-    `errors` has the columns cell, case, band and mape_percent, means over benchmarks and images.
+    `errors` has the columns row, case, band and mape_percent, means over benchmarks, images and seeds.
     """
     cases = list(dict.fromkeys(errors["case"]))
     columns = min(4, len(cases))
@@ -77,32 +93,53 @@ def frequency_curves(errors: pd.DataFrame, stem: Path, *, title: str) -> None:
             axis.set_visible(False)
         for axis, case in zip(axes.flat, cases, strict=False):
             mine = errors[errors["case"] == case]
-            for number, (cell, line) in enumerate(mine.groupby("cell", sort=False)):
-                axis.plot(line["band"], line["mape_percent"], color=colour(number), linewidth=1.2, label=cell)
+            for number, (name, line) in enumerate(mine.groupby("row", sort=False)):
+                look = {"color": colour(number), "linewidth": 1.2, "label": str(name)}
+                axis.plot(
+                    line["band"], line["mape_percent"], marker=marker(number), markersize=3.5, markevery=4, **look
+                )
             axis.set_title(case, fontsize=9)
         for axis in axes[:, 0]:
             axis.set_ylabel("MAPE (%)")
         for axis in axes[-1]:
             axis.set_xlabel("radial band (low to high)")
-        handles, labels = axes.flat[0].get_legend_handles_labels()
-        figure.legend(
-            handles, labels, ncols=min(len(labels), 6), loc="outside lower center", fontsize=8, frameon=False
-        )
+        legend_below(figure)
         figure.suptitle(title)
         save(figure, stem)
 
 
-def _grouped_bars(axis: Axes, values: pd.DataFrame) -> None:
-    width = 0.8 / len(values)
-    for number, (name, row) in enumerate(values.iterrows()):
-        shift = (number - (len(values) - 1) / 2) * width
-        axis.bar(
-            [position + shift for position in range(len(row))],
-            row,
-            width * 0.92,
-            label=str(name),
-            color=colour(number + 1),
+def cost_against_quality(costs: pd.DataFrame, stem: Path, *, title: str) -> None:
+    """Operations of one training run against the mean PSNR that it bought, with intervals.
+
+    `costs` has backbone, reg, tflop, psnr_db, low and high.
+    """
+    regs = {name: number for number, name in enumerate(dict.fromkeys(costs["reg"]))}
+    backbones = {name: MARKERS[number % len(MARKERS)] for number, name in enumerate(dict.fromkeys(costs["backbone"]))}
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4), layout="constrained")
+        axis = figure.subplots()
+        for one in costs.itertuples():
+            ends = [[max(one.psnr_db - one.low, 0)], [max(one.high - one.psnr_db, 0)]]
+            look: Any = {"color": colour(regs[one.reg]), "marker": backbones[one.backbone], "linestyle": "none"}
+            label = f"{one.backbone}, {one.reg}"
+            axis.errorbar(one.tflop, one.psnr_db, yerr=ends, markersize=7, capsize=2, label=label, **look)
+        axis.set(xscale="log", xlabel="operations of one training run (TFLOP)", ylabel="mean PSNR of all cases (dB)")
+        legend_below(figure, columns=3)
+        figure.suptitle(title)
+        save(figure, stem)
+
+
+def _bars(axis: Axes, gains: pd.DataFrame) -> None:
+    groups = list(gains.groupby("reg", sort=False))
+    width = 0.8 / len(groups)
+    for number, (name, rows) in enumerate(groups):
+        places = np.arange(len(rows)) + (number - (len(groups) - 1) / 2) * width
+        ends = np.nan_to_num(np.clip([rows["difference"] - rows["low"], rows["high"] - rows["difference"]], 0, None))
+        axis.bar(places, rows["difference"], width * 0.92, color=colour(number + 1), label=str(name))
+        axis.errorbar(
+            places, rows["difference"], yerr=ends, fmt="none", ecolor="#333333", elinewidth=0.8, capsize=1.5
         )
+    cases = list(groups[0][1]["case"])
     axis.axhline(0, color="black", linewidth=0.8)
-    axis.set_xticks(range(values.shape[1]), [f"{case}" if case != MEAN else "mean" for case in values.columns])
+    axis.set_xticks(range(len(cases)), cases)
     axis.grid(axis="x", visible=False)

@@ -1,0 +1,155 @@
+"""All figures of a report, with their captions, from the files of the other stages."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from blindsr.metrics import statistics
+from blindsr.params import BICUBIC
+from blindsr.reporting import analysis_figures, differences, figures, selection, visual_figures
+from blindsr.reporting.book import Source
+from blindsr.reporting.page import PageFigure
+from blindsr.reporting.tables import BASELINE
+from blindsr.reporting.verdicts import HARDEST
+
+
+def draw(source: Source) -> list[PageFigure]:
+    """Write figures/*.svg and *.png; a figure without data is left out."""
+    folder, size, made = source.folder / "figures", source.size, dict[str, tuple[str, str]]()
+    if BASELINE in source.params.reg.names and len(source.params.reg.names) > 1 and not source.psnr.dropna().empty:
+        title = "PSNR gained by each regularizer"
+        figures.improvement_bars(*_gains(source), folder / "improvement", title=f"{title} ({size})")
+        made["improvement"] = (title, "Over the baseline, per case and on average (Fig. 6), with 95 % intervals.")
+    made |= _pictures(source, folder)
+    title = "Training"
+    figures.learning_curves(source.curves, HARDEST, folder / "learning_curves", title=f"{title} ({size})")
+    made["learning_curves"] = (
+        title,
+        "Means over seeds, bands from the least to the greatest. PSNR is that of the averaged weights on windows of "
+        "training images: under the degradations of training together, and under each of them alone or none.",
+    )
+    title = "Error of the spectrum"
+    figures.frequency_curves(_frequency(source), folder / "frequency", title=f"{title} ({size})")
+    made["frequency"] = (title, "Mean absolute percentage error of the magnitudes, per radial band (Fig. 2).")
+    title = "How evenly channels share out the frequencies"
+    entropy = source.analysis("channel_entropy")
+    analysis_figures.channel_entropy(entropy, folder / "channel_entropy", title=f"{title} ({size})")
+    made["channel_entropy"] = (title, "Shannon entropy of the channels' dominant DCT bands (Fig. 3).")
+    title = "The regularizers at work"
+    analysis_figures.regularizers_at_work(source.curves, folder / "regularizers", title=f"{title} ({size})")
+    made["regularizers"] = (
+        title,
+        "Penalty, its share of the gradient, and how far apart the two views' features are.",
+    )
+    title = "Cost against quality"
+    figures.cost_against_quality(_costs(source), folder / "cost_quality", title=f"{title} ({size})")
+    made["cost_quality"] = (title, "Operations of one training run, and PSNR over all benchmarks and cases.")
+    made |= _representation(source, folder)
+    return [_page_figure(folder, key, *text) for key, text in made.items() if (folder / f"{key}.svg").is_file()]
+
+
+def _representation(source: Source, folder: Path) -> dict[str, tuple[str, str]]:
+    if not source.has_crops:
+        return {}
+    size, made = source.size, {}
+    title = "Do features tell degradations apart?"
+    analysis_figures.separation(source.analysis("separation"), folder / "separation", title=f"{title} ({size})")
+    made["separation"] = (title, "Calinski-Harabasz index of deep features (Fig. 8): lower is more invariant.")
+    title = "t-SNE planes of deep features"
+    analysis_figures.planes(source.analysis("plane"), folder / "planes", title=f"{title} ({size})")
+    made["planes"] = (title, "One point per crop and case (Fig. 8), first seed.")
+    title = "Interaction of neighbouring patches"
+    analysis_figures.interaction(source.analysis("interaction"), folder / "interaction", title=f"{title} ({size})")
+    made["interaction"] = (title, "By order, and what is left of the highest order under Dropout (Sec. 3).")
+    return made
+
+
+def gallery(source: Source) -> list[dict[str, Any]]:
+    """The index that the gallery stage wrote; empty where there is none."""
+    path = source.folder / "gallery" / "index.json"
+    entries: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
+    return entries
+
+
+def _pictures(source: Source, folder: Path) -> dict[str, tuple[str, str]]:
+    """One figure per backbone: of every image of the gallery, the case in which the compared rows differ most."""
+    entries, made = gallery(source), {}
+    if not entries:
+        return {}
+    method, baseline = selection.compared(source.params.reg.names)
+    suite = source.scores[source.scores["benchmark"].isin(source.suite)]
+    means = suite.groupby(["backbone", "reg", "benchmark", "image", "case"])["psnr_db"].mean()
+    for backbone in source.params.backbone.names:
+        models = {BICUBIC: BICUBIC} | {
+            f"{backbone}-{reg}": reg for reg in source.params.reg.names if reg in {BASELINE, "dropout", method}
+        }
+        against = (BICUBIC, BICUBIC) if baseline is None else (backbone, baseline)
+        rows = []
+        for entry in entries:
+            gains = (
+                means[(backbone, method, entry["benchmark"], entry["image"])]
+                - means[(*against, entry["benchmark"], entry["image"])]
+            )
+            rows.append((entry, str(gains.reindex(list(entry["cases"])).abs().idxmax())))
+        psnr = {
+            (entry["benchmark"], entry["image"], case, name): float(
+                means[(name if name == BICUBIC else backbone, reg, entry["benchmark"], entry["image"], case)]
+            )
+            for entry, case in rows
+            for name, reg in models.items()
+        }
+        title = f"{backbone}, x{source.params.scale}"
+        stem = folder / f"comparison_{backbone}"
+        visual_figures.comparison(rows, models, psnr, source.folder, stem, title=f"{title} ({source.size})")
+        made[stem.name] = (
+            f"Pictures: {title}",
+            f"Of each benchmark the images with the largest and the median difference of {method} to "
+            f"{baseline or BICUBIC}, each under the case and in the window where the two differ most (Figs. 5 and 7). "
+            "Pictures are of the first seed, PSNR is that of the whole image, a mean over seeds.",
+        )
+    return made
+
+
+def _gains(source: Source) -> tuple[pd.DataFrame, pd.DataFrame]:
+    suite = source.scores[source.scores["benchmark"].isin(source.suite)]
+    gains = differences.pooled(suite, source.suite, source.cases, "psnr_db", by_case=True)
+    trained = source.psnr.drop(index=BICUBIC, level="backbone").dropna()
+    baseline = trained.xs(BASELINE, level="reg")
+    bicubic = source.psnr.xs((BICUBIC, BICUBIC), level=("backbone", "reg"))
+    own = bicubic.reindex(baseline.index.get_level_values("benchmark"))
+    return gains, (own.to_numpy() - baseline).groupby(level="backbone", sort=False).mean()
+
+
+def _frequency(source: Source) -> pd.DataFrame:
+    errors = source.analysis("frequency")
+    one = len(source.params.backbone.names) == 1
+    errors["row"] = errors["reg"] if one else errors["backbone"] + ", " + errors["reg"]
+    return errors.groupby(["case", "row", "band"], sort=False)["mape_percent"].mean().reset_index()
+
+
+def _costs(source: Source) -> pd.DataFrame:
+    """Operations of a training run beside the mean PSNR, with its interval."""
+    known = source.analysis("cost").groupby(["backbone", "reg"], sort=False).first()
+    rows = []
+    for (backbone, reg), cost in known.iterrows():
+        cell = _mean_psnr(source, backbone, reg)
+        tflop = cost["iterations"] * cost["iteration_flops"] / 1e12
+        if cell is not None:
+            rows.append([backbone, reg, tflop, *cell])
+    return pd.DataFrame(rows, columns=["backbone", "reg", "tflop", "psnr_db", "low", "high"])
+
+
+def _mean_psnr(source: Source, backbone: str, reg: str) -> tuple[float, float, float] | None:
+    arrays = [a[..., -1:] for (_, b, r), a in source.grid.psnr.items() if (b, r) == (backbone, reg)]
+    if not arrays:
+        return None
+    own = np.concatenate(arrays, axis=1)
+    found = statistics.compare(own, np.zeros((1, *own.shape[1:])), groups=[a.shape[1] for a in arrays])
+    return float(found.mean[0]), float(found.low[0]), float(found.high[0])
+
+
+def _page_figure(folder: Path, key: str, title: str, caption: str) -> PageFigure:
+    return PageFigure(key, title, caption, (folder / f"{key}.svg").read_text(encoding="utf-8"))

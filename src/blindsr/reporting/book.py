@@ -1,0 +1,229 @@
+"""All tables of a report, and its verdicts, from the files of the other stages."""
+
+import csv
+import io
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from blindsr import files
+from blindsr.params import BICUBIC, Params
+from blindsr.reporting import analyses, comparison, differences, paper_tables, tables, verdicts
+from blindsr.reporting.paper_tables import PARTS, TRACKS, Grid
+from blindsr.reporting.tables import BASELINE, Table
+from blindsr.reporting.verdicts import Verdict
+
+PAPER = "paper"
+"""The profile whose numbers are meant to be the paper's."""
+
+
+class Source:
+    """What a report is made of: settings, and the files below `folder`.
+
+    `cells` maps a file's name to (backbone, regularizer, seed); `scores` as from `tables.read_scores`, with bicubic's;
+    `suite` are the benchmarks of the test cases; `holes` maps a data set that is not here to the reason.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        folder: Path,
+        cells: Mapping[str, tuple[str, str, int]],
+        scores: pd.DataFrame,
+        suite: list[str],
+        holes: Mapping[str, str],
+    ) -> None:
+        """Nothing is read yet."""
+        self.params, self.folder, self.cells, self.scores = params, folder, cells, scores
+        self.suite, self.holes = suite, holes
+        self.cases = list(params.suite.cases)
+        self.rows = [(BICUBIC, BICUBIC), *dict.fromkeys((backbone, reg) for backbone, reg, _ in params.cells)]
+
+    @property
+    def faithful(self) -> bool:
+        """Whether this is the paper's experiment."""
+        return self.params.profile == PAPER
+
+    @property
+    def size(self) -> str:
+        """What kind of run this is, for every title."""
+        seeds = ", ".join(map(str, self.params.seeds))
+        known = f"profile {self.params.profile}, {self.params.train.iterations} iterations, seeds {seeds}"
+        return known if self.faithful else f"{known}: not the paper's experiment"
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The scores as arrays."""
+        params = self.params
+        return paper_tables.measure(self.scores, params.backbone.names, params.reg.names, self.suite, self.cases)
+
+    @cached_property
+    def psnr(self) -> pd.DataFrame:
+        """Mean PSNR in dB as from `tables.table`."""
+        return tables.table(self.scores, "psnr_db", self.suite, self.rows, self.cases)
+
+    def analysis(self, name: str) -> pd.DataFrame:
+        """analysis/<cell>/<name>.csv of all cells."""
+        return analyses.read(self.cells, self.folder / "analysis", name)
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """The learning curves of all cells."""
+        return analyses.read(self.cells, self.folder / "curves", "")
+
+    @property
+    def has_crops(self) -> bool:
+        """Whether there was any image of which analyses could take crops."""
+        return any(name not in self.holes for name in self.suite)
+
+    def notes(self, *sets: str) -> list[str]:
+        """Where the numbers come from, and why the sets named are missing."""
+        own = "." if self.faithful else ": a small run, not the paper's experiment."
+        lines = [f"Mean over images, then over seeds. Profile `{self.params.profile}`{own}"]
+        return lines + [f"— {name} is missing: {self.why_missing(name)}." for name in sets if self.why_missing(name)]
+
+    def why_missing(self, name: str) -> str:
+        """Why a data set has no scores here; empty if it has some."""
+        if name in self.holes:
+            return self.holes[name]
+        named = name in self.params.data.benchmarks
+        return "" if named else "data.benchmarks does not name it"
+
+
+class Book(NamedTuple):
+    """The tables in the order of the page, and the verdicts; `empty` are the keys of tables without a value."""
+
+    tables: list[Table]
+    empty: set[str]
+    verdicts: list[Verdict]
+
+
+def write(source: Source) -> Book:
+    """Write all tables, metrics.json and the file for `dvc plots`."""
+    folder, params = source.folder / "tables", source.params
+    printed = _of_the_paper(source)
+    made = [comparison.write(table, folder / table.key, notes) for table, notes in printed]
+    made += _differences(source, folder)
+    values = {m: tables.table(source.scores, m, source.suite, source.rows, source.cases) for m in tables.METRICS}
+    missing = source.notes(*source.suite)
+    trunk = source.holes.get(str(params.data.lpips_trunk), source.holes.get("lpips"))
+    for metric, decimals in tables.METRICS.items():
+        notes = [*missing, f"— lpips has no trunk weights: {trunk}."] if trunk and metric == "lpips" else missing
+        title = f"{metric}, x{params.scale} ({source.size})"
+        made.append(
+            tables.write(values[metric], folder / metric, title=title, decimals=decimals, signed=False, notes=notes)
+        )
+    made += _real(source, folder) + _analyses(source, folder)
+    tables.write_metrics(values, source.folder / "metrics.json")
+    files.write_atomic(source.folder / "plots" / "psnr.csv", _plot(values["psnr_db"]))
+    here = source.has_crops
+    judged = verdicts.judge(
+        source.grid,
+        source.analysis("separation") if here else None,
+        source.analysis("interaction") if here else None,
+    )
+    files.write_atomic(folder / "verdicts.md", _verdict_text(judged, source))
+    return Book(made, {table.key for table, _ in printed if table.is_empty}, judged)
+
+
+def _of_the_paper(source: Source) -> list[tuple[comparison.PaperTable, list[str]]]:
+    """Each table of the paper with its footnotes; benchmarks of ours that it lacks come after its own."""
+    grid, size = source.grid, source.size
+    paper = [name for names in PARTS.values() for name in names]
+    own = [name for name in source.suite if name not in paper]
+    parts = dict(PARTS) | ({"table1_other": own} if own else {})
+    titles = {"table1_small": "first half", "table1_large": "second half", "table1_other": "other benchmarks"}
+    found = []
+    for key, names in parts.items():
+        title = f"Table 1, {titles[key]}: PSNR in dB, x4 ({size})"
+        found.append((paper_tables.main_table(grid, key, names, title), source.notes(*names)))
+    title = f"Comparison with Dropout: PSNR in dB, x4 ({size})"
+    found.append((paper_tables.dropout_table(grid, [*paper, *own], title), source.notes(*paper, *own)))
+    title = f"Ablation: PSNR in dB, mean of the cases, x4 ({size})"
+    found.append((paper_tables.ablation_table(grid, [*paper, *own], title), source.notes(*paper, *own)))
+    title = f"Table 2, left: PSNR in dB on NTIRE 2018, x4 ({size})"
+    found.append((paper_tables.ntire_table(grid, title), source.notes(*TRACKS.values())))
+    title = f"Table 2, right: LPIPS (lower is better), x4 ({size})"
+    notes = [
+        f"Under `{paper_tables.LPIPS_CASE}`: the paper does not name the case of its LPIPS, and their level, below "
+        "that of bicubic on clean inputs, fits no other."
+    ]
+    found.append((paper_tables.lpips_table(grid, [*paper, *own], title), [*notes, *source.notes(*paper, *own)]))
+    title = f"Fig. 6: mean improvement over the baseline in dB ({size})"
+    here = [name for name in source.suite if name not in source.holes]
+    notes = [f"Over all cases and {', '.join(here) or 'no benchmark'}; the paper's over its six."]
+    found.append((paper_tables.average_table(grid, here, title), [*notes, *source.notes()]))
+    return found
+
+
+def _differences(source: Source, folder: Path) -> list[Table]:
+    """Differences to the baseline: pooled and per case with intervals and tests, and as a plain table."""
+    if BASELINE not in source.params.reg.names:
+        return []
+    what, notes = "psnr_db minus the same backbone without regularizer", source.notes()
+    suite = source.scores[source.scores["benchmark"].isin(source.suite)]
+    made = []
+    for name, build, over in (
+        ("differences_pooled", differences.pooled, "over all benchmarks and cases"),
+        ("differences", differences.per_case, "per benchmark and case"),
+    ):
+        rows = build(suite, source.suite, source.cases, "psnr_db")
+        title, seeds = f"{what}, {over} ({source.size})", len(source.params.seeds)
+        made.append(differences.write(rows, folder / name, title=title, seeds=seeds, notes=notes))
+    plain = tables.improvement(source.psnr)
+    title, notes = f"{what} ({source.size})", source.notes(*source.suite)
+    stem = folder / "improvement_psnr_db"
+    return [*made, tables.write(plain, stem, title=title, decimals=2, signed=True, notes=notes)]
+
+
+def _real(source: Source, folder: Path) -> list[Table]:
+    tracks = [name for name in source.params.data.benchmarks if name not in source.suite]
+    if not tracks:
+        return []
+    values = tables.real_table(source.scores, tracks, source.rows)
+    title, notes = f"Real LR images, x{source.params.scale} ({source.size})", source.notes(*tracks)
+    stem, decimals = folder / "real_lr", tables.REAL_METRICS
+    return [tables.write(values, stem, title=title, decimals=decimals, signed=False, notes=notes)]
+
+
+def _analyses(source: Source, folder: Path) -> list[Table]:
+    """Tables of what the analyse stage and the learning curves hold."""
+    weights, size = {name: source.params.reg.settings[name].weight for name in source.params.reg.names}, source.size
+    title = f"Cost of training and score ({size})"
+    made = [analyses.cost(source.analysis("cost"), source.psnr, folder / "training_cost", title=title)]
+    title = f"The regularizers at work ({size})"
+    made.append(analyses.regularizers(source.curves, weights, folder / "regularizers", title=title))
+    if source.has_crops:
+        title = f"Do features tell degradations apart? ({size})"
+        separation = source.analysis("separation")
+        made.append(analyses.representation(separation, folder / "representation", title=title))
+        title = f"Interaction of neighbouring patches ({size})"
+        made.append(analyses.interaction(source.analysis("interaction"), folder / "interaction", title=title))
+    return made
+
+
+def _plot(psnr: pd.DataFrame) -> str:
+    """psnr.csv for `dvc plots`: one line per method and case."""
+    means = psnr.groupby(level=["backbone", "reg"], sort=False).mean()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["method_case", "psnr_db"])
+    for (backbone, reg), row in means.iterrows():
+        method = backbone if backbone == reg else f"{backbone}-{reg}"
+        writer.writerows([f"{method} {case}", f"{value:.4f}"] for case, value in row.items() if not pd.isna(value))
+    return text.getvalue()
+
+
+def _verdict_text(judged: list[Verdict], source: Source) -> str:
+    lines = [
+        f"# The paper's claims ({source.size})",
+        "",
+        "| claim | where | verdict | numbers |",
+        "|:--|:--|:--|:--|",
+    ]
+    lines += [f"| {one.claim} | {one.where} | **{one.verdict}** | {one.numbers} |" for one in judged]
+    rule = " ".join((verdicts.judge.__doc__ or "").split("\n\n", 1)[1].split())
+    return "\n".join([*lines, "", rule.split(" Frames as")[0]]) + "\n"

@@ -1,0 +1,57 @@
+"""The networks' pictures side by side (Figs. 5 and 7 of the paper)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from blindsr import images
+from blindsr.reporting.style import STYLE, save
+
+
+def comparison(
+    rows: Sequence[tuple[Mapping[str, Any], str]],
+    models: Mapping[str, str],
+    psnr: Mapping[tuple[str, str, str, str], float],
+    folder: Path,
+    stem: Path,
+    *,
+    title: str,
+) -> None:
+    """One row per (entry of the gallery, case): HR, LR, then every model, the same window of each.
+
+    `models` maps the names in the gallery to those in the figure; `psnr` (benchmark, image, case, model) to PSNR in
+    dB of the whole image. Pictures lie below `folder`. Every pixel of the windows is drawn as it is.
+    """
+    columns = ["HR", "LR", *models.values()]
+    with mpl.rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(1.55 * len(columns), 1.95 * len(rows) + 0.5), layout="constrained")
+        axes = figure.subplots(len(rows), len(columns), squeeze=False)
+        for line, (entry, case) in zip(axes, rows, strict=True):
+            files = entry["cases"][case]
+            paths = [entry["hr"], files["lr"], *(files["models"][name] for name in models)]
+            size = entry["window"][3], entry["window"][2]
+            for axis, name, key, path in zip(line, columns, ["", "", *models], paths, strict=True):
+                axis.imshow(_shown(folder / path, size), interpolation="none")
+                axis.set(xticks=[], yticks=[])
+                value = psnr.get((entry["benchmark"], entry["image"], case, key))
+                label = name if value is None else f"{name}\n{value:.2f} dB"
+                axis.set_xlabel(label, fontsize=7.5)
+                for spine in axis.spines.values():
+                    spine.set_visible(False)
+            which = f"{entry['benchmark']} {entry['image']}"
+            line[0].set_ylabel(f"{which[:28]}\n{case}, {entry['rule']}", fontsize=7)
+        figure.suptitle(title)
+        save(figure, stem)
+
+
+def _shown(path: Path, size: tuple[int, int]) -> images.RGB:
+    """The picture at `size` (width, height), its pixels repeated."""
+    image = images.read_rgb(path)
+    if image.shape[1::-1] == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.NEAREST))
