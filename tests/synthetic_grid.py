@@ -88,7 +88,8 @@ def _rest(folder: Path, parsed: Params, cell: str, gain: float) -> None:
              "view_distance": share, "psnr_db_clean": 24 + gain, "psnr_db_b-n-j": 23.0}  # fmt: skip
     frames = {
         folder / "curves" / f"{cell}.csv": curve,
-        analysis / "frequency.csv": {"benchmark": "Toy", "case": np.repeat(cases, 4), "band": [0, 1, 2, 3] * len(cases),
+        analysis / "frequency.csv": {"benchmark": "Toy", "case": np.repeat(cases, 4),
+                                     "band": [0, 1, 2, 3] * len(cases),
                                      "mape_percent": np.tile([5.0, 10.0, 20.0, 40.0], len(cases)) - gain},
         analysis / "channel_entropy.csv": {"benchmark": "Toy", "case": cases, "entropy_nats": 1.0 + gain},
         analysis / "separation.csv": {"space": ["features", "features", "plane", "plane"],

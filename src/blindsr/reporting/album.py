@@ -107,7 +107,7 @@ def _pictures(source: Source, folder: Path) -> dict[str, tuple[str, str]]:
         made[stem.name] = (
             f"Pictures: {title}",
             f"Of each benchmark the images with the largest and the median difference of {method} to "
-            f"{baseline or BICUBIC}, each under the case and in the window where the two differ most (Figs. 5 and 7). "
+            f"{baseline or BICUBIC}, under the case and in the window where the two differ most (Figs. 5 and 7). "
             "Pictures are of the first seed, PSNR is that of the whole image, a mean over seeds.",
         )
     return made

@@ -23,8 +23,8 @@ PAPER = "paper"
 class Source:
     """What a report is made of: settings, and the files below `folder`.
 
-    `cells` maps a file's name to (backbone, regularizer, seed); `scores` as from `tables.read_scores`, with bicubic's;
-    `suite` are the benchmarks of the test cases; `holes` maps a data set that is not here to the reason.
+    `cells` maps a file's name to (backbone, regularizer, seed); `scores` as from `tables.read_scores`, with
+    bicubic's; `suite` are the benchmarks of the test cases; `holes` maps a data set that is not here to the reason.
     """
 
     def __init__(

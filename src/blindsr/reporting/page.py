@@ -1,0 +1,120 @@
+"""The report as one HTML page: everything but the pictures of the gallery is inside it, and nothing is fetched."""
+
+import base64
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+from markupsafe import Markup
+
+from blindsr.reporting.verdicts import Verdict
+
+MARKS = {"supported": "✓", "contradicted": "✕", "undecided": "≈", "not testable": "–"}
+"""Verdict -> the sign beside its word."""
+SCRIPTS = ("page.js", "page_explorer.js", "page_zoom.js", "page_compare.js", "page_scatter.js", "page_start.js")
+"""Parts of the page's one script, in order; they share a scope and leave nothing in the global one."""
+_FOLDER = Path(__file__).parent
+
+
+class PageTable(NamedTuple):
+    """A table, with its files tables/<key>.csv, .md and .tex beside the page."""
+
+    key: str
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+    """Plain text; a line feed within a cell begins a smaller line (interval, the paper's value)."""
+    left: int
+    """The first columns, which are text and aligned left."""
+    notes: list[str]
+
+
+class PageFigure(NamedTuple):
+    """A figure, inlined; figures/<key>.svg lies beside the page."""
+
+    key: str
+    title: str
+    caption: str
+    svg: str
+
+
+class Page(NamedTuple):
+    """What the report says."""
+
+    title: str
+    size: str
+    """What was run: profile, iterations, seeds."""
+    faithful: bool
+    """Whether the run is the paper's experiment; if not, a banner says so."""
+    verdicts: list[Verdict]
+    tables: list[PageTable]
+    figures: list[PageFigure]
+    scores: dict[str, Any]
+    """metrics, cases, benchmarks, models, values (metric -> model -> benchmark -> case -> one number per image, None
+    or NaN where there is none) and baseline (a regularizer)."""
+    gallery: list[dict[str, Any]]
+    """One entry per image: benchmark, image, rule, gain_db, window (top, left, height, width in HR pixels), and paths
+    of crops relative to the page: hr, and in cases -> case lr and models."""
+    settings: str
+    versions: dict[str, str]
+
+
+def render(page: Page) -> str:
+    """The page as HTML text; the same page gives the same text.
+
+    Raises ValueError for an unknown verdict or an infinite score.
+    """
+    for verdict in page.verdicts:
+        if verdict.verdict not in MARKS:
+            raise ValueError(f"a verdict is one of {', '.join(MARKS)}, not {verdict.verdict!r}")
+    environment = jinja2.Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
+    return environment.from_string(_read("page.html.j2")).render(
+        page=page,
+        marks=MARKS,
+        counts={word: sum(verdict.verdict == word for verdict in page.verdicts) for word in MARKS},
+        figures=[(figure, _data_uri(figure.svg), _size(figure.svg)) for figure in page.figures],
+        scores=_rounded(page.scores),
+        style=Markup(_read("page.css")),
+        script=Markup("".join(_read(name) for name in SCRIPTS)),
+    )
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text("utf-8")
+
+
+def _data_uri(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _size(svg: str) -> tuple[int, int] | None:
+    """Width and height in CSS pixels, which keep the place of a figure that is not loaded yet."""
+    found = re.search(r'<svg[^>]*?\sviewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    return (round(float(found[1]) * 4 / 3), round(float(found[2]) * 4 / 3)) if found else None
+
+
+def _rounded(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload with one decimal more than is shown, so that differences of means are right; NaN becomes None."""
+    values = {
+        metric: _each(models, int(scores["metrics"][metric]["decimals"]) + 1)
+        for metric, models in scores["values"].items()
+    }
+    return {**scores, "values": values}
+
+
+def _each(values: Any, decimals: int) -> Any:
+    if isinstance(values, Mapping):
+        return {key: _each(value, decimals) for key, value in values.items()}
+    if isinstance(values, Sequence):
+        return [_each(value, decimals) for value in values]
+    return None if values is None or math.isnan(values) else round(float(values), decimals)
