@@ -4,15 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from blindsr.metrics import statistics
 from blindsr.params import BICUBIC
 from blindsr.reporting import analysis_figures, differences, figures, selection, visual_figures
 from blindsr.reporting.book import Source
 from blindsr.reporting.page import PageFigure
-from blindsr.reporting.tables import BASELINE
+from blindsr.reporting.tables import BASELINE, MEAN
 from blindsr.reporting.verdicts import HARDEST
 
 
@@ -131,24 +129,12 @@ def _frequency(source: Source) -> pd.DataFrame:
 
 
 def _costs(source: Source) -> pd.DataFrame:
-    """Operations of a training run beside the mean PSNR, with its interval."""
+    """Operations of a training run beside the mean PSNR over benchmarks and cases."""
     known = source.analysis("cost").groupby(["backbone", "reg"], sort=False).first()
-    rows = []
-    for (backbone, reg), cost in known.iterrows():
-        cell = _mean_psnr(source, backbone, reg)
-        tflop = cost["iterations"] * cost["iteration_flops"] / 1e12
-        if cell is not None:
-            rows.append([backbone, reg, tflop, *cell])
-    return pd.DataFrame(rows, columns=["backbone", "reg", "tflop", "psnr_db", "low", "high"])
-
-
-def _mean_psnr(source: Source, backbone: str, reg: str) -> tuple[float, float, float] | None:
-    arrays = [a[..., -1:] for (_, b, r), a in source.grid.psnr.items() if (b, r) == (backbone, reg)]
-    if not arrays:
-        return None
-    own = np.concatenate(arrays, axis=1)
-    found = statistics.compare(own, np.zeros((1, *own.shape[1:])), groups=[a.shape[1] for a in arrays])
-    return float(found.mean[0]), float(found.low[0]), float(found.high[0])
+    tflop = known["iterations"] * known["iteration_flops"] / 1e12
+    psnr = source.psnr[MEAN].groupby(level=["backbone", "reg"]).mean()
+    costs = pd.DataFrame({"tflop": tflop, "psnr_db": psnr.reindex(tflop.index)})
+    return costs.dropna().reset_index()
 
 
 def _page_figure(folder: Path, key: str, title: str, caption: str) -> PageFigure:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from blindsr.reporting.analyses import interaction_strengths
-from blindsr.reporting.style import MARKERS, STYLE, colour, legend_below, marker, save
+from blindsr.reporting.style import MARKERS, STYLE, colour, headline, legend_below, marker, save
 
 
 def regularizers_at_work(curves: pd.DataFrame, stem: Path, *, title: str) -> None:
@@ -39,7 +39,7 @@ def regularizers_at_work(curves: pd.DataFrame, stem: Path, *, title: str) -> Non
                     axis.set_yscale("log")
                 axis.set(xlabel="iteration", ylabel=f"{label}\n({backbone})" if axis is row[0] else label)
         legend_below(figure)
-        figure.suptitle(title)
+        headline(figure, title)
         save(figure, stem)
 
 
@@ -62,7 +62,7 @@ def channel_entropy(entropy: pd.DataFrame, stem: Path, *, title: str) -> None:
             axis.set(ylabel=f"channel entropy (nats)\n{backbone}", xlim=(-0.5, len(cases) - 0.5))
             axis.set_ylim(bottom=-0.06 * max(mine["entropy_nats"].max(), 0.1))  # markers at 0 are seen whole
         legend_below(figure)
-        figure.suptitle(title)
+        headline(figure, title)
         save(figure, stem)
 
 
@@ -84,7 +84,7 @@ def separation(found: pd.DataFrame, stem: Path, *, title: str) -> None:
                 axis.set_ylim(len(regs) - 0.5, -0.5)
                 axis.set_xlabel(f"Calinski-Harabasz index by {label}")
                 axis.set_title(backbone, fontsize=9)
-        figure.suptitle(title)
+        headline(figure, title)
         save(figure, stem)
 
 
@@ -116,7 +116,7 @@ def planes(points: pd.DataFrame, stem: Path, *, title: str) -> None:
             for side in ("top", "right"):
                 axis.spines[side].set_visible(True)
         legend_below(figure, columns=8)
-        figure.suptitle(title)
+        headline(figure, title)
         save(figure, stem)
 
 
@@ -141,7 +141,7 @@ def interaction(strengths: pd.DataFrame, stem: Path, *, title: str) -> None:
             )
             row[1].set_ylim(bottom=0)
         legend_below(figure)
-        figure.suptitle(title)
+        headline(figure, title)
         save(figure, stem)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from blindsr.reporting.style import MARKERS, STYLE, colour, legend_below, marker, save
+from blindsr.reporting.style import STYLE, colour, headline, legend_below, marker, save
 
 
 def improvement_bars(gains: pd.DataFrame, bicubic: pd.DataFrame, stem: Path, *, title: str) -> None:
@@ -35,7 +35,7 @@ def improvement_bars(gains: pd.DataFrame, bicubic: pd.DataFrame, stem: Path, *, 
             )
             axis.set_ylabel(f"PSNR − {backbone} without\nregularizer (dB)")
             axis.legend(ncols=4, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.1))
-        figure.suptitle(title)
+        headline(figure, title)
         save(figure, stem)
 
 
@@ -75,7 +75,7 @@ def learning_curves(curves: pd.DataFrame, trained_case: str, stem: Path, *, titl
                     )
                 axis.set(xlabel="iteration", ylabel=f"{label}\n{backbone}" if axis is row[0] else label)
         legend_below(figure)
-        figure.suptitle(title)
+        headline(figure, title)
         save(figure, stem)
 
 
@@ -104,28 +104,29 @@ def frequency_curves(errors: pd.DataFrame, stem: Path, *, title: str) -> None:
         for axis in axes[-1]:
             axis.set_xlabel("radial band (low to high)")
         legend_below(figure)
-        figure.suptitle(title)
+        headline(figure, title)
         save(figure, stem)
 
 
 def cost_against_quality(costs: pd.DataFrame, stem: Path, *, title: str) -> None:
-    """Operations of one training run against the mean PSNR that it bought, with intervals.
+    """Operations of one training run against the mean PSNR that it bought.
 
-    `costs` has backbone, reg, tflop, psnr_db, low and high.
+    `costs` has backbone, reg, tflop and psnr_db. Intervals are left to the tables: over images they are as wide as
+    the images differ, which says nothing of the rows.
     """
     regs = {name: number for number, name in enumerate(dict.fromkeys(costs["reg"]))}
-    backbones = {name: MARKERS[number % len(MARKERS)] for number, name in enumerate(dict.fromkeys(costs["backbone"]))}
+    backbones = {name: marker(number) for number, name in enumerate(dict.fromkeys(costs["backbone"]))}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4), layout="constrained")
         axis = figure.subplots()
         for one in costs.itertuples():
-            ends = [[max(one.psnr_db - one.low, 0)], [max(one.high - one.psnr_db, 0)]]
             look: Any = {"color": colour(regs[one.reg]), "marker": backbones[one.backbone], "linestyle": "none"}
-            label = f"{one.backbone}, {one.reg}"
-            axis.errorbar(one.tflop, one.psnr_db, yerr=ends, markersize=7, capsize=2, label=label, **look)
-        axis.set(xscale="log", xlabel="operations of one training run (TFLOP)", ylabel="mean PSNR of all cases (dB)")
+            axis.plot(one.tflop, one.psnr_db, markersize=8, label=f"{one.backbone}, {one.reg}", **look)
+        if costs["tflop"].max() > 3 * costs["tflop"].min():
+            axis.set_xscale("log")
+        axis.set(xlabel="operations of one training run (TFLOP)", ylabel="mean PSNR of all cases (dB)")
         legend_below(figure, columns=3)
-        figure.suptitle(title)
+        headline(figure, title)
         save(figure, stem)
 
 

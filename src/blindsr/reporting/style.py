@@ -42,6 +42,11 @@ def marker(number: int) -> str:
     return MARKERS[number % len(MARKERS)]
 
 
+def headline(figure: Figure, title: str) -> None:
+    """The figure's title; what stands in brackets goes to a line of its own, which keeps narrow figures whole."""
+    figure.suptitle(title.replace(" (", "\n(", 1), fontsize=10)
+
+
 def legend_below(figure: Figure, columns: int = 6) -> None:
     """One legend for all panels, of the series in any of them, under the figure."""
     found: dict[str, Any] = {}

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from blindsr import images
-from blindsr.reporting.style import STYLE, save
+from blindsr.reporting.style import STYLE, headline, save
 
 
 def comparison(
@@ -29,7 +29,7 @@ def comparison(
     """
     columns = ["HR", "LR", *models.values()]
     with mpl.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(1.55 * len(columns), 1.95 * len(rows) + 0.5), layout="constrained")
+        figure = Figure(figsize=(1.55 * len(columns), 1.8 * len(rows) + 0.6), layout="constrained")
         axes = figure.subplots(len(rows), len(columns), squeeze=False)
         for line, (entry, case) in zip(axes, rows, strict=True):
             files = entry["cases"][case]
@@ -45,7 +45,7 @@ def comparison(
                     spine.set_visible(False)
             which = f"{entry['benchmark']} {entry['image']}"
             line[0].set_ylabel(f"{which[:28]}\n{case}, {entry['rule']}", fontsize=7)
-        figure.suptitle(title)
+        headline(figure, title)
         save(figure, stem)
 
 
