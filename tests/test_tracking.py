@@ -79,7 +79,7 @@ def test_a_run_that_fails_or_is_stopped_says_so_and_keeps_its_points(client) -> 
 
 
 def test_a_point_is_never_cut_in_two_by_the_size_of_a_request(client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "_BATCH", 5)
+    monkeypatch.setattr(tracking, "BATCH", 5)
     with tracking.open_run("x", "key", {}) as run:
         sent: list[list[int]] = []
         send = run._client.log_batch

@@ -55,7 +55,7 @@ def run(cell: str, to: str, out: Path | None = None) -> None:
     if to not in SUFFIXES:
         raise UserError(f"unknown format {to}: choose from {', '.join(SUFFIXES)}")
     backbone, info = networks.load(models.weights_of(cell))
-    settings = params.find()
+    settings = params.find(as_made=True)
     scores = _scores(cell)
     metadata = describe(info, settings, scores)
     text = json.dumps(metadata, sort_keys=True)
