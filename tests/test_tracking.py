@@ -58,6 +58,13 @@ def test_the_same_key_is_the_same_run_and_no_point_comes_twice(client) -> None:
     (found,) = runs(client)
     assert [p.step for p in client.get_metric_history(found.info.run_id, "l1")] == [20, 40]
     assert len(client.get_metric_history(found.info.run_id, "psnr_db/Toy/clean")) == 1
+    (before,) = runs(client)
+    with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
+        run.metrics(40, {"l1": 0.5})
+        run.summary({"psnr_db/Toy/clean": 30.0000004})  # as a file of scores has it
+    (found,) = runs(client)
+    assert found.info.end_time == before.info.end_time
+    assert found.data.metrics == before.data.metrics
     with tracking.open_run("net-rff-0", "key2", {}):
         pass
     assert len(runs(client)) == 2

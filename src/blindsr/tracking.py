@@ -6,6 +6,7 @@ UserErrors. MLflow takes three seconds to import, so only `connect` and an opene
 """
 
 import logging
+import math
 import os
 import re
 import subprocess
@@ -28,6 +29,7 @@ BATCH = 1000
 """Metrics that MLflow takes in one request."""
 _PAGE = 1000  # runs that are asked for at a time
 _PARAM_LENGTH = 500
+_SCORE_ERROR = 1e-6  # of a mean of scores that were written with six decimals
 _log = logging.getLogger(__name__)
 
 
@@ -135,7 +137,12 @@ class Run:
 
         now = int(time.time() * 1000)
         named = {key.replace("+", "-"): float(value) for key, value in values.items()}  # MLflow takes no plus sign
-        self._buffer += [Metric(key, value, now, 0) for key, value in named.items() if self._known.get(key) != value]
+        news = {key: value for key, value in named.items() if not self._has(key, value)}
+        self._buffer += [Metric(key, value, now, 0) for key, value in news.items()]
+
+    def _has(self, score: str, value: float) -> bool:
+        """Whether it is there, as exactly as the files of scores say it."""
+        return score in self._known and math.isclose(self._known[score], value, rel_tol=0, abs_tol=_SCORE_ERROR)
 
     def artifacts(self, folder: Path) -> None:
         """Store a folder of files, such as the tables, with the run."""
