@@ -58,6 +58,13 @@ def test_the_same_key_is_the_same_run_and_no_point_comes_twice(client) -> None:
     (found,) = runs(client)
     assert [p.step for p in client.get_metric_history(found.info.run_id, "l1")] == [20, 40]
     assert len(client.get_metric_history(found.info.run_id, "psnr_db/Toy/clean")) == 1
+    (before,) = runs(client)
+    with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
+        run.metrics(40, {"l1": 0.5})
+        run.summary({"psnr_db/Toy/clean": 30.0000004})  # as a file of scores has it
+    (found,) = runs(client)
+    assert found.info.end_time == before.info.end_time
+    assert found.data.metrics == before.data.metrics
     with tracking.open_run("net-rff-0", "key2", {}):
         pass
     assert len(runs(client)) == 2
@@ -79,7 +86,7 @@ def test_a_run_that_fails_or_is_stopped_says_so_and_keeps_its_points(client) -> 
 
 
 def test_a_point_is_never_cut_in_two_by_the_size_of_a_request(client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "_BATCH", 5)
+    monkeypatch.setattr(tracking, "BATCH", 5)
     with tracking.open_run("x", "key", {}) as run:
         sent: list[list[int]] = []
         send = run._client.log_batch

@@ -115,10 +115,11 @@ def _problem(source: str, item: Any) -> str:
     return f"{source}: {key}: {item['msg'].removeprefix('Value error, ')}{shown}"
 
 
-def read(path: Path = Path("params.yaml")) -> Params:
+def read(path: Path = Path("params.yaml"), *, as_made: bool = False) -> Params:
     """Read and validate params.yaml. Raises UserError if it is missing, broken, or older than conf/.
 
-    conf/ is what people edit, so outside of an experiment params.yaml must be its composition.
+    conf/ is what people edit, so outside of an experiment params.yaml must be its composition; but not for what looks
+    at the results that are here, `as_made`: after an experiment in the workspace they are of its params.yaml.
     """
     try:
         settings = yaml.safe_load(path.read_text())
@@ -129,12 +130,12 @@ def read(path: Path = Path("params.yaml")) -> Params:
             f"{path} is not YAML ({error}): run `make params` to write it anew".replace("\n", " ")
         ) from None
     params = parse(settings, path.name)
-    if "DVC_EXP_NAME" not in os.environ:
+    if "DVC_EXP_NAME" not in os.environ and not as_made:
         conf.refuse_stale(settings, path)
     return params
 
 
-def find(path: Path = Path("params.yaml")) -> Params | None:
+def find(path: Path = Path("params.yaml"), *, as_made: bool = False) -> Params | None:
     """The settings of the project in the working directory, read as `read` does; None outside of a project.
 
     Other projects have a params.yaml, too: without a test suite it is not one of ours.
@@ -143,4 +144,4 @@ def find(path: Path = Path("params.yaml")) -> Params | None:
         settings = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return None
-    return read(path) if isinstance(settings, dict) and "suite" in settings else None
+    return read(path, as_made=as_made) if isinstance(settings, dict) and "suite" in settings else None

@@ -6,9 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,8 +37,12 @@ pytestmark = [
 class Project:
     """A copy of this project at `root`; commands run in it, on its own code."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, of: "Project | None" = None) -> None:
+        """A new project, or a git clone `of` another one."""
         self.root = root
+        if of:
+            of("git", "clone", "-q", str(of.root), str(root))
+            return
         listed = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
         )
@@ -55,10 +61,11 @@ class Project:
         self("blindsr", "params")
         self.commit("start")
 
-    def __call__(self, *command: str, fails: bool = False) -> str:
+    def __call__(self, *command: str, fails: bool = False, **variables: str) -> str:
         """Run a command; its stdout and stderr together."""
         environment = {
             **os.environ,
+            **variables,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self.root / "src"),
             "OMP_NUM_THREADS": "1",
@@ -132,6 +139,53 @@ def test_tables_metrics_figures_and_runs_are_there(project: Project) -> None:
 def test_nothing_to_do_says_so_and_changes_nothing(project: Project) -> None:
     assert "up to date" in project("dvc", "repro")
     assert project("git", "status", "--short") == ""
+
+
+@pytest.mark.parametrize("remote", ["folder", "s3"])
+def test_a_pull_brings_a_clone_all_that_was_made(
+    project: Project, tmp_path: Path, remote: str, request: pytest.FixtureRequest
+) -> None:
+    """Word for word what the README says of sharing; then nothing runs, and MLflow can be made complete."""
+    team = {"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+    url = str(tmp_path / "remote") if remote == "folder" else "s3://team/blindsr"
+    configure = [("dvc", "remote", "add", "--local", "--force", "-d", "team", url)]
+    if remote == "s3":
+        endpoint = request.getfixturevalue("s3")
+        configure += [("dvc", "remote", "modify", "--local", "team", "endpointurl", endpoint)]
+    for command in configure:
+        project(*command)
+    assert "pushed" in project("dvc", "push", **team)
+    assert project("dvc", "push", **team).strip() == "Everything is up to date."
+    clone = Project(tmp_path / "clone", of=project)
+    for command in configure:
+        clone(*command)
+    clone("dvc", "pull", **team)
+    assert "Running stage" not in clone("dvc", "repro")
+    assert clone("git", "status", "--short") == ""
+    assert clone.results() == project.results()
+    assert not (clone.root / "mlflow.db").exists()
+    clone("blindsr", "runs", "sync")
+    there, here = clone.mlflow_runs(), project.mlflow_runs()
+    for name in ("srresnet-none-0", "srresnet-rff-0", "bicubic", "report-tiny"):
+        assert there[name].data.params == here[name].data.params
+        assert there[name].data.metrics == pytest.approx(here[name].data.metrics, abs=1e-6)
+        assert there[name].data.tags["blindsr.run"] == here[name].data.tags["blindsr.run"]
+    project("blindsr", "runs", "sync")  # where all is there, nothing changes
+    for name in ("srresnet-none-0", "srresnet-rff-0", "bicubic"):
+        assert project.mlflow_runs()[name].info.end_time == here[name].info.end_time
+
+
+@pytest.fixture
+def s3() -> Iterator[str]:
+    """Address of a server that speaks S3, with the bucket `team`."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        requests.put(f"http://{host}:{port}/team", timeout=30).raise_for_status()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
 
 
 def test_another_clone_gives_the_same_bytes(project: Project, tmp_path: Path) -> None:
