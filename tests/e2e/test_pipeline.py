@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,19 @@ analyse: {images: 1, contents: 4, interaction: {crops: 2, contexts: 2}}
 runtime: {workers: 0, checkpoint_every: 2}
 """
 TWO = "defaults: [none, rff, _self_]\nnames: [none, rff]\n"
+# for the training: what a lost machine, or Ctrl-C in a terminal, does to all processes of the command in a step
+SIGNAL = """
+import os, sys
+if sys.orig_argv[2:4] == ["train", "srresnet"]:
+    from blindsr.training import trainer
+    step, count = trainer._step, []
+    def dying(*arguments):
+        count.append(1)
+        if len(count) == {step}:
+            os.killpg(0, {number})
+        return step(*arguments)
+    trainer._step = dying
+"""
 RESULTS = ("dvc.lock", "reports/metrics.json", "reports/tables", "reports/plots")
 
 pytestmark = [
@@ -62,7 +76,7 @@ class Project:
         self.commit("start")
 
     def __call__(self, *command: str, fails: bool = False, **variables: str) -> str:
-        """Run a command; its stdout and stderr together."""
+        """Run a command, in a session of its own; its stdout and stderr together."""
         environment = {
             **os.environ,
             **variables,
@@ -74,7 +88,7 @@ class Project:
             environment.pop(variable, None)
         done = subprocess.run(
             command, cwd=self.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            check=False,
+            check=False, start_new_session=True,
         )  # fmt: skip
         assert (done.returncode != 0) == fails, done.stdout
         return done.stdout
@@ -192,6 +206,25 @@ def test_another_clone_gives_the_same_bytes(project: Project, tmp_path: Path) ->
     other = Project(tmp_path / "another" / "place")
     other("dvc", "repro")
     assert other.results() == project.results()
+
+
+def test_repro_goes_on_with_a_training_that_was_killed_and_stopped(project: Project, tmp_path: Path) -> None:
+    other, cell = Project(tmp_path / "other"), "srresnet-rff-0"
+    hook = other.root / "src" / "sitecustomize.py"
+    states = other.root / ".train_state"
+    # in the fourth of four iterations; then in the first one after the checkpoint
+    for step, number, left in ((4, signal.SIGKILL, "2"), (1, signal.SIGINT, "3")):
+        hook.write_text(SIGNAL.format(step=step, number=int(number)))
+        other("dvc", "repro", f"train@{cell}", fails=True)
+        assert max(path.name for path in states.glob("*/*.pt")).startswith(left.zfill(9))
+    hook.unlink()
+    assert f"Running stage 'train@{cell}'" in other("dvc", "repro", f"train@{cell}")
+    for made in (f"models/{cell}.safetensors", f"reports/curves/{cell}.csv"):
+        assert (other.root / made).read_bytes() == (project.root / made).read_bytes()
+    from mlflow.tracking import MlflowClient
+
+    run, client = other.mlflow_runs()[cell], MlflowClient(f"sqlite:///{other.root / 'mlflow.db'}")
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "l1")] == [2, 4]
 
 
 def test_wrong_names_and_values_fail_before_anything_is_computed(project: Project) -> None:

@@ -60,6 +60,13 @@ class Regularizer(nn.Module):
         return a.new_zeros(())
 
 
+def upload(drawn: Tensor, like: Tensor) -> Tensor:
+    """What was drawn on the CPU, on the device and in the precision of `like`; the host does not wait for a GPU."""
+    if like.device.type == "cuda":
+        drawn = drawn.to(like.dtype).pin_memory()
+    return drawn.to(like, non_blocking=True)
+
+
 class RandomMap(NamedTuple):
     """φ(x) = scale·cos(Wx + b), from R^C to R^D."""
 

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from blindsr.regularizers._blocks import RandomMap, Regularizer, statistics_distance
+from blindsr.regularizers._blocks import RandomMap, Regularizer, statistics_distance, upload
 
 
 def build(*, dim: int = 32, sigma: float = 1.0) -> Regularizer:
@@ -36,7 +36,7 @@ class _RandomFourierFeatures(Regularizer):
         self.sigma = sigma
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        weight, phase = (drawn.to(a) for drawn in draw(a.shape[1], self.dim, self.sigma))
+        weight, phase = (upload(drawn, a) for drawn in draw(a.shape[1], self.dim, self.sigma))
         return statistics_distance(a.flatten(2), b.flatten(2), RandomMap(weight, phase, math.sqrt(2 / self.dim)))
 
 

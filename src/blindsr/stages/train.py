@@ -158,7 +158,7 @@ def run_key(params: Params, backbone: str, reg: str, seed: int) -> str:
 def state_folder(params: Params, backbone: str, reg: str, seed: int) -> Path:
     """Where the state of a run is: that of other settings, data or code is elsewhere, and never gone on with."""
     key = run_key(params, backbone, reg, seed)
-    return paths.project_root() / ".train_state" / f"{key}-{provenance.code_digest()}"
+    return paths.project_root() / ".train_state" / f"{key}-{provenance.code_digest((backbone, reg))}"
 
 
 def write_curve(curve: list[trainer.CurvePoint], path: Path) -> None:
