@@ -8,7 +8,7 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from blindsr.errors import Interrupted
 EXPERIMENT = "blindsr"
 _KEY_TAG = "blindsr.run"
 _FLUSH_EVERY = 10.0  # seconds
+_HOURS = "train_hours"
 _BATCH = 1000  # metrics that MLflow takes in one request
 _PARAM_LENGTH = 500
 _log = logging.getLogger(__name__)
@@ -36,10 +37,20 @@ class Run:
     """Metrics of one cell, buffered; `step` is the iteration."""
 
     def __init__(
-        self, client: Any, run_id: str, last_step: int = -1, known: Mapping[str, float] | None = None
+        self,
+        client: Any,
+        run_id: str,
+        last_step: int = -1,
+        known: Mapping[str, float] | None = None,
+        ended: int | None = None,
     ) -> None:
-        """Use `open_run`. Steps up to `last_step` and the `known` scores are there and are not sent again."""
+        """Use `open_run`. Steps up to `last_step` and the `known` scores are there and are not sent again.
+
+        `ended` is when the run was finished before (ms since 1970): its duration stays that of the training, whenever
+        scores are added to it.
+        """
         self._client, self._id, self._last_step, self._known = client, run_id, last_step, known or {}
+        self._ended = ended
         self._buffer: list[Any] = []
         self._flushed = time.monotonic()
 
@@ -53,6 +64,11 @@ class Run:
         self._buffer += [Metric(key, float(value), now, step) for key, value in values.items()]
         if time.monotonic() - self._flushed >= _FLUSH_EVERY:
             self.flush()
+
+    def stopwatch(self) -> Callable[[], dict[str, float]]:
+        """Gives {"train_hours": hours since now, on top of those that the run has from before it was interrupted}."""
+        begun, before = time.monotonic(), self._known.get(_HOURS, 0.0)
+        return lambda: {_HOURS: before + (time.monotonic() - begun) / 3600}
 
     def summary(self, values: Mapping[str, float]) -> None:
         """Log final scores, such as psnr_db per benchmark and case (step 0)."""
@@ -84,7 +100,8 @@ class Run:
         """Flush, and set the run's status: FINISHED, FAILED or KILLED."""
         self.flush()
         if self._client is not None:
-            self._try(lambda: self._client.set_terminated(self._id, status))
+            ended = self._ended if status == "FINISHED" else None
+            self._try(lambda: self._client.set_terminated(self._id, status, ended))
 
     def _try(self, call: Any) -> None:
         try:
@@ -136,7 +153,8 @@ def _open(name: str, key: str, params: Mapping[str, Any], tags: Mapping[str, str
                 run_id = found[0].info.run_id
                 history = client.get_metric_history(run_id, "l1")
                 last_step = max((point.step for point in history), default=-1)
-                return Run(client, run_id, last_step, found[0].data.metrics)
+                ended = found[0].info.end_time if found[0].info.status == "FINISHED" else None
+                return Run(client, run_id, last_step, found[0].data.metrics, ended)
             run_id = client.create_run(experiment, run_name=name, tags={_KEY_TAG: key}).info.run_id
         client.log_batch(
             run_id,

@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 from blindsr import evaluation, networks, paths, tracking
+from blindsr.analysis.training_cost import Cost
 from blindsr.errors import UserError
 from blindsr.params import Params, cell_name
 
 
 def sync(params: Params) -> None:
-    """Publish the curve and scores of every trained cell; what the server has is not sent again."""
+    """Publish the curve, cost and scores of every trained cell; what the server has is not sent again."""
     for backbone, reg, seed in params.cells:
         cell = cell_name(backbone, reg, seed)
         weights = paths.MODELS / f"{cell}.safetensors"
@@ -23,6 +24,9 @@ def sync(params: Params) -> None:
         with tracking.open_run(cell, info.run, described) as run:
             for row in _rows(paths.CURVES / f"{cell}.csv"):
                 run.metrics(int(row["iteration"]), {key: float(value) for key, value in row.items() if value})
+            for row in _rows(paths.ANALYSIS / cell / "cost.csv"):
+                iterations = int(row.pop("iterations"))
+                run.summary(Cost(**{name: int(value) for name, value in row.items()}).totals(iterations))
             scores = paths.SCORES / f"{cell}.csv"
             run.summary(evaluation.means(evaluation.read_csv(scores) if scores.exists() else []))
         print(f"{cell}: in {tracking.tracking_uri()}")
