@@ -70,6 +70,38 @@ def test_the_same_key_is_the_same_run_and_no_point_comes_twice(client) -> None:
     assert len(runs(client)) == 2
 
 
+def test_the_duration_of_a_run_is_that_of_its_training_whenever_scores_are_added(client) -> None:
+    with tracking.open_run("net-rff-0", "key1", {}) as run:
+        run.metrics(20, {"l1": 0.5})
+    (found,) = runs(client)
+    client.set_terminated(found.info.run_id, "FINISHED", found.info.start_time + 1)  # long ago
+    with tracking.open_run("net-rff-0", "key1", {}) as run:
+        run.summary({"psnr_db/Toy/clean": 30.0})
+    (found,) = runs(client)
+    assert (found.info.status, found.info.end_time - found.info.start_time) == ("FINISHED", 1)
+    with pytest.raises(KeyboardInterrupt), tracking.open_run("net-rff-0", "key1", {}):
+        raise KeyboardInterrupt
+    assert runs(client)[0].info.end_time > found.info.end_time
+    with tracking.open_run("net-rff-0", "key1", {}):  # trained to its end now
+        pass
+    assert runs(client)[0].info.end_time > found.info.end_time
+
+
+def test_hours_of_training_add_up_over_interruptions(client, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(tracking.time, "monotonic", lambda: now[0])
+    for begun, steps in ((1000.0, (10, 20)), (90000.0, (20, 30))):  # a day between; from the checkpoint at 10
+        now[0] = begun
+        with tracking.open_run("net-rff-0", "key1", {}) as run:
+            hours = run.stopwatch()
+            for step in steps:
+                now[0] += 1800
+                run.metrics(step, {"l1": 0.5} | hours())
+    (found,) = runs(client)
+    points = client.get_metric_history(found.info.run_id, "train_hours")
+    assert [(point.step, point.value) for point in points] == [(10, 0.5), (20, 1.0), (30, 2.0)]
+
+
 def test_a_run_that_fails_or_is_stopped_says_so_and_keeps_its_points(client) -> None:
     for error, status in (
         (ValueError(), "FAILED"),

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -291,6 +292,7 @@ def main() -> None:
     console = Console(stderr=True)
     handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files, which have a line of their own
     try:
         app()
     except UserError as error:

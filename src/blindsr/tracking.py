@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from blindsr.errors import Interrupted, UserError
 EXPERIMENT = "blindsr"
 KEY_TAG = "blindsr.run"
 _FLUSH_EVERY = 10.0  # seconds
+_HOURS = "train_hours"
 BATCH = 1000
 """Metrics that MLflow takes in one request."""
 _PAGE = 1000  # runs that are asked for at a time
@@ -106,15 +107,16 @@ class Run:
         *,
         store: str = "",
         required: bool = False,
-        finished: bool = False,
+        ended: int | None = None,
     ) -> None:
         """Use `open_run`. Steps up to `last_step` and the `known` scores are there and are not sent again.
 
-        `store` is its address; where it is `required`, failures are raised. A run that was `finished` before, and
-        gets nothing new, keeps the time of its end.
+        `store` is its address; where it is `required`, failures are raised. `ended` is when the run was finished
+        before (ms since 1970): its duration stays that of the training, whenever scores are added to it.
         """
         self._client, self._id, self._last_step, self._known = client, run_id, last_step, known or {}
-        self._store, self._required, self._complete = store, required, finished
+        self._store, self._required, self._ended = store, required, ended
+        self._complete = ended is not None  # until something new is sent
         self._buffer: list[Any] = []
         self._flushed = time.monotonic()
 
@@ -128,6 +130,11 @@ class Run:
         self._buffer += [Metric(key, float(value), now, step) for key, value in values.items()]
         if time.monotonic() - self._flushed >= _FLUSH_EVERY:
             self.flush()
+
+    def stopwatch(self) -> Callable[[], dict[str, float]]:
+        """Gives {"train_hours": hours since now, on top of those that the run has from before it was interrupted}."""
+        begun, before = time.monotonic(), self._known.get(_HOURS, 0.0)
+        return lambda: {_HOURS: before + (time.monotonic() - begun) / 3600}
 
     def summary(self, values: Mapping[str, float]) -> None:
         """Log final scores, such as psnr_db per benchmark and case (step 0)."""
@@ -166,7 +173,8 @@ class Run:
         """Flush, and set the run's status: FINISHED, FAILED or KILLED."""
         self.flush()
         if self._client is not None and not (self._complete and status == "FINISHED"):
-            self._try(lambda: self._client.set_terminated(self._id, status))
+            ended = self._ended if status == "FINISHED" else None
+            self._try(lambda: self._client.set_terminated(self._id, status, ended))
 
     def _try(self, call: Any) -> None:
         self._complete = False
@@ -234,9 +242,9 @@ def _found_or_made(
             run_id = found.info.run_id
             history = client.get_metric_history(run_id, "l1")
             last_step = max((point.step for point in history), default=-1)
-            finished = found.info.status == "FINISHED"
+            ended = found.info.end_time if found.info.status == "FINISHED" else None
             known = found.data.metrics
-            return Run(client, run_id, last_step, known, store=store, required=required, finished=finished)
+            return Run(client, run_id, last_step, known, store=store, required=required, ended=ended)
         run_id = client.create_run(experiment, run_name=name, tags={KEY_TAG: key}).info.run_id
     from mlflow.entities import RunTag
 

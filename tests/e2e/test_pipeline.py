@@ -148,6 +148,7 @@ def test_tables_metrics_figures_and_runs_are_there(project: Project) -> None:
     assert {"srresnet-none-0", "srresnet-rff-0", "bicubic", "report-tiny"} <= set(runs)
     metrics = runs["srresnet-rff-0"].data.metrics
     assert {"l1", "penalty", "view_distance", "psnr_db/embedded_test/b-n-j"} <= set(metrics)
+    assert {"train_hours", "lr_images_seen", "training_tflop"} <= set(metrics)
 
 
 def test_nothing_to_do_says_so_and_changes_nothing(project: Project) -> None:

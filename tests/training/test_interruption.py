@@ -144,6 +144,10 @@ def test_stopped_runs_leave_no_point_twice_in_mlflow(cell: Callable[..., Any], u
     for name in ("l1", "penalty", "learning_rate"):
         assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == [2, 4, 6, 8, 10, 12]
     assert [point.step for point in client.get_metric_history(run.info.run_id, "psnr_db_b-n-j")] == [4, 8, 12]
+    hours = [point.value for point in client.get_metric_history(run.info.run_id, "train_hours")]
+    assert len(hours) == 6
+    assert 0 < hours[0] < hours[-1]
+    assert hours == sorted(hours)
     assert mine.results() == undisturbed().results()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from blindsr import evaluation, files, networks, paths, tracking
+from blindsr.analysis.training_cost import Cost
 from blindsr.apps import publish
 from blindsr.errors import UserError
 from blindsr.networks import WeightsInfo
@@ -50,6 +51,9 @@ def _sync_cell(params: Params, backbone: str, reg: str, seed: int, target: str) 
     with tracking.open_run(cell, info.run, described, store=target) as run:
         for row in curve:
             run.metrics(int(row["iteration"]), {name: float(value) for name, value in row.items() if value})
+        for costs in _rows(paths.ANALYSIS / cell / "cost.csv"):
+            iterations = int(costs.pop("iterations"))
+            run.summary(Cost(**{name: int(value) for name, value in costs.items()}).totals(iterations))
         run.summary(scores)
 
 
@@ -82,7 +86,8 @@ def _sync_tables(params: Params, target: str, ended: set[str]) -> None:
     key = f"report-{params.profile}-{grid}"
     if key not in ended and paths.METRICS.exists():
         with tracking.open_run(f"report-{params.profile}", key, {"grid": grid}, store=target) as run:
-            run.artifacts(paths.TABLES)
+            for made in (paths.TABLES, paths.FIGURES, paths.GALLERY, paths.PAGE):
+                run.artifacts(made)
 
 
 def _means(cell: str) -> dict[str, float]:

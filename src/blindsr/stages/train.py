@@ -58,6 +58,7 @@ def _train(params: Params, backbone: str, reg: str, seed: int, world: World) -> 
     described = {"backbone": backbone, "reg": reg, "seed": seed, "profile": params.profile, "weight": settings.weight}
     flat = described | {f"train.{name}": value for name, value in train.model_dump().items()}
     with _alone(states, world), tracking.open_run(cell, key, flat, on=world.main) as tracked:
+        hours = tracked.stopwatch()
         curve = trainer.train(
             network,
             batches,
@@ -68,7 +69,7 @@ def _train(params: Params, backbone: str, reg: str, seed: int, world: World) -> 
             world=world,
             workers=runtime.workers,
             checkpoint_every=runtime.checkpoint_every,
-            log=tracked.metrics,
+            log=lambda step, point: tracked.metrics(step, point | hours()),
             label=cell,
             validate=validate,
             compiled=runtime.compile,
