@@ -109,7 +109,7 @@ function scatter(pictures) {
       shape("text", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" }, `${data.baseline}: ${data.metrics[state.metric].label}, ${better} is better`),
       shape("text", { x: 12, y: centre, "text-anchor": "middle", transform: `rotate(-90 12 ${centre})` }, `${state.reg}: ${data.metrics[state.metric].label}`),
       ...points.map((point, number) => shape("circle", {
-        class: `point${point.open ? " filled" : ""}`, cx: px(point.x), cy: py(point.y), r: points.length > 150 ? 4 : 5.5,
+        class: `point${point.open ? " filled" : ""}`, cx: px(point.x), cy: py(point.y), r: points.length > 150 ? 3.5 : 5.5,
         role: "button", tabindex: number ? -1 : 0, "aria-label": describe(point).replaceAll("\n", ", "),
         "data-image": `${point.benchmark}/${point.image}`,
         onclick: () => activate(point),
