@@ -34,6 +34,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     Index(name="Toy", images=here).write(paths.INDEX)
     Index(name="Gone", missing="ask its authors").write(paths.INDEX)
     Index(name="lpips_alexnet", missing="no file").write(paths.INDEX)
+    Index(name="embedded_train").write(paths.INDEX)
     _scores(parsed, "bicubic", 24.0)
     for backbone, reg, seed in parsed.cells:
         cell = cell_name(backbone, reg, seed)
@@ -79,8 +80,7 @@ def _analysis(parsed: Params, cell: str, seed: int) -> None:
 def test_several_seeds_are_one_row_with_an_interval_over_them(
     settings: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for figures in ("_draw", "_analyses"):
-        monkeypatch.setattr(report, figures, lambda *_: None)
+    monkeypatch.setattr(report.album, "draw", lambda _: [])
     report.run(settings)
     means = pd.read_csv(paths.TABLES / "psnr_db.csv").set_index(["benchmark", "reg"])
     assert means.loc[("Toy", "rff"), "mean"] == pytest.approx(25.6, abs=0.02)
@@ -97,8 +97,7 @@ def test_several_seeds_are_one_row_with_an_interval_over_them(
 
 
 def test_real_lr_images_have_a_table_of_their_own(settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    for figures in ("_draw", "_analyses"):
-        monkeypatch.setattr(report, figures, lambda *_: None)
+    monkeypatch.setattr(report.album, "draw", lambda _: [])
     data = settings.data.model_copy(update={"benchmarks": ["Toy", "NTIRE2018_mild", "NTIRE2018_wild"]})
     settings = settings.model_copy(update={"data": data})
     here = [IndexedImage(name="0801x4m", file="0801x4m.png", width=16, height=16, sha256="0" * 64)]
@@ -119,17 +118,49 @@ def test_real_lr_images_have_a_table_of_their_own(settings: Params, monkeypatch:
 
 def test_every_table_and_figure_is_there_twice_the_same(settings: Params) -> None:
     def made() -> dict[str, bytes]:
-        files = [*paths.TABLES.iterdir(), *paths.FIGURES.iterdir()]
+        files = [*paths.TABLES.iterdir(), *paths.FIGURES.iterdir(), *paths.PLOTS.iterdir(), paths.METRICS, paths.PAGE]
         return {file.name: file.read_bytes() for file in sorted(files)}
 
     report.run(settings)
     first = made()
-    figures = ["channel_entropy", "frequency", "improvement", "interaction", "learning_curves", "planes",
-               "regularizers", "separation"]  # fmt: skip
-    tables = ["differences", "differences_pooled", "improvement_psnr_db", "interaction", "lpips", "psnr_db",
-              "psnr_y_db", "regularizers", "representation", "ssim", "training_cost"]  # fmt: skip
+    figures = ["channel_entropy", "cost_quality", "frequency", "improvement", "interaction", "learning_curves",
+               "planes", "regularizers", "separation"]  # fmt: skip
+    tables = ["ablation", "differences", "differences_pooled", "dropout", "figure6_average", "improvement_psnr_db",
+              "interaction", "lpips", "psnr_db", "psnr_y_db", "regularizers", "representation", "ssim",
+              "table1_large", "table1_other", "table1_small", "table2_lpips", "table2_ntire",
+              "training_cost"]  # fmt: skip
     expected = {f"{name}{suffix}" for name in figures for suffix in (".png", ".svg")}
-    assert set(first) == expected | {f"{name}{suffix}" for name in tables for suffix in (".csv", ".md")}
+    expected |= {f"{name}{suffix}" for name in tables for suffix in (".csv", ".md", ".tex")}
+    assert set(first) == expected | {"verdicts.md", "report.html", "metrics.json", "psnr.csv"}
     assert "Gone is missing: ask its authors" in first["psnr_db.md"].decode()
     report.run(settings)
     assert made() == first
+
+
+def test_the_page_shows_every_table_with_a_value(settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report.album, "draw", lambda _: [])
+    report.run(settings, settings="profile: made\n")
+    page = paths.PAGE.read_text()
+    assert "profile embedded, 480 iterations, seeds 0, 1, 2: not the paper" in page
+    assert "Table 1, other benchmarks: PSNR in dB" in page
+    assert "Table 2, left: PSNR" not in page  # no track of NTIRE is here: the file says so, the page leaves it out
+    assert (
+        "NTIRE2018_mild is missing: data.benchmarks does not name it"
+        in (paths.TABLES / "table2_ntire.md").read_text()
+    )
+    assert "profile: made" in page
+
+
+def test_any_folder_can_be_reported(settings: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of files elsewhere, with its own index: nothing is written below the working directory."""
+    kept = tmp_path / "kept"
+    paths.REPORTS.rename(kept)
+    paths.INDEX.rename(kept / "index")
+    published: list[Params] = []
+    monkeypatch.setattr(report, "_publish", published.append)
+    monkeypatch.setattr(report.album, "draw", lambda _: [])
+    report.run(settings, kept, kept / "index")
+    assert (kept / "report.html").is_file()
+    assert (kept / "tables" / "psnr_db.md").is_file()
+    assert not paths.REPORTS.exists()
+    assert published == []
