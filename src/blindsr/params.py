@@ -57,6 +57,9 @@ class Params(Model):
                 raise ValueError(f"{name} {size} must be a multiple of the scale {self.scale}")
         if self.train.crop > self.patches.size:
             raise ValueError(f"train.crop {self.train.crop} is larger than patches.size {self.patches.size}")
+        strangers = [str(seed) for seed in self.analyse.seeds if seed not in self.seeds]
+        if strangers:
+            raise ValueError(f"analyse.seeds {', '.join(strangers)} must be among seeds {self.seeds}")
         if not self.suite.cases:
             raise ValueError("suite.cases is empty: name at least one test case")
         _check_plugins("backbone", self.backbone.names, self.backbone.hyper)
@@ -71,6 +74,11 @@ class Params(Model):
     def cells(self) -> list[tuple[str, str, int]]:
         """Every (backbone, regularizer, seed) to train, in the order of the tables."""
         return [(b, r, s) for b in self.backbone.names for r in self.reg.names for s in self.seeds]
+
+    @property
+    def analysed_cells(self) -> list[tuple[str, str, int]]:
+        """Those of `cells` that the analyse stage looks at."""
+        return [cell for cell in self.cells if cell[2] in self.analyse.seeds]
 
     def require_cell(self, backbone: str, reg: str, seed: int) -> None:
         """Raise UserError unless the settings name this cell."""
