@@ -104,7 +104,7 @@ def table(key: str, title: str, rows: int) -> PageTable:
 
 def figure(key: str, title: str) -> PageFigure:
     """Curves with an id that other figures have too."""
-    drawing = Figure(figsize=(7.2, 3.4))
+    drawing = Figure(figsize=(7.2, 3.4), layout="constrained")
     axis = drawing.subplots()
     for number, name in enumerate(("none", "dropout", "rff")):
         axis.plot(np.linspace(0, 1, 40), np.linspace(0.1, 0.6 + number / 10, 40) ** 2, label=name)
