@@ -132,3 +132,24 @@ def test_nothing_to_compare_is_an_empty_table(tmp_path: Path):
     assert rows.empty
     differences.write(rows, tmp_path / "none", title="T", seeds=1, notes=[])
     assert (tmp_path / "none.csv").read_text().startswith("benchmark,backbone,reg,case")
+
+
+def test_rows_of_other_images_than_the_baseline_are_one_line():
+    """As many images, but not the same."""
+    table = scores(GAINS)
+    rff = table["reg"] == "rff"
+    table.loc[rff, "image"] = table.loc[rff, "image"] + "x"
+    with pytest.raises(UserError, match=r"net-rff and net-none were scored on different images of Toy: run `dvc"):
+        differences.per_case(table, ["Toy"], CASES, "psnr_db")
+
+
+def test_arrays_are_in_the_order_of_seeds_and_images():
+    table = scores(GAINS, seeds=(1, 0), images=3, noise=0)
+    table["psnr_db"] += table["seed"]
+    found = differences.arrays(table.sample(frac=1, random_state=0), ["noise", "clean"], "psnr_db")
+    assert set(found) == {("Toy", "net", reg) for reg in ("none", "rff", "dropout")}
+    rff = found["Toy", "net", "rff"]
+    assert rff.shape == (2, 3, 2)
+    np.testing.assert_allclose(rff[0], [[25, 25.2], [26, 26.2], [27, 27.2]])
+    np.testing.assert_allclose(rff[1], rff[0] + 1)
+    assert differences.arrays(table.iloc[:0], CASES, "psnr_db") == {}

@@ -86,6 +86,12 @@ class Source:
         lines = [f"Mean over images, then over seeds. Profile `{self.params.profile}`{own}"]
         return lines + [f"— {name} is missing: {self.why_missing(name)}." for name in sets if self.why_missing(name)]
 
+    @property
+    def no_trunk(self) -> list[str]:
+        """Why there is no LPIPS; empty if there is."""
+        reason = self.holes.get(str(self.params.data.lpips_trunk), self.holes.get("lpips"))
+        return [f"— lpips has no trunk weights: {reason}."] if reason else []
+
     def why_missing(self, name: str) -> str:
         """Why a data set has no scores here; empty if it has some."""
         if name in self.holes:
@@ -110,9 +116,8 @@ def write(source: Source) -> Book:
     made += _differences(source, folder)
     values = {m: tables.table(source.scores, m, source.suite, source.rows, source.cases) for m in tables.METRICS}
     missing = source.notes(*source.suite)
-    trunk = source.holes.get(str(params.data.lpips_trunk), source.holes.get("lpips"))
     for metric, decimals in tables.METRICS.items():
-        notes = [*missing, f"— lpips has no trunk weights: {trunk}."] if trunk and metric == "lpips" else missing
+        notes = [*missing, *source.no_trunk] if metric == "lpips" else missing
         title = f"{metric}, x{params.scale} ({source.size})"
         made.append(
             tables.write(values[metric], folder / metric, title=title, decimals=decimals, signed=False, notes=notes)
@@ -150,7 +155,8 @@ def _of_the_paper(source: Source) -> list[tuple[comparison.PaperTable, list[str]
     title = f"Table 2, right: LPIPS (lower is better), x4 ({size})"
     notes = [
         f"Under `{paper_tables.LPIPS_CASE}`: the paper does not name the case of its LPIPS, and their level, below "
-        "that of bicubic on clean inputs, fits no other."
+        "that of bicubic on clean inputs, fits no other.",
+        *source.no_trunk,
     ]
     found.append((paper_tables.lpips_table(grid, [*paper, *own], title), [*notes, *source.notes(*paper, *own)]))
     title = f"Fig. 6: mean improvement over the baseline in dB ({size})"

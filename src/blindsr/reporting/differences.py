@@ -15,6 +15,7 @@ from blindsr.reporting.tables import BASELINE, MEAN, Table
 
 ALPHA = 0.05
 KEYS = ["benchmark", "backbone", "reg", "case"]
+_ROW = KEYS[:3]
 _FORMATS = {
     "difference": "{:+.3f}",
     "low": "{:+.3f}",
@@ -116,25 +117,33 @@ def _compared(scores: pd.DataFrame) -> list[tuple[str, str]]:
 def arrays(
     scores: pd.DataFrame, cases: Sequence[str], metric: str
 ) -> dict[tuple[str, str, str], NDArray[np.float64]]:
-    """(benchmark, backbone, reg) -> scores (seeds, images, cases), images sorted. Raises UserError for gaps."""
-    found = {}
-    for key, mine in scores.groupby(["benchmark", "backbone", "reg"], sort=False):
-        benchmark, backbone, reg = key
-        wide = mine.set_index(["seed", "image", "case"])[metric].unstack("case").reindex(columns=list(cases))
-        seeds, images = (wide.index.unique(level).size for level in ("seed", "image"))
-        if len(wide) != seeds * images or wide.isna().any(axis=None):
-            raise UserError(f"scores of {backbone}-{reg} on {benchmark} lack images or cases: run `dvc repro`")
-        found[benchmark, backbone, reg] = wide.sort_index().to_numpy().reshape(seeds, images, len(cases))
+    """(benchmark, backbone, reg) -> scores (seeds, images, cases), images sorted.
+
+    Raises UserError for gaps, and for rows of one benchmark that were scored on different images.
+    """
+    keys = list(scores[_ROW].drop_duplicates().itertuples(index=False, name=None))
+    if not keys:
+        return {}
+    wide = scores.set_index([*_ROW, "seed", "image", "case"])[metric].unstack("case").reindex(columns=list(cases))
+    values, places = wide.to_numpy(), wide.index.to_frame(index=False).groupby(_ROW).indices
+    seeds, images = (wide.index.get_level_values(level) for level in ("seed", "image"))
+    found, pictures = {}, dict[str, tuple[str, pd.Index]]()
+    for key in keys:
+        (benchmark, backbone, reg), own = key, places[key]
+        count, names = seeds[own].nunique(), images[own].unique()
+        row = f"{backbone}-{reg}"
+        if len(own) != count * len(names) or np.isnan(values[own]).any():
+            raise UserError(f"scores of {row} on {benchmark} lack images or cases: run `dvc repro`")
+        first, others = pictures.setdefault(benchmark, (row, names))
+        if not others.equals(names):
+            raise UserError(f"{row} and {first} were scored on different images of {benchmark}: run `dvc repro`")
+        found[key] = values[own].reshape(count, len(names), len(cases))
     return found
 
 
 def _described(
     keys: pd.DataFrame, method: NDArray[np.float64], baseline: NDArray[np.float64], groups: list[int] | None
 ) -> pd.DataFrame:
-    if method.shape[1:] != baseline.shape[1:]:
-        first = keys.iloc[0]
-        raise UserError(f"{first['reg']} and {BASELINE} of {first['backbone']} were scored on different images: "
-                        "run `dvc repro`")  # fmt: skip
     result: Difference = statistics.compare(method, baseline, groups=groups)
     return keys.assign(
         images=method.shape[1],

@@ -197,12 +197,14 @@ def _values(
     if own is None:
         cells = [Cell(paper=value, suspect=suspect) for value, suspect in printed]
         return Line(benchmark, network, label, cells)
-    cells = _cells(own, np.zeros((1, *own.shape[1:])), printed)
+    low, high = statistics.bootstrap_interval(own, np.zeros((1, *own.shape[1:])))
+    cells = [
+        Cell(float(mean), float(ends[0]), float(ends[1]), *theirs)
+        for mean, ends, theirs in zip(own.mean((0, 1)), zip(low, high, strict=True), printed, strict=True)
+    ]
     if against is not None:
         gains = _cells(own, against, printed)
-        cells = [c._replace(p=g.p, gain=(g.low, g.high)) for c, g in zip(cells, gains, strict=True)]
-    else:
-        cells = [cell._replace(p=np.nan, gain=None) for cell in cells]
+        cells = [c._replace(p=g.p, gain=g.gain) for c, g in zip(cells, gains, strict=True)]
     return Line(benchmark, network, label, cells)
 
 

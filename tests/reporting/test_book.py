@@ -1,0 +1,172 @@
+"""All tables of a report: planted differences to the byte, reasons for holes, the paper's whole grid.
+
+The files of golden/ are what `book.write` makes of planted differences. After a meant change of the tables renew
+them, and look at every line that moved before you commit it:
+
+    PYTHONPATH=src:tests python tests/reporting/test_book.py
+"""
+
+import difflib
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import synthetic_grid
+
+from blindsr.params import BICUBIC, Params, cell_name
+from blindsr.reporting import book, tables
+from blindsr.reporting.book import Source
+
+GOLDEN = Path(__file__).parent / "golden"
+FILES = [
+    "ablation.md", "differences_pooled.md", "dropout.md", "figure6_average.md", "table1_other.md", "table1_small.csv",
+    "table1_small.md", "table1_small.tex", "table2_lpips.md", "verdicts.md",
+]  # fmt: skip
+SIZES = {"Set5": 5, "Set14": 14, "photos": 12}
+HOLES = {"Urban100": "ask the makers of Urban100"}
+RENEW = "if this is meant, renew it and look at every line that moved: see the head of tests/reporting/test_book.py"
+
+
+def source(folder: Path, parsed: Params, holes: dict[str, str]) -> Source:
+    trained = {cell_name(*cell): cell for cell in parsed.cells}
+    scores = tables.read_scores(folder / "scores", {BICUBIC: (BICUBIC, BICUBIC, 0), **trained})
+    return Source(parsed, folder, trained, scores, list(parsed.data.benchmarks), holes)
+
+
+def planted(folder: Path) -> Source:
+    """Two networks, four regularizers, three cases; two benchmarks of the paper, one of our own, and one missing."""
+    settings = synthetic_grid.settings(
+        "backbone=paper",
+        "reg=paper",
+        benchmarks=["Set5", "Set14", "photos", "Urban100"],
+        names=["none", "dropout", "brute_force", "rff"],
+    )
+    backbone = settings.backbone.model_copy(update={"names": ["srresnet", "rrdb"]})
+    cases = {name: settings.suite.cases[name] for name in ("clean", "noise", "b+n+j")}
+    suite = settings.suite.model_copy(update={"cases": cases})
+    settings = settings.model_copy(update={"backbone": backbone, "suite": suite})
+    synthetic_grid.write(folder, folder / "index", settings, SIZES)
+    return source(folder, settings, HOLES)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, book.Book]:
+    """The folder of the planted grid's files, and its book."""
+    folder = tmp_path_factory.mktemp("planted")
+    return folder, book.write(planted(folder))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_planted_differences_give_the_expected_file(made: tuple[Path, book.Book], name: str) -> None:
+    new, old = ((folder / name).read_text() for folder in (made[0] / "tables", GOLDEN))
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), "golden", "new", lineterm="", n=0)
+    if new != old:
+        pytest.fail("\n".join([f"{name} differs: {RENEW}", *lines]))
+
+
+def test_planted_gains_are_what_the_tables_say(made: tuple[Path, book.Book]) -> None:
+    """The golden files against what was planted: rff 0.6 dB under clean, 0.45 and 0.3 under the other two."""
+    table = pd.read_csv(made[0] / "tables" / "table1_small.csv")
+    gains = table[(table["row"] == "improvement") & table["value"].notna()]
+    assert len(gains) == 2 * 2 * 4
+    for column, gain in {"clean": 0.6, "noise": 0.45, "b+n+j": 0.3, "mean": 0.45}.items():
+        own = gains[gains["column"] == column]
+        assert own["value"].tolist() == pytest.approx([gain] * 4, abs=0.03)
+        # 16 comparisons of 14 images can be told from chance, of 5 images they cannot
+        assert own["mark"].fillna("").tolist() == ["", "", "better", "better"]
+    pooled = pd.read_csv(made[0] / "tables" / "differences_pooled.csv").set_index(["backbone", "reg"])
+    for reg, gain, mark in (("dropout", 0.225, "better"), ("brute_force", -0.15, "worse"), ("rff", 0.45, "better")):
+        for backbone in ("srresnet", "rrdb"):
+            assert pooled.loc[(backbone, reg), "difference"] == pytest.approx(gain, abs=0.01)
+            assert pooled.loc[(backbone, reg), "mark"] == mark
+
+
+def test_verdicts_of_the_planted_grid(made: tuple[Path, book.Book]) -> None:
+    """LPIPS was planted to fall with PSNR, so Dropout lowers it; linear and real LR images are not there."""
+    assert [one.verdict for one in made[1].verdicts] == [
+        "supported", "supported", "supported", "contradicted", "supported", "not testable", "not testable",
+        "not testable", "supported", "supported",
+    ]  # fmt: skip
+
+
+def test_tables_without_a_value_are_named(made: tuple[Path, book.Book]) -> None:
+    folder, found = made
+    assert found.empty == {"table1_large", "table2_ntire"}
+    keys = [table.key for table in found.tables]
+    assert keys[:8] == [
+        "table1_small", "table1_large", "table1_other", "dropout", "ablation", "table2_ntire", "table2_lpips",
+        "figure6_average",
+    ]  # fmt: skip
+    assert {f"{key}{suffix}" for key in keys for suffix in (".csv", ".md", ".tex")} | {"verdicts.md"} == {
+        path.name for path in (folder / "tables").iterdir()
+    }
+
+
+def test_every_hole_has_its_reason_and_every_title_its_size(made: tuple[Path, book.Book]) -> None:
+    folder, found = made
+    large = (folder / "tables" / "table1_large.md").read_text()
+    assert "— Urban100 is missing: ask the makers of Urban100." in large
+    assert "— Manga109 is missing: data.benchmarks does not name it." in large
+    assert "photos" not in large
+    for table in found.tables:
+        assert "profile embedded, 480 iterations, seeds 0: not the paper's experiment" in table.title
+    assert "not the paper's experiment" in (folder / "tables" / "verdicts.md").read_text()
+
+
+def test_without_trunk_weights_both_tables_of_lpips_say_so(tmp_path: Path) -> None:
+    settings = synthetic_grid.settings("reg=paper", benchmarks=["Set14"], names=["none", "rff"])
+    synthetic_grid.write(tmp_path, tmp_path / "index", settings, {"Set14": 14}, lpips=False)
+    found = book.write(source(tmp_path, settings, {"lpips_alexnet": "no file"}))
+    assert "table2_lpips" in found.empty
+    for name in ("lpips.md", "table2_lpips.md", "table2_lpips.tex"):
+        assert "lpips has no trunk weights: no file." in (tmp_path / "tables" / name).read_text()
+    assert "trunk" not in (tmp_path / "tables" / "psnr_db.md").read_text()
+
+
+def test_no_benchmark_at_all_is_a_book_of_holes(tmp_path: Path) -> None:
+    settings = synthetic_grid.settings("reg=paper", benchmarks=["Set5"], names=["none", "rff"])
+    synthetic_grid.write(tmp_path, tmp_path / "index", settings, {"Set5": 5})
+    for path in (tmp_path / "scores").iterdir():  # as the evaluate stage writes it without any image
+        path.write_text(path.read_text().splitlines()[0] + "\n")
+    found = book.write(source(tmp_path, settings, {"Set5": "ask"}))
+    assert {"table1_small", "dropout", "ablation", "figure6_average"} <= found.empty
+    assert "— Set5 is missing: ask." in (tmp_path / "tables" / "psnr_db.md").read_text()
+    assert {one.verdict for one in found.verdicts} == {"not testable"}
+
+
+def test_the_papers_whole_grid(tmp_path: Path) -> None:
+    """4 networks x 6 regularizers x 6 benchmarks of 338 images; `blindsr report` of it takes seconds, see
+    benchmarks/.
+    """
+    names = ["none", "dropout", "brute_force", "linear", "rff", "rff_released"]
+    sizes = synthetic_grid.PAPER_SIZES
+    settings = synthetic_grid.settings(
+        "profile=paper", "backbone=paper", "reg=paper", benchmarks=list(sizes), names=names
+    )
+    synthetic_grid.write(tmp_path, tmp_path / "index", settings, sizes)
+    found = book.write(source(tmp_path, settings, {}))
+    assert found.empty == {"table2_ntire"}
+    rows = {table.key: len(table.rows) for table in found.tables}
+    assert rows["table1_small"] == rows["table1_large"] == 3 * (1 + 4 * 3)
+    assert rows["dropout"] == 6 * (1 + 4 * 4)
+    assert rows["ablation"] == 1 + 4 * 5
+    assert rows["differences"] == 6 * 4 * 5 * 8
+    for table in found.tables:
+        assert "not the paper's" not in table.title
+    said = {one.claim: one.verdict for one in found.verdicts}
+    assert said["Full alignment (RFF) beats linear alignment"] == "supported"
+    assert said["Brute-force alignment falls below the baseline, alignment of moments does not"] == "supported"
+
+
+def renew() -> None:
+    """Write golden/ anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        book.write(planted(Path(folder)))
+        GOLDEN.mkdir(exist_ok=True)
+        for name in FILES:
+            (GOLDEN / name).write_bytes((Path(folder) / "tables" / name).read_bytes())
+
+
+if __name__ == "__main__":
+    renew()
