@@ -32,9 +32,12 @@ def run(quick: bool) -> list[Result]:
     network, step = build(hyper, images, side)
     with torch.no_grad():
         features = network.backbone.features(torch.rand(images, 3, side, side))
-    names = [name for name in plugins.names("regularizer") if name != "none"]
+    chosen: list[tuple[str, dict[str, int]]] = [(name, {}) for name in plugins.names("regularizer") if name != "none"]
+    chosen += [(name, {"stride": 2}) for name in ("linear", "rff")]
+    names = [name + "".join(f", {key} {value}" for key, value in extra.items()) for name, extra in chosen]
     regularizers = [
-        networks.build_regularizer(name, params.reg.settings[name].hyper_for("srresnet")).train() for name in names
+        networks.build_regularizer(name, params.reg.settings[name].hyper_for("srresnet") | extra).train()
+        for name, extra in chosen
     ]
     with devices.threads(params.train.threads):
         seconds = interleave(

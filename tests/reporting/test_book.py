@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import synthetic_grid
 
+import synthetic_grid
 from blindsr.params import BICUBIC, Params, cell_name
 from blindsr.reporting import book, tables
 from blindsr.reporting.book import Source
