@@ -171,7 +171,7 @@ def test_jobs_of_a_cluster_make_the_cells(project: Path, read: Params) -> None:
     for job in submitted:
         job.result()
     assert [str(state) for state in grid.states(read)] == ["done", "done"]
-    job = cluster.Job("srresnet-rff-0")
+    job = cluster.Job("srresnet-rff-0", ["train"])
     assert job.checkpoint().function is job  # what submitit takes when the time is over
 
 
