@@ -12,7 +12,7 @@ import pandas as pd
 from blindsr import files
 from blindsr.params import BICUBIC, Params
 from blindsr.reporting import analyses, comparison, differences, paper_tables, tables, verdicts
-from blindsr.reporting.paper_tables import PARTS, TRACKS, Grid
+from blindsr.reporting.paper_tables import METHODS, PARTS, TRACKS, Grid
 from blindsr.reporting.tables import BASELINE, Table
 from blindsr.reporting.verdicts import Verdict
 
@@ -86,6 +86,11 @@ class Source:
         lines = [f"Mean over images, then over seeds. Profile `{self.params.profile}`{own}"]
         return lines + [f"— {name} is missing: {self.why_missing(name)}." for name in sets if self.why_missing(name)]
 
+    def not_trained(self, *regularizers: str) -> list[str]:
+        """Why the rows of these regularizers are empty; nothing for those of this run."""
+        absent = [name for name in regularizers if name not in self.params.reg.names]
+        return [f"— Rows `{METHODS[name]}` are empty: reg.names does not name {name}." for name in absent]
+
     @property
     def no_trunk(self) -> list[str]:
         """Why there is no LPIPS; empty if there is."""
@@ -143,26 +148,29 @@ def _of_the_paper(source: Source) -> list[tuple[comparison.PaperTable, list[str]
     parts = dict(PARTS) | ({"table1_other": own} if own else {})
     titles = {"table1_small": "first half", "table1_large": "second half", "table1_other": "other benchmarks"}
     found = []
+    main, others = source.not_trained(BASELINE, "rff"), source.not_trained(BASELINE, "dropout", "rff")
     for key, names in parts.items():
         title = f"Table 1, {titles[key]}: PSNR in dB, x4 ({size})"
-        found.append((paper_tables.main_table(grid, key, names, title), source.notes(*names)))
+        found.append((paper_tables.main_table(grid, key, names, title), [*source.notes(*names), *main]))
+    here = source.notes(*paper, *own)
     title = f"Comparison with Dropout: PSNR in dB, x4 ({size})"
-    found.append((paper_tables.dropout_table(grid, [*paper, *own], title), source.notes(*paper, *own)))
+    found.append((paper_tables.dropout_table(grid, [*paper, *own], title), [*here, *others]))
     title = f"Ablation: PSNR in dB, mean of the cases, x4 ({size})"
-    found.append((paper_tables.ablation_table(grid, [*paper, *own], title), source.notes(*paper, *own)))
+    rows = source.not_trained(BASELINE, "brute_force", "linear", "rff")
+    found.append((paper_tables.ablation_table(grid, [*paper, *own], title), [*here, *rows]))
     title = f"Table 2, left: PSNR in dB on NTIRE 2018, x4 ({size})"
-    found.append((paper_tables.ntire_table(grid, title), source.notes(*TRACKS.values())))
+    found.append((paper_tables.ntire_table(grid, title), [*source.notes(*TRACKS.values()), *others]))
     title = f"Table 2, right: LPIPS (lower is better), x4 ({size})"
     notes = [
         f"Under `{paper_tables.LPIPS_CASE}`: the paper does not name the case of its LPIPS, and their level, below "
         "that of bicubic on clean inputs, fits no other.",
         *source.no_trunk,
     ]
-    found.append((paper_tables.lpips_table(grid, [*paper, *own], title), [*notes, *source.notes(*paper, *own)]))
+    found.append((paper_tables.lpips_table(grid, [*paper, *own], title), [*notes, *here, *others]))
     title = f"Fig. 6: mean improvement over the baseline in dB ({size})"
-    here = [name for name in source.suite if name not in source.holes]
-    notes = [f"Over all cases and {', '.join(here) or 'no benchmark'}; the paper's over its six."]
-    found.append((paper_tables.average_table(grid, here, title), [*notes, *source.notes()]))
+    pooled = [name for name in source.suite if name not in source.holes]
+    notes = [f"Over all cases and {', '.join(pooled) or 'no benchmark'}; the paper's over its six."]
+    found.append((paper_tables.average_table(grid, pooled, title), [*notes, *source.notes()]))
     return found
 
 
