@@ -28,6 +28,14 @@ def test_plain_lines_with_rate_and_time_left(
     assert lines == ["train: 60/100, 1.0/s, 40 s left L1 0.1", "train: 100/100, 1.3/s, 0 s left L1 0.1"]
 
 
+def test_before_the_first_piece_there_is_no_rate(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 40.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with Bar("upscale", total=2) as bar:
+        bar.advance(0, "a.jpg: tile 1 of 9")
+    assert capsys.readouterr().err == "upscale: 0/2 a.jpg: tile 1 of 9\n"
+
+
 def test_the_note_stays_until_the_next_one_and_quiet_says_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

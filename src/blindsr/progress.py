@@ -87,9 +87,9 @@ class Bar:
         if not self._quiet and (now - self._spoke >= _LINE_EVERY or self._done >= self._total):
             self._spoke = now
             rate = (self._done - self._start) / max(now - self._began, 1e-9)
-            left = (self._total - self._done) / max(rate, 1e-9)
+            left = f", {rate:.1f}/s, {(self._total - self._done) / rate:.0f} s left" if rate else ""
             print(
-                f"{self._label}: {self._done}/{self._total}, {rate:.1f}/s, {left:.0f} s left {self._note}".rstrip(),
+                f"{self._label}: {self._done}/{self._total}{left} {self._note}".rstrip(),
                 file=sys.stderr,
                 flush=True,
             )
