@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup params repro test lint bench ui
+.PHONY: help setup params repro report test lint bench ui
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -26,6 +26,9 @@ params: setup  ## compose conf/ into params.yaml
 
 repro: params  ## rebuild tables, plots and runs (embedded profile: minutes)
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc repro
+
+report: setup  ## rebuild only tables, figures and page, from recorded scores
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc repro --single-item report
 
 test: setup  ## run the tests
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadscope

@@ -26,6 +26,7 @@ from benchmarks import (
     step,
     suite,
     synthesis,
+    upscale,
     usm,
 )
 from benchmarks.measure import Result
@@ -35,7 +36,7 @@ TOPICS = {
     module.__name__.rpartition(".")[2]: module.run
     for module in (
         kernels, loader, usm, jpeg, poisson, synthesis, alignment, regularizers, iteration, step, suite,
-        evaluation,
+        evaluation, upscale,
     )
 }  # fmt: skip
 

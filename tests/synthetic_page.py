@@ -13,6 +13,8 @@ from PIL import Image
 from blindsr.reporting.page import Page, PageFigure, PageTable
 from blindsr.reporting.verdicts import Verdict
 
+ABSENT = "clean/srresnet-dropout.png"
+"""The picture of the small page's first image that is not there."""
 CASES = ["clean", "blur", "noise", "jpeg", "b+n", "b+j", "n+j", "b+n+j"]
 METRICS = {
     "psnr_db": {"label": "PSNR (dB)", "decimals": 2, "higher_is_better": True},
@@ -104,7 +106,7 @@ def table(key: str, title: str, rows: int) -> PageTable:
 
 def figure(key: str, title: str) -> PageFigure:
     """Curves with an id that other figures have too."""
-    drawing = Figure(figsize=(7.2, 3.4))
+    drawing = Figure(figsize=(7.2, 3.4), layout="constrained")
     axis = drawing.subplots()
     for number, name in enumerate(("none", "dropout", "rff")):
         axis.plot(np.linspace(0, 1, 40), np.linspace(0.1, 0.6 + number / 10, 40) ** 2, label=name)
@@ -119,7 +121,7 @@ def figure(key: str, title: str) -> PageFigure:
 
 
 def gallery(folder: Path, payload: dict[str, Any], benchmarks: list[str], side: int = 160) -> list[dict[str, Any]]:
-    """Two photos per benchmark, their crops under `folder`; clean/srresnet-dropout of the first is not there."""
+    """Two photos per benchmark, their crops under `folder`; ABSENT of the first is not there."""
     entries = []
     random = np.random.default_rng(1)
     photo = skimage.data.astronaut().astype(float)
@@ -159,7 +161,7 @@ def gallery(folder: Path, payload: dict[str, Any], benchmarks: list[str], side: 
                     "cases": cases,
                 }
             )
-    (folder / entries[0]["cases"]["clean"]["models"]["srresnet-dropout"]).unlink()
+    (folder / Path(entries[0]["hr"]).parent / ABSENT).unlink()
     return entries
 
 

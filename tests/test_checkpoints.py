@@ -66,6 +66,7 @@ def test_public_safetensors(network, tmp_path):
         lambda s: {"model": {"params": s}},
         lambda s: {f"module.{k}": v for k, v in s.items()},
         lambda s: {"params": {f"module._orig_mod.{k}": v for k, v in s.items()}},
+        lambda s: {"n_averaged": torch.tensor(7), **{f"module.{k}": v for k, v in s.items()}},
     ],
 )
 def test_what_training_codes_wrap_around_weights(network, tmp_path, wrap, zipped):

@@ -1,6 +1,8 @@
 """Evaluation: rows in order, known scores, sizes that do not fit, real LR images, CSV."""
 
 import math
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -190,3 +192,39 @@ def test_means_per_benchmark_and_case() -> None:
         "psnr_db/A/c": 2.0,
         "psnr_db/B/c": 7.0,
     }
+
+
+# peak memory in MiB of scoring a black image with a RRDB of the paper's width, as a process of its own
+PEAK = """
+import resource, sys
+from functools import partial
+from pathlib import Path
+import numpy as np, torch
+from blindsr import evaluation, images, inference, networks
+from blindsr.evaluation import Pair
+from blindsr.metrics.lpips import Lpips
+from blindsr.scoring import Measure
+blocks, height, width = map(int, sys.argv[1:])
+images.write_png("hr.png", np.zeros((height, width, 3), np.uint8))
+images.write_png("lr.png", np.zeros((height // 4, width // 4, 3), np.uint8))
+network = networks.build_backbone("rrdb", {"num_blocks": blocks, "num_features": 64, "growth": 32}, 4)
+upscale = partial(inference.upscale_rgb, network, scale=4, tile="auto", overlap=32)
+pair = Pair("Toy", "clean", "a", Path("hr.png"), Path("lr.png"))
+(result,) = evaluation.evaluate([pair], upscale, Measure(4, Lpips()), 4)
+assert len(result.scores) == 1 and not result.errors
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def peak(folder: Path, *arguments: int) -> float:
+    command = [sys.executable, "-c", PEAK, *map(str, arguments)]
+    return float(subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.slow
+def test_a_4000x3000_image_is_scored_under_4_gib_with_the_tiles_of_rrdb(tmp_path: Path) -> None:
+    """All metrics, LPIPS among them. One residual block instead of 23, which would take ten minutes: activations are
+    largest in the upsampling, after the blocks, so that deeper networks add their weights alone (seen below)."""
+    deep, shallow = peak(tmp_path, 23, 512, 512), peak(tmp_path, 1, 512, 512)
+    assert 30 < deep - shallow < 150  # 60 MiB of weights
+    assert peak(tmp_path, 1, 3000, 4000) + deep - shallow < 4096

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,7 @@ from blindsr.images import (
     bicubic_downscale,
     bicubic_upscale,
     mod_crop,
+    read_hr,
     read_rgb,
     to_float,
     to_uint8,
@@ -225,3 +227,55 @@ def test_bicubic_downscale_is_the_antialiased_kernel_by_hand():
         weights = np.array([keys((i + 0.5 - (out + 0.5) * 4) / 4) for i in range(32)])
         expected.append(np.clip(weights @ row / weights.sum(), 0, 255))
     np.testing.assert_allclose(bicubic_downscale(image, 4)[1, 2:6, 0], expected, atol=0.51)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp"])
+def test_8_bit_rgb_that_is_scored_is_read_as_it_is(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(picture(12, 10)).save(path, **({"lossless": True} if suffix == "webp" else {}))
+    np.testing.assert_array_equal(read_hr(path), picture(12, 10))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_16_bits_are_refused_in_any_layout(tmp_path, suffix, channels):
+    path = tmp_path / f"a.{suffix}"
+    deep = np.random.default_rng(0).integers(0, 65536, (12, 10, channels), dtype=np.uint16)
+    cv2.imwrite(str(path), deep)
+    with pytest.raises(UserError, match=f"a.{suffix}"):
+        read_hr(path)
+
+
+def test_floats_are_refused(tmp_path):
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(UserError, match="more than 8 bits"):
+        read_hr(tmp_path / "a.tif")
+
+
+def test_alpha_is_dropped_where_it_hides_nothing_and_refused_where_it_does(tmp_path):
+    alpha = np.full((12, 10), 255, np.uint8)
+    Image.fromarray(np.dstack([picture(12, 10), alpha])).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_hr(tmp_path / "a.png"), picture(12, 10))
+    alpha[3, 4] = 254
+    Image.fromarray(np.dstack([picture(12, 10), alpha])).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match="transparent in places"):
+        read_hr(tmp_path / "a.png")
+    palette = Image.fromarray(picture(12, 10)).quantize(8)
+    palette.save(tmp_path / "p.png", transparency=0)
+    with pytest.raises(UserError, match="transparent in places"):
+        read_hr(tmp_path / "p.png")
+
+
+def test_grey_that_is_scored_is_repeated(tmp_path):
+    Image.fromarray(picture(12, 10)[..., 0]).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_hr(tmp_path / "a.png"), np.dstack([picture(12, 10)[..., 0]] * 3))
+
+
+def test_what_is_no_image_is_said_by_the_reader(tmp_path):
+    (tmp_path / "a.png").write_text("no image")
+    with pytest.raises(UserError, match="is not an image"):
+        read_hr(tmp_path / "a.png")
+    write_png(tmp_path / "b.png", picture(12, 10))
+    (tmp_path / "b.png").write_bytes((tmp_path / "b.png").read_bytes()[:100])
+    with pytest.raises(UserError, match="cannot read image"):
+        read_hr(tmp_path / "b.png")

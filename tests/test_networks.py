@@ -1,9 +1,13 @@
 """Every backbone with every regularizer: contract, training, weights on disk."""
 
 import hashlib
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
 from blindsr import conf, networks, plugins
@@ -128,3 +132,36 @@ def test_a_missing_damaged_or_foreign_file_is_one_line(tmp_path: Path) -> None:
     networks.save(build("srresnet"), info("rrdb"), path)
     with pytest.raises(UserError, match="does not fit rrdb"):
         networks.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda state, about: (state, {"regularizer": "rff"}), "holds no weights of this project"),
+        (lambda state, about: (state, about | {"backbone": "nope"}), "unknown backbone 'nope'"),
+        (lambda state, about: (state, about | {"hyper": {"depth": 1}}), "unexpected keyword argument 'depth'"),
+        (lambda state, about: ({k: (9 * v).to(torch.int8) for k, v in state.items()}, about), "as int8: convert"),
+        (lambda state, about: ({k: v[:1].contiguous() for k, v in state.items()}, about), "does not fit srresnet"),
+        (lambda state, about: (dict(list(state.items())[1:]), about), "does not fit srresnet"),
+    ],
+    ids=["half a description", "backbone", "settings", "numbers", "shapes", "names"],
+)
+def test_weights_that_do_not_fit_their_description_are_one_line_with_the_file(
+    tmp_path: Path, change: Callable[..., Any], says: str
+) -> None:
+    state, about = change(build("srresnet").state_dict(), info("srresnet").model_dump())
+    path = tmp_path / "w.safetensors"
+    safetensors.torch.save_file(state, path, {networks.KEY: json.dumps(about)})
+    with pytest.raises(UserError) as caught:
+        networks.load(path)
+    assert str(caught.value).startswith(str(path))
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_half_precision_is_widened(tmp_path: Path) -> None:
+    state = {name: value.half() for name, value in build("srresnet").state_dict().items()}
+    about = {networks.KEY: json.dumps(info("srresnet").model_dump())}
+    safetensors.torch.save_file(state, tmp_path / "w.safetensors", about)
+    loaded, _ = networks.load(tmp_path / "w.safetensors")
+    assert all(torch.equal(value, state[name].float()) for name, value in loaded.state_dict().items())

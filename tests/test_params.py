@@ -138,6 +138,10 @@ def test_read_takes_an_experiments_params_as_they_are(tmp_path: Path, monkeypatc
     monkeypatch.delenv("DVC_EXP_NAME", raising=False)
     with pytest.raises(UserError, match=r"differs from conf/ in reg\.names"):
         params.read(tmp_path / "params.yaml")
+    assert params.read(tmp_path / "params.yaml", as_made=True).reg.names == ["rff"]
+    found = params.find(tmp_path / "params.yaml", as_made=True)
+    assert found is not None
+    assert found.reg.names == ["rff"]
     monkeypatch.setenv("DVC_EXP_NAME", "some-name")
     assert params.read(tmp_path / "params.yaml").reg.names == ["rff"]
 

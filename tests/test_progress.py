@@ -1,6 +1,7 @@
 """Progress: plain lines where there is no terminal, a bar where there is one."""
 
 import io
+import re
 import sys
 
 import pytest
@@ -61,6 +62,23 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
         bar.advance(note="done")
     assert "patches" in terminal.getvalue()
     assert "2/2" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_a_narrow_terminal_shows_all_that_a_wide_one_shows(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Done and total, rate, time left, loss terms, images per second, data wait."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", str(width))
+    clock = iter(range(1000))
+    monkeypatch.setattr("rich.console.monotonic", lambda: float(next(clock)))
+    note = "L1 0.0812 penalty 1.23e-05 160 images/s 3% data wait"
+    with Bar("srresnet-rff-0", total=500000) as bar:
+        for _ in range(3):
+            bar.advance(1000, note=note)
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue()).splitlines()
+    assert shown[-1] == note
+    assert re.fullmatch(r"srresnet-rff-0 .* 3000/500000 \d+\.\d/s \d+:\d\d:\d\d", shown[-2])
 
 
 def test_lines_in_between_are_printed_as_they_are(

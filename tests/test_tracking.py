@@ -58,9 +58,48 @@ def test_the_same_key_is_the_same_run_and_no_point_comes_twice(client) -> None:
     (found,) = runs(client)
     assert [p.step for p in client.get_metric_history(found.info.run_id, "l1")] == [20, 40]
     assert len(client.get_metric_history(found.info.run_id, "psnr_db/Toy/clean")) == 1
+    (before,) = runs(client)
+    with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
+        run.metrics(40, {"l1": 0.5})
+        run.summary({"psnr_db/Toy/clean": 30.0000004})  # as a file of scores has it
+    (found,) = runs(client)
+    assert found.info.end_time == before.info.end_time
+    assert found.data.metrics == before.data.metrics
     with tracking.open_run("net-rff-0", "key2", {}):
         pass
     assert len(runs(client)) == 2
+
+
+def test_the_duration_of_a_run_is_that_of_its_training_whenever_scores_are_added(client) -> None:
+    with tracking.open_run("net-rff-0", "key1", {}) as run:
+        run.metrics(20, {"l1": 0.5})
+    (found,) = runs(client)
+    client.set_terminated(found.info.run_id, "FINISHED", found.info.start_time + 1)  # long ago
+    with tracking.open_run("net-rff-0", "key1", {}) as run:
+        run.summary({"psnr_db/Toy/clean": 30.0})
+    (found,) = runs(client)
+    assert (found.info.status, found.info.end_time - found.info.start_time) == ("FINISHED", 1)
+    with pytest.raises(KeyboardInterrupt), tracking.open_run("net-rff-0", "key1", {}):
+        raise KeyboardInterrupt
+    assert runs(client)[0].info.end_time > found.info.end_time
+    with tracking.open_run("net-rff-0", "key1", {}):  # trained to its end now
+        pass
+    assert runs(client)[0].info.end_time > found.info.end_time
+
+
+def test_hours_of_training_add_up_over_interruptions(client, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(tracking.time, "monotonic", lambda: now[0])
+    for begun, steps in ((1000.0, (10, 20)), (90000.0, (20, 30))):  # a day between; from the checkpoint at 10
+        now[0] = begun
+        with tracking.open_run("net-rff-0", "key1", {}) as run:
+            hours = run.stopwatch()
+            for step in steps:
+                now[0] += 1800
+                run.metrics(step, {"l1": 0.5} | hours())
+    (found,) = runs(client)
+    points = client.get_metric_history(found.info.run_id, "train_hours")
+    assert [(point.step, point.value) for point in points] == [(10, 0.5), (20, 1.0), (30, 2.0)]
 
 
 def test_a_run_that_fails_or_is_stopped_says_so_and_keeps_its_points(client) -> None:
@@ -79,7 +118,7 @@ def test_a_run_that_fails_or_is_stopped_says_so_and_keeps_its_points(client) -> 
 
 
 def test_a_point_is_never_cut_in_two_by_the_size_of_a_request(client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "_BATCH", 5)
+    monkeypatch.setattr(tracking, "BATCH", 5)
     with tracking.open_run("x", "key", {}) as run:
         sent: list[list[int]] = []
         send = run._client.log_batch

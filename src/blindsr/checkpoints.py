@@ -22,6 +22,7 @@ from blindsr.onnx_network import OnnxNetwork
 
 _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")  # in order of preference
 _PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile
+_COUNTER = "n_averaged"  # of torch's AveragedModel, beside the weights under "module."
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _BUFFERS = (torch.int64, torch.int32, torch.bool)
 _PROBE = 32  # px; side of the image that a network is tried on
@@ -108,6 +109,7 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
     tensors = isinstance(content, Mapping) and {k: v for k, v in content.items() if isinstance(v, Tensor)}
     if not tensors:
         raise UserError(f"{path} holds no state dict: it must map parameter names to tensors")
+    tensors.pop(_COUNTER, None)
     for prefix in _PREFIXES:
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -253,12 +254,29 @@ def grid(
         grids.run(read(), jobs)
 
 
+Server = Annotated[
+    str | None,
+    typer.Option("--tracking-uri", help="MLflow to use, such as http://host:5000; else where runs are tracked."),
+]
+
+
 @runs.command()
-def sync() -> None:
-    """Publish every recorded curve and score that MLflow does not have yet."""
+def sync(tracking_uri: Server = None) -> None:
+    """Publish every run, recorded curve, score and table that MLflow does not have yet."""
     from blindsr.apps import runs
 
-    runs.sync(read())
+    runs.sync(read(as_made=True), tracking_uri)
+
+
+@runs.command("export")
+def export_runs(
+    out: Annotated[Path, typer.Argument(help="CSV to write.")] = Path("exports/runs.csv"),
+    tracking_uri: Server = None,
+) -> None:
+    """Write all runs as one CSV: a row each, with settings, scores and tags."""
+    from blindsr.apps import runs
+
+    runs.export(out, tracking_uri)
 
 
 @runs.command()
@@ -274,6 +292,7 @@ def main() -> None:
     console = Console(stderr=True)
     handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files, which have a line of their own
     try:
         app()
     except UserError as error:

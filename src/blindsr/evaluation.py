@@ -129,7 +129,7 @@ def groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
 
 
 def _load(group: Sequence[Pair], scale: int) -> Loaded:
-    hr = images.mod_crop(images.read_rgb(group[0].hr), scale)
+    hr = images.mod_crop(images.read_hr(group[0].hr), scale)
     lrs: dict[Key, RGB] = {}
     errors = []
     for pair in group:
@@ -137,9 +137,8 @@ def _load(group: Sequence[Pair], scale: int) -> Loaded:
             lr = images.read_rgb(pair.lr)
             if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
                 sizes = f"{lr.shape[1]}×{lr.shape[0]} for {hr.shape[1]}×{hr.shape[0]}"
-                raise UserError(
-                    f"{pair.lr} does not fit {pair.hr} at x{scale} ({sizes}): run `dvc repro --force degrade`"
-                )
+                mend = "fetch or replace the pair" if pair.case == REAL else "run `dvc repro --force degrade`"
+                raise UserError(f"{pair.lr} does not fit {pair.hr} at x{scale} ({sizes}): {mend}")
             lrs[pair.key] = np.ascontiguousarray(lr)
         except UserError as error:
             errors.append(error)

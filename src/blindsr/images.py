@@ -55,6 +55,32 @@ def read_rgb(path: str | Path, *, apply_orientation: bool = False) -> RGB:
         raise UserError(f"cannot read image {path} ({reason}): fetch or copy the file again") from None
 
 
+def read_hr(path: Path) -> RGB:
+    """An image that scores are of: RGB uint8 (H, W, 3) of a file whose 8-bit RGB pixels are not a matter of taste.
+
+    Greyscale is repeated over the channels, as the protocol says, and opaque alpha is dropped. Raises UserError for
+    16 bits a channel or alpha that is not opaque, which would have to be cut or blended somehow, and as
+    `read_rgb` does.
+    """
+    try:
+        problem = _problem(path)
+    except Exception:  # a file that Pillow cannot read: the reader below says why
+        problem = None
+    if problem:
+        raise UserError(f"{path} {problem}")
+    return read_rgb(path)
+
+
+def _problem(path: Path) -> str | None:
+    with Image.open(path) as image:
+        # Pillow cuts some deep images to 8 bits as it reads them: the layout of the raw data tells
+        if image.mode.startswith(("I", "F")) or any(";16" in str(tile.args) for tile in image.tile):
+            return "has more than 8 bits a channel: convert it to 8 bits"
+        if image.has_transparency_data and np.asarray(image.convert("RGBA"))[:, :, 3].min() < 255:
+            return "is transparent in places: blend it with a background first"
+    return None
+
+
 def _to_rgb(image: Image.Image, path: Path) -> RGB:
     if image.mode == "F":
         raise UserError(f"{path} has floating-point pixels of unknown range: convert it to 8 or 16 bits")

@@ -89,7 +89,8 @@ def save(backbone: nn.Module, info: WeightsInfo, path: Path) -> None:
 def load(path: Path) -> tuple[Backbone, WeightsInfo]:
     """Read what `save` wrote: the backbone in eval mode on the CPU, and the file's description.
 
-    Raises UserError if the file is missing, damaged, or not of this project.
+    Floats of another precision are widened or rounded to float32. Raises UserError that names the file if it is
+    missing, damaged, not of this project, or holds other numbers or shapes than its network has.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
@@ -98,8 +99,17 @@ def load(path: Path) -> tuple[Backbone, WeightsInfo]:
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run `dvc repro`, or `dvc pull` to fetch it") from None
     except (safetensors.SafetensorError, KeyError, ValidationError, OSError) as error:
-        raise UserError(f"{path} holds no weights of this project ({error}): train or fetch it anew") from None
-    backbone = build_backbone(info.backbone, info.hyper, info.scale)
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        raise UserError(f"{path} holds no weights of this project ({reason}): train or fetch it anew") from None
+    try:
+        backbone = build_backbone(info.backbone, info.hyper, info.scale)
+    except UserError as error:
+        raise UserError(f"{path} is of another version of this project ({error}): train or fetch it anew") from None
+    for name, value in backbone.state_dict().items():
+        found = state.get(name, value).dtype
+        if found.is_floating_point != value.is_floating_point():  # which load_state_dict would convert silently
+            kind = str(found).removeprefix("torch.")
+            raise UserError(f"{path} holds {name} as {kind}: convert its weights to float32, or fetch it anew")
     try:
         backbone.load_state_dict(state)
     except RuntimeError as error:

@@ -57,6 +57,9 @@ class Params(Model):
                 raise ValueError(f"{name} {size} must be a multiple of the scale {self.scale}")
         if self.train.crop > self.patches.size:
             raise ValueError(f"train.crop {self.train.crop} is larger than patches.size {self.patches.size}")
+        strangers = [str(seed) for seed in self.analyse.seeds if seed not in self.seeds]
+        if strangers:
+            raise ValueError(f"analyse.seeds {', '.join(strangers)} must be among seeds {self.seeds}")
         if not self.suite.cases:
             raise ValueError("suite.cases is empty: name at least one test case")
         _check_plugins("backbone", self.backbone.names, self.backbone.hyper)
@@ -71,6 +74,11 @@ class Params(Model):
     def cells(self) -> list[tuple[str, str, int]]:
         """Every (backbone, regularizer, seed) to train, in the order of the tables."""
         return [(b, r, s) for b in self.backbone.names for r in self.reg.names for s in self.seeds]
+
+    @property
+    def analysed_cells(self) -> list[tuple[str, str, int]]:
+        """Those of `cells` that the analyse stage looks at."""
+        return [cell for cell in self.cells if cell[2] in self.analyse.seeds]
 
     def require_cell(self, backbone: str, reg: str, seed: int) -> None:
         """Raise UserError unless the settings name this cell."""
@@ -115,10 +123,11 @@ def _problem(source: str, item: Any) -> str:
     return f"{source}: {key}: {item['msg'].removeprefix('Value error, ')}{shown}"
 
 
-def read(path: Path = Path("params.yaml")) -> Params:
+def read(path: Path = Path("params.yaml"), *, as_made: bool = False) -> Params:
     """Read and validate params.yaml. Raises UserError if it is missing, broken, or older than conf/.
 
-    conf/ is what people edit, so outside of an experiment params.yaml must be its composition.
+    conf/ is what people edit, so outside of an experiment params.yaml must be its composition; but not for what looks
+    at the results that are here, `as_made`: after an experiment in the workspace they are of its params.yaml.
     """
     try:
         settings = yaml.safe_load(path.read_text())
@@ -129,12 +138,12 @@ def read(path: Path = Path("params.yaml")) -> Params:
             f"{path} is not YAML ({error}): run `make params` to write it anew".replace("\n", " ")
         ) from None
     params = parse(settings, path.name)
-    if "DVC_EXP_NAME" not in os.environ:
+    if "DVC_EXP_NAME" not in os.environ and not as_made:
         conf.refuse_stale(settings, path)
     return params
 
 
-def find(path: Path = Path("params.yaml")) -> Params | None:
+def find(path: Path = Path("params.yaml"), *, as_made: bool = False) -> Params | None:
     """The settings of the project in the working directory, read as `read` does; None outside of a project.
 
     Other projects have a params.yaml, too: without a test suite it is not one of ours.
@@ -143,4 +152,4 @@ def find(path: Path = Path("params.yaml")) -> Params | None:
         settings = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return None
-    return read(path) if isinstance(settings, dict) and "suite" in settings else None
+    return read(path, as_made=as_made) if isinstance(settings, dict) and "suite" in settings else None

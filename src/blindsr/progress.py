@@ -2,10 +2,11 @@
 
 import sys
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,6 +16,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 _LINE_EVERY = 30.0  # seconds between plain lines
@@ -24,6 +26,14 @@ _NOTE_EVERY = 2.0  # seconds over which a pace is measured
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:.1f}/s" if task.speed else "-/s")
+
+
+class _Noted(Progress):
+    """With the notes below, where a narrow terminal has room for them beside nothing else."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        yield from (Text(task.fields["note"], overflow="fold") for task in self.tasks if task.fields["note"])
 
 
 class Bar:
@@ -38,13 +48,12 @@ class Bar:
         if sys.stderr.isatty() and not quiet:
             columns = (
                 TextColumn("{task.description}"),
-                BarColumn(),
+                BarColumn(bar_width=None, table_column=Column(ratio=1)),
                 MofNCompleteColumn(),
                 _Rate(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
             )
-            self._rich = Progress(*columns, console=Console(stderr=True))
+            self._rich = _Noted(*columns, console=Console(stderr=True), expand=True)
             self._task = self._rich.add_task(label, total=total, completed=start, note="")
 
     def __enter__(self) -> Self:
@@ -66,7 +75,7 @@ class Bar:
             print(line, file=sys.stderr, flush=True)
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """`count` more pieces are done; `note` stands beside the bar, such as the loss, until the next one."""
+        """`count` more pieces are done; `note` stands below the bar, such as the loss, until the next one."""
         self._done += count
         self._note = note or self._note
         if self._rich:

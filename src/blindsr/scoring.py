@@ -56,7 +56,7 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True)
 class Measure:
-    """What is computed of an SR image: `metrics` of METRICS, `crop_border` px off each side before all of them.
+    """What is computed of an SR image: `metrics` of METRICS, all but LPIPS without `crop_border` px at each side.
 
     `lpips` is None without trunk weights; `max_shift` (px) bounds the search of jobs that ask for one.
     """

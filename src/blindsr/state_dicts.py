@@ -56,7 +56,8 @@ def build(state: State) -> Backbone | str:
                 return f"it looks like {read.__name__.strip('_')}, but does not fit: {reason}"
             return backbone.eval()
     first = next(iter(state), "nothing")
-    return f"its parameters ({first}, …) are those of no backbone here"
+    known = ", ".join(sorted(read.__name__.strip("_") for read in _READERS.values()))
+    return f"its parameters ({first}, …) are those of no backbone here ({known})"
 
 
 def _translated(state: State) -> State:

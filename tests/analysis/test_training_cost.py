@@ -25,6 +25,9 @@ def test_a_convolutional_network_by_hand():
     assert cost.iteration_flops == 2 * (3 * forward - first)
     assert cost.penalty_flops == 0
     assert (cost.lr_images, cost.hr_patches) == (2, 2)
+    totals = cost.totals(1000)
+    assert (totals["lr_images_seen"], totals["hr_patches_seen"]) == (2000, 2000)
+    assert totals["training_tflop"] == pytest.approx(2 * (3 * forward - first) / 1e9)
     parameters = (27 + 1) * 4 + 2 * (36 + 1) * 4 + 2 * (36 + 1) * 16 + (36 + 1) * 4 + (36 + 1) * 3
     assert cost.parameters == parameters
 

@@ -114,7 +114,7 @@ def test_safetensors_say_what_they_are(monkeypatch):
     same(loaded, network)
     assert info.iterations == settings.train.iterations
 
-    card = Path("out/README.md").read_text()
+    card = Path("out/net.md").read_text()
     assert (
         "| Toy | clean | b+n |\n|---|---|---|\n| srresnet-rff-0 | 30.50 | 20.00 |\n| bicubic | 19.13 | 19.13 |"
         in card
@@ -207,3 +207,13 @@ def test_wrong_arguments_are_one_line(cell, to, says):
     trained("srresnet")
     with pytest.raises(UserError, match=says):
         export.run(cell, to)
+
+
+def test_a_file_of_ones_own_leaves_the_readme_beside_it_alone():
+    cell, _ = trained("srresnet")
+    Path("README.md").write_text("mine")
+    export.run(cell, "onnx", Path("net.onnx"))
+    assert Path("README.md").read_text() == "mine"
+    assert "# srresnet-rff-0" in Path("net.md").read_text()
+    with pytest.raises(UserError, match=r"net\.onnx would hold torchscript: end its name in \.pt"):
+        export.run(cell, "torchscript", Path("net.onnx"))

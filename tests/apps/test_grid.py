@@ -171,7 +171,7 @@ def test_jobs_of_a_cluster_make_the_cells(project: Path, read: Params) -> None:
     for job in submitted:
         job.result()
     assert [str(state) for state in grid.states(read)] == ["done", "done"]
-    job = cluster.Job("srresnet-rff-0")
+    job = cluster.Job("srresnet-rff-0", ["train"])
     assert job.checkpoint().function is job  # what submitit takes when the time is over
 
 
@@ -179,7 +179,7 @@ def test_settings_of_the_cluster_are_checked(project: Path, read: Params, monkey
     assert cluster.parse(["timeout_min=60", "slurm_partition=gpu"]) == {"timeout_min": "60", "slurm_partition": "gpu"}
     with pytest.raises(UserError, match="takes KEY=VALUE, such as timeout_min=1440, not 'gpu'"):
         cluster.parse(["gpu"])
-    monkeypatch.setattr(grid, "unfinished", lambda given: [])
+    monkeypatch.setattr(grid, "unfinished", lambda given: {})
     with pytest.raises(UserError, match="submitit cannot submit: .*partitoin"):
         cluster.submit(read, 1, {"slurm_partitoin": "gpu"}, cluster="local")
     monkeypatch.setenv("PATH", str(project))

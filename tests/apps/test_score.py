@@ -30,6 +30,8 @@ KNOWN = {
     "Set14": [24.46, 23.23, 21.04, 22.58, 20.41, 21.95, 21.54, 21.12],
     "BSD100": [24.63, 23.66, 21.08, 23.16, 20.60, 22.65, 21.98, 21.64],
 }
+KNOWN_Y = {"Set5": 28.43, "Set14": 26.09, "BSD100": 25.96}  # likewise PSNR-Y, clean
+KNOWN_LPIPS = {"Set5": 0.3397, "Set14": 0.4386}
 
 
 def picture(height=64, width=56, seed=0):
@@ -248,9 +250,24 @@ def test_lpips_is_the_metrics_with_the_trunk_given(folder: Path, real_data: Path
 def test_bicubic_on_the_real_benchmarks_is_that_of_the_map(benchmark: str, real_data: Path, tmp_path: Path) -> None:
     """Within 0.02 dB, or 0.05 where noise is drawn, of figures that are rounded to 0.01 themselves."""
     with contextlib.chdir(tmp_path):
-        score.run(real_data / "benchmarks" / benchmark, "bicubic", metrics=["psnr_db"], csv=Path("s.csv"))
+        metrics = ["psnr_db", "psnr_y_db"]
+        score.run(real_data / "benchmarks" / benchmark, "bicubic", metrics=metrics, csv=Path("s.csv"))
         scores = evaluation.read_csv(Path("s.csv"))
     means = evaluation.means(scores)
     for (case, settings), known in zip(suite.PAPER.cases.items(), KNOWN[benchmark], strict=True):
         tolerance = 0.05 if settings.noise_sigma else 0.02
         assert abs(round(means[f"psnr_db/{benchmark}/{case}"], 2) - known) <= tolerance + 1e-9, case
+    luma = np.mean([one.psnr_y_db for one in scores if one.case == "clean"])
+    assert luma == pytest.approx(KNOWN_Y[benchmark], abs=0.02)
+
+
+@pytest.mark.parametrize("benchmark", KNOWN_LPIPS)
+def test_lpips_of_bicubic_on_the_real_benchmarks_is_that_of_the_map(
+    benchmark: str, real_data: Path, tmp_path: Path
+) -> None:
+    with contextlib.chdir(tmp_path):
+        trunk = real_data / "weights" / "alexnet_features.pth"
+        options = {"cases": ["clean"], "metrics": ["lpips"], "lpips_trunk": trunk, "csv": Path("s.csv")}
+        score.run(real_data / "benchmarks" / benchmark, "bicubic", **options)
+        found = [one.lpips for one in evaluation.read_csv(Path("s.csv"))]
+    assert np.mean(found) == pytest.approx(KNOWN_LPIPS[benchmark], abs=1e-4)

@@ -94,7 +94,7 @@ def test_verify_names_what_is_missing_changed_or_cut_but_not_other_compression(f
 
 def other_decoder(monkeypatch: pytest.MonkeyPatch, name: str = "b") -> None:
     """Decodes one image with one level of difference, as another version of a JPEG library may."""
-    read = written.folder.read_hr
+    read = written.images.read_hr
 
     def different(path):
         image = read(path)
@@ -102,7 +102,7 @@ def other_decoder(monkeypatch: pytest.MonkeyPatch, name: str = "b") -> None:
             image[0, 0, 0] ^= 1
         return image
 
-    monkeypatch.setattr(written.folder, "read_hr", different)
+    monkeypatch.setattr(written.images, "read_hr", different)
 
 
 def test_another_decoder_is_told_from_another_file(folder: Path, monkeypatch, capsys) -> None:

@@ -4,11 +4,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +27,19 @@ analyse: {images: 1, contents: 4, interaction: {crops: 2, contexts: 2}}
 runtime: {workers: 0, checkpoint_every: 2}
 """
 TWO = "defaults: [none, rff, _self_]\nnames: [none, rff]\n"
+# for the training: what a lost machine, or Ctrl-C in a terminal, does to all processes of the command in a step
+SIGNAL = """
+import os, sys
+if sys.orig_argv[2:4] == ["train", "srresnet"]:
+    from blindsr.training import trainer
+    step, count = trainer._step, []
+    def dying(*arguments):
+        count.append(1)
+        if len(count) == {step}:
+            os.killpg(0, {number})
+        return step(*arguments)
+    trainer._step = dying
+"""
 RESULTS = ("dvc.lock", "reports/metrics.json", "reports/tables", "reports/plots")
 
 pytestmark = [
@@ -35,8 +51,12 @@ pytestmark = [
 class Project:
     """A copy of this project at `root`; commands run in it, on its own code."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, of: "Project | None" = None) -> None:
+        """A new project, or a git clone `of` another one."""
         self.root = root
+        if of:
+            of("git", "clone", "-q", str(of.root), str(root))
+            return
         listed = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
         )
@@ -55,10 +75,11 @@ class Project:
         self("blindsr", "params")
         self.commit("start")
 
-    def __call__(self, *command: str, fails: bool = False) -> str:
-        """Run a command; its stdout and stderr together."""
+    def __call__(self, *command: str, fails: bool = False, **variables: str) -> str:
+        """Run a command, in a session of its own; its stdout and stderr together."""
         environment = {
             **os.environ,
+            **variables,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self.root / "src"),
             "OMP_NUM_THREADS": "1",
@@ -67,7 +88,7 @@ class Project:
             environment.pop(variable, None)
         done = subprocess.run(
             command, cwd=self.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            check=False,
+            check=False, start_new_session=True,
         )  # fmt: skip
         assert (done.returncode != 0) == fails, done.stdout
         return done.stdout
@@ -127,6 +148,7 @@ def test_tables_metrics_figures_and_runs_are_there(project: Project) -> None:
     assert {"srresnet-none-0", "srresnet-rff-0", "bicubic", "report-tiny"} <= set(runs)
     metrics = runs["srresnet-rff-0"].data.metrics
     assert {"l1", "penalty", "view_distance", "psnr_db/embedded_test/b-n-j"} <= set(metrics)
+    assert {"train_hours", "lr_images_seen", "training_tflop"} <= set(metrics)
 
 
 def test_nothing_to_do_says_so_and_changes_nothing(project: Project) -> None:
@@ -134,10 +156,76 @@ def test_nothing_to_do_says_so_and_changes_nothing(project: Project) -> None:
     assert project("git", "status", "--short") == ""
 
 
+@pytest.mark.parametrize("remote", ["folder", "s3"])
+def test_a_pull_brings_a_clone_all_that_was_made(
+    project: Project, tmp_path: Path, remote: str, request: pytest.FixtureRequest
+) -> None:
+    """Word for word what the README says of sharing; then nothing runs, and MLflow can be made complete."""
+    team = {"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+    url = str(tmp_path / "remote") if remote == "folder" else "s3://team/blindsr"
+    configure = [("dvc", "remote", "add", "--local", "--force", "-d", "team", url)]
+    if remote == "s3":
+        endpoint = request.getfixturevalue("s3")
+        configure += [("dvc", "remote", "modify", "--local", "team", "endpointurl", endpoint)]
+    for command in configure:
+        project(*command)
+    assert "pushed" in project("dvc", "push", **team)
+    assert project("dvc", "push", **team).strip() == "Everything is up to date."
+    clone = Project(tmp_path / "clone", of=project)
+    for command in configure:
+        clone(*command)
+    clone("dvc", "pull", **team)
+    assert "Running stage" not in clone("dvc", "repro")
+    assert clone("git", "status", "--short") == ""
+    assert clone.results() == project.results()
+    assert not (clone.root / "mlflow.db").exists()
+    clone("blindsr", "runs", "sync")
+    there, here = clone.mlflow_runs(), project.mlflow_runs()
+    for name in ("srresnet-none-0", "srresnet-rff-0", "bicubic", "report-tiny"):
+        assert there[name].data.params == here[name].data.params
+        assert there[name].data.metrics == pytest.approx(here[name].data.metrics, abs=1e-6)
+        assert there[name].data.tags["blindsr.run"] == here[name].data.tags["blindsr.run"]
+    project("blindsr", "runs", "sync")  # where all is there, nothing changes
+    for name in ("srresnet-none-0", "srresnet-rff-0", "bicubic"):
+        assert project.mlflow_runs()[name].info.end_time == here[name].info.end_time
+
+
+@pytest.fixture
+def s3() -> Iterator[str]:
+    """Address of a server that speaks S3, with the bucket `team`."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        requests.put(f"http://{host}:{port}/team", timeout=30).raise_for_status()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
 def test_another_clone_gives_the_same_bytes(project: Project, tmp_path: Path) -> None:
     other = Project(tmp_path / "another" / "place")
     other("dvc", "repro")
     assert other.results() == project.results()
+
+
+def test_repro_goes_on_with_a_training_that_was_killed_and_stopped(project: Project, tmp_path: Path) -> None:
+    other, cell = Project(tmp_path / "other"), "srresnet-rff-0"
+    hook = other.root / "src" / "sitecustomize.py"
+    states = other.root / ".train_state"
+    # in the fourth of four iterations; then in the first one after the checkpoint
+    for step, number, left in ((4, signal.SIGKILL, "2"), (1, signal.SIGINT, "3")):
+        hook.write_text(SIGNAL.format(step=step, number=int(number)))
+        other("dvc", "repro", f"train@{cell}", fails=True)
+        assert max(path.name for path in states.glob("*/*.pt")).startswith(left.zfill(9))
+    hook.unlink()
+    assert f"Running stage 'train@{cell}'" in other("dvc", "repro", f"train@{cell}")
+    for made in (f"models/{cell}.safetensors", f"reports/curves/{cell}.csv"):
+        assert (other.root / made).read_bytes() == (project.root / made).read_bytes()
+    from mlflow.tracking import MlflowClient
+
+    run, client = other.mlflow_runs()[cell], MlflowClient(f"sqlite:///{other.root / 'mlflow.db'}")
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "l1")] == [2, 4]
 
 
 def test_wrong_names_and_values_fail_before_anything_is_computed(project: Project) -> None:

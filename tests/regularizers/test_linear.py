@@ -84,3 +84,37 @@ def test_gradient_is_that_of_finite_differences() -> None:
     generator = torch.Generator().manual_seed(5)
     a, b = (torch.randn(2, 3, 2, 2, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(2))
     assert torch.autograd.gradcheck(linear.build().penalty, (a, b))
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+def test_a_stride_takes_every_pixel_of_one_grid(stride: int) -> None:
+    """The penalty is that of the thinned features at one of the offsets, and each offset has its turn."""
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(2, 3, 9, 8, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    grids = [(slice(top, None, stride), slice(left, None, stride)) for top in range(stride) for left in range(stride)]
+    known = [float(loop(a[(..., *grid)], b[(..., *grid)])) for grid in grids]
+    seen = set()
+    torch.manual_seed(0)
+    for _ in range(60):
+        value = linear.build(stride=stride).penalty(a, b)
+        (gradient,) = torch.autograd.grad(value, a)
+        number = int(min(range(len(known)), key=lambda place: abs(known[place] - float(value))))
+        assert float(value) == pytest.approx(known[number], rel=1e-12)
+        assert gradient[(..., *grids[number])].abs().min() > 0
+        assert int((gradient != 0).sum()) == gradient[(..., *grids[number])].numel()
+        seen.add(number)
+    assert len(seen) == stride**2
+
+
+def test_stride_1_draws_nothing() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    linear.build().penalty(torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
+    assert torch.rand(1) == expected
+
+
+@pytest.mark.parametrize("stride", [0, -1, True, 1.5])
+def test_a_wrong_stride_is_refused(stride: object) -> None:
+    with pytest.raises(ValueError, match="stride must be a whole number"):
+        linear.build(stride=stride)  # type: ignore[arg-type]

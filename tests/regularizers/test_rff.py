@@ -107,3 +107,11 @@ def test_refuses_a_bad_dim(dim: object) -> None:
 def test_refuses_a_bad_sigma(sigma: object) -> None:
     with pytest.raises(ValueError, match=r"^sigma must be a finite number > 0, not .*$"):
         rff.build(sigma=sigma)
+
+
+def test_a_stride_of_2_sees_a_quarter_of_the_pixels() -> None:
+    a = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    (gradient,) = torch.autograd.grad(rff.build(stride=2).penalty(a, torch.zeros_like(a)), a)
+    assert int((gradient != 0).sum()) == a.numel() // 4
+    with pytest.raises(ValueError, match="stride"):
+        rff.build(stride=0)

@@ -1,6 +1,8 @@
 """Which crops are looked at, the game of patches, and every file of one small cell."""
 
+import contextlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -125,7 +127,11 @@ def test_every_file_of_a_cell(
     backbone = networks.build_backbone("srresnet", HYPER, 4)
     info = WeightsInfo(backbone="srresnet", hyper=HYPER, scale=4, regularizer="rff", seed=0, iterations=7, run="run")
     networks.save(backbone, info, paths.MODELS / "cell.safetensors")
+    tracked: dict[str, float] = {}
+    run = contextlib.nullcontext(SimpleNamespace(summary=tracked.update))
+    monkeypatch.setattr(analyse.tracking, "open_run", lambda *arguments: run)
     analyse.run(settings, "cell")
+    assert tracked["lr_images_seen"] == 7 * settings.train.batch
     written = {path.name: path.read_bytes() for path in sorted((paths.ANALYSIS / "cell").iterdir())}
     names = ["channel_entropy", "cost", "frequency", "interaction", "plane", "separation"]
     assert list(written) == [f"{name}.csv" for name in names]

@@ -61,10 +61,15 @@ def test_bytes_do_not_depend_on_the_threads(
 def test_bad_images_are_named_and_the_others_made(settings: params.Params, capsys) -> None:
     (paths.RAW / "One" / "b.png").unlink()
     Image.new("RGB", (3, 50)).save(paths.RAW / "Two" / "a.png")
-    with pytest.raises(UserError, match="2 of 9 images are not degraded"):
+    deep = np.full((33, 30), 5000, np.uint16)
+    Image.fromarray(deep).save(paths.RAW / "One" / "c.png")
+    Image.fromarray(np.full((33, 30, 4), 77, np.uint8)).save(paths.RAW / "One" / "d.png")
+    with pytest.raises(UserError, match="4 of 9 images are not degraded"):
         degrade.run(settings)
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
-    assert len(errors) == 2
+    assert len(errors) == 4
     assert "b.png" in errors[0]
-    assert errors[1].startswith("error: Two/a.png: an image of 3×50 pixels is too small")
-    assert len(list(paths.LR.rglob("*.png"))) == 7 * 8
+    assert "c.png has more than 8 bits a channel" in errors[1]
+    assert "d.png is transparent in places" in errors[2]
+    assert errors[3].startswith("error: Two/a.png: an image of 3×50 pixels is too small")
+    assert len(list(paths.LR.rglob("*.png"))) == 5 * 8

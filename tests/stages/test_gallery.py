@@ -1,4 +1,4 @@
-"""The gallery stage on a tiny project: complete, the right windows of what networks give, twice the same bytes."""
+"""The gallery stage on a tiny project: complete, the right windows of what the networks give, the same bytes."""
 
 import json
 from pathlib import Path

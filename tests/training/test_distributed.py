@@ -1,5 +1,6 @@
 """Several processes that train one cell: the samples and, up to the order of float sums, the weights of one alone."""
 
+import json
 import os
 import signal
 import socket
@@ -68,7 +69,7 @@ def test_ranks_make_the_samples_of_one(
     assert torch.equal(lr.flatten(0, 1), whole.lr)
 
 
-@pytest.mark.parametrize(("reg", "ranks"), [("rff", 4), ("rff_released", 2), ("dropout", 2)])
+@pytest.mark.parametrize(("reg", "ranks"), [("rff", 2), ("rff", 4), ("rff_released", 2), ("dropout", 2)])
 def test_ranks_end_with_the_weights_of_one(cell: Callable[..., Any], undisturbed: Any, reg: str, ranks: int) -> None:
     """Dropout's masks, random features and a penalty over the whole batch too."""
     mine, alone = cell(), undisturbed(reg)
@@ -119,6 +120,29 @@ def test_a_killed_rank_is_one_line_and_the_run_goes_on_with_another_number(
     assert said[-1].endswith("the same command goes on from the last checkpoint")
     mine.train()
     assert differs(mine, undisturbed()) <= BOUND
+
+
+def test_a_loss_that_is_not_finite_on_one_rank_stops_all_with_the_whole_batch_kept(cell: Callable[..., Any]) -> None:
+    """The average of the gradients brings the NaN of rank 1 to rank 0, which tells it, once."""
+    mine = cell()
+    broken = """
+import os
+from blindsr.networks import Network
+forward, count = Network.forward, 0
+def broken(self, lr):
+    global count
+    count += 1
+    return forward(self, lr * float("nan") if count == 5 and os.environ["RANK"] == "1" else lr)
+Network.forward = broken
+"""
+    first, second = together(mine, 2, before=broken)
+    said = mine.wait(first, 2, "0")
+    assert said.startswith("error: training diverged: the loss or its gradient is not finite in iteration 5; ")
+    assert len(said.splitlines()) == 1
+    assert mine.wait(second, 2, "1") == ""
+    (kept,) = (mine.folder / ".train_state").glob("*.failure.json")
+    samples = json.loads(kept.read_text())["samples"]
+    assert [sample["key"] for sample in samples] == [[0, 4, number, 0] for number in range(4)]
 
 
 def test_a_signal_to_one_rank_stops_all_after_the_same_iteration(cell: Callable[..., Any]) -> None:

@@ -3,13 +3,16 @@ bytes."""
 
 import os
 import random
+import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import torch
 
+from blindsr.training import checkpoint
 from blindsr.training.interruption import Interruption
 
 DYING_STEP = """
@@ -24,14 +27,14 @@ def dying(*arguments):
     return step(*arguments)
 trainer._step = dying
 """
-# the second file that is written is the second checkpoint (of iteration 6)
+# of the files that are written, the second is the second checkpoint (of iteration 6), the fifth the weights
 DYING_WRITE = """
 import os, signal
 sync, count = os.fsync, 0
 def dying(handle):
     global count
     count += 1
-    if count == 2:
+    if count == {number}:
         os.truncate(handle, 1000)
         {what}
     sync(handle)
@@ -47,13 +50,16 @@ def test_killed_twice_at_random_it_ends_with_the_same_bytes(cell: Callable[..., 
     second = chance.randrange(12 - first // 3 * 3)  # it goes on from the last of iterations 0, 3, 6 and 9
     for after in (first, second):
         mine.train(before=DYING_STEP.format(after=after, signal="SIGKILL"), status=-signal.SIGKILL)
-    mine.train()
+    said = mine.train()
     assert mine.results() == undisturbed().results(), f"killed after {first} and {second} more iterations"
+    # plain lines, since this is no terminal
+    line = r"srresnet-rff-0: 12/12, \d+\.\d/s, 0 s left L1 0\.\d+ penalty \S+ \d+ images/s \d+% data wait"
+    assert re.fullmatch(line, said.splitlines()[-1])
 
 
 def test_killed_while_a_checkpoint_is_written(cell: Callable[..., Any], undisturbed: Any) -> None:
     mine = cell()
-    mine.train(before=DYING_WRITE.format(what=KILL), status=-signal.SIGKILL)
+    mine.train(before=DYING_WRITE.format(what=KILL, number=2), status=-signal.SIGKILL)
     states = next(path for path in (mine.folder / ".train_state").iterdir() if path.is_dir())
     assert len(list(states.glob("000000003-*.pt"))) == len(list(states.glob(".000000006-*"))) == 1
     mine.train()
@@ -61,9 +67,45 @@ def test_killed_while_a_checkpoint_is_written(cell: Callable[..., Any], undistur
     assert not states.exists()
 
 
+@pytest.mark.parametrize(("what", "status"), [(KILL, -signal.SIGKILL), (FULL, 2)])
+def test_killed_or_out_of_disk_while_the_weights_are_written(
+    cell: Callable[..., Any], undisturbed: Any, what: str, status: int
+) -> None:
+    mine = cell()
+    mine.train(before=DYING_WRITE.format(what=what, number=5), status=status)
+    assert (mine.folder / "reports/curves/srresnet-rff-0.csv").exists()
+    assert not list((mine.folder / "models").glob("*.safetensors"))
+    mine.train()
+    assert mine.results() == undisturbed().results()
+
+
+def test_the_state_of_a_killed_run_is_that_of_one_that_was_not(cell: Callable[..., Any]) -> None:
+    """Not only what a run ends with: weights, averages, Adam's moments and steps, rate, sums and curve."""
+    whole, killed = cell(), cell()
+    killed.train(before=DYING_STEP.format(after=8, signal="SIGKILL"), status=-signal.SIGKILL)  # goes on from 6
+    states = []
+    for mine, after in ((whole, 10), (killed, 4)):
+        mine.train(before=DYING_STEP.format(after=after, signal="SIGTERM"), status=143)
+        (path,) = (mine.folder / ".train_state").glob("*/000000011-*.pt")
+        states.append(list(_leaves(checkpoint.parse(path.read_bytes()))))
+    assert states[0] == states[1]
+    names = {name.split(".")[0] for name, _ in states[0]}
+    assert names == {"network", "optimizer", "ema", "iteration", "sums", "curve"}
+    assert any(name.endswith("exp_avg_sq") for name, _ in states[0])
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Names and exact values of all that a state holds."""
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(part, f"{name}.{key}".lstrip("."))
+    else:
+        yield name, value.numpy().tobytes() if isinstance(value, torch.Tensor) else value
+
+
 def test_a_full_disk_while_a_checkpoint_is_written(cell: Callable[..., Any], undisturbed: Any) -> None:
     mine = cell()
-    said = mine.train(before=DYING_WRITE.format(what=FULL), status=2)
+    said = mine.train(before=DYING_WRITE.format(what=FULL, number=2), status=2)
     assert said.splitlines()[-1].startswith("error: ")
     assert "the disk is full: free space and run the same command again" in said
     mine.train()
@@ -102,6 +144,10 @@ def test_stopped_runs_leave_no_point_twice_in_mlflow(cell: Callable[..., Any], u
     for name in ("l1", "penalty", "learning_rate"):
         assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == [2, 4, 6, 8, 10, 12]
     assert [point.step for point in client.get_metric_history(run.info.run_id, "psnr_db_b-n-j")] == [4, 8, 12]
+    hours = [point.value for point in client.get_metric_history(run.info.run_id, "train_hours")]
+    assert len(hours) == 6
+    assert 0 < hours[0] < hours[-1]
+    assert hours == sorted(hours)
     assert mine.results() == undisturbed().results()
 
 

@@ -123,7 +123,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(run) -> None:
     assert not equal(first, other)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2, 5])
 def test_workers_change_no_bit(run, workers: int) -> None:
     alone, curve = run(drop=0.5)
     helped, again = run(drop=0.5, workers=workers)

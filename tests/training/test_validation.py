@@ -9,22 +9,26 @@ import torch
 from torch import nn
 
 from blindsr import images
+from blindsr.backbones._blocks import Backbone
 from blindsr.datasets.patch_store import PatchStore
 from blindsr.metrics.psnr import psnr
 from blindsr.settings import TrainParams, ValidationParams
 from blindsr.training.ema import Ema
-from blindsr.training.validation import Validation, _psnr
+from blindsr.training.validation import Validation, _psnr, statistics_distances
 
 
-class Nearest(nn.Module):
+class Nearest(Backbone):
     """Nearest upsampling times a weight."""
 
     def __init__(self, factor: float) -> None:
-        super().__init__()
+        super().__init__(4)
         self.factor = nn.Parameter(torch.tensor(factor))
 
-    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+    def features(self, lr: torch.Tensor) -> torch.Tensor:
         return nn.functional.interpolate(lr, scale_factor=4) * self.factor
+
+    def reconstruct(self, features: torch.Tensor, lr: torch.Tensor) -> torch.Tensor:
+        return features
 
 
 @pytest.fixture
@@ -59,6 +63,45 @@ def test_training_is_the_same_to_the_last_bit_without_it(cell: Callable[..., Any
     assert torch.equal(mine.weights("dropout"), watched.weights("dropout"))
     curves = [(place.folder / "reports/curves/srresnet-dropout-0.csv").read_text() for place in (mine, watched)]
     without, rows = ([line.split(",") for line in curve.splitlines()] for curve in curves)
-    assert rows[0] == [*without[0], "psnr_db_clean", "psnr_db_b-n-j"]
-    assert [row[:-2] for row in rows] == without
+    added = ["mean_distance", "covariance_distance", "psnr_db_clean", "psnr_db_b-n-j"]
+    assert rows[0] == [*without[0], *added]
+    assert [row[:-4] for row in rows] == without
+    assert all(float(row[-3]) > 0 for row in rows[1:])  # one view in training, two in validation
     assert [row[0] for row in rows[1:] if row[-1]] == ["4", "8", "12"]
+
+
+def test_distances_by_hand() -> None:
+    """Two images, two channels: the views' means are (3, 1) and (1, 0) apart, one entry of a covariance is 4, not 1.
+
+    All pixels together have variances (of 16 values each) that numpy knows.
+    """
+    pattern = torch.tensor([[1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0]])  # uncorrelated, of variance 1
+    a = torch.stack([pattern, pattern])
+    b = torch.stack([pattern + torch.tensor([[3.0], [1.0]]), pattern * torch.tensor([[2.0], [1.0]])])
+    b[1] += torch.tensor([[1.0], [0.0]])
+    variance = np.stack([a, b]).transpose(2, 0, 1, 3).reshape(2, -1).var(1, ddof=1).sum()
+    found = statistics_distances(a[..., None], b[..., None])
+    assert found["mean_distance"] == pytest.approx((10 + 1) / 2 / variance)
+    own = ((2 + 2) + (2 + 17)) / 2  # squared norms of diag(1, 1) three times and of diag(4, 1)
+    assert found["covariance_distance"] == pytest.approx((4 - 1) ** 2 / own)
+
+
+def test_distances_do_not_see_the_scale_but_what_the_views_share() -> None:
+    a = torch.randn(3, 4, 6, 5, generator=torch.Generator().manual_seed(0))
+    b = a + 0.5 * torch.randn(3, 4, 6, 5, generator=torch.Generator().manual_seed(1)) + 0.3
+    wanted = statistics_distances(a, b)
+    assert statistics_distances(1e-3 * a, 1e-3 * b) == pytest.approx(wanted, rel=1e-5)
+    assert set(statistics_distances(a, a).values()) == {0.0}
+    assert set(statistics_distances(0 * a, 0 * a).values()) == {0.0}
+    shifted = statistics_distances(a, a + 0.3)
+    assert shifted["mean_distance"] > 0.01
+    assert shifted["covariance_distance"] == pytest.approx(0, abs=1e-12)
+
+
+def test_distances_are_those_of_the_windows_under_two_cases(store: PatchStore, params: ValidationParams) -> None:
+    validate = Validation(store, params, Nearest(1.0), 64, 4)
+    clean, degraded = validate._lr.values()
+    wanted = statistics_distances(clean, degraded)  # pixels that are repeated 16 times change the divisor n - 1 alone
+    assert validate.distances(Ema(Nearest(0.5))) == pytest.approx(wanted, rel=2e-3)
+    alone = params.model_copy(update={"cases": {"clean": params.cases["clean"]}})
+    assert Validation(store, alone, Nearest(1.0), 64, 4).distances(Ema(Nearest(1.0))) == {}

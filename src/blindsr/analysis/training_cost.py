@@ -27,6 +27,14 @@ class Cost(NamedTuple):
     penalty_flops: int
     """Of these, what the penalty's forward and backward take."""
 
+    def totals(self, iterations: int) -> dict[str, float]:
+        """What a training of that many iterations took, for the tracking server."""
+        return {
+            "lr_images_seen": iterations * self.lr_images,
+            "hr_patches_seen": iterations * self.hr_patches,
+            "training_tflop": iterations * self.iteration_flops / 1e12,
+        }
+
 
 def training_cost(network: Network, batch: int, crop: int) -> Cost:
     """Cost of one iteration on `batch` LR images of HR crops of `crop` px, both as in `train`.

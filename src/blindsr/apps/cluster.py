@@ -7,6 +7,7 @@ The project's folder must be one that all machines of the cluster see. On NFS, D
 """
 
 import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 from blindsr import paths
@@ -18,13 +19,13 @@ from blindsr.params import Params
 class Job:
     """One cell as a job of a cluster: submitted anew when its time is over, it goes on from its last checkpoint."""
 
-    def __init__(self, cell: str) -> None:
-        """`cell` is its name."""
-        self.cell = cell
+    def __init__(self, cell: str, stages: Sequence[str]) -> None:
+        """`cell` is its name, `stages` those that make it, in order."""
+        self.cell, self.stages = cell, stages
 
     def __call__(self) -> None:
         """Run on the cluster, in the folder where it was submitted. Raises CalledProcessError if the cell fails."""
-        subprocess.run(grid.command(self.cell), check=True)
+        subprocess.run(grid.command(self.cell, self.stages), check=True)
 
     def checkpoint(self) -> Any:
         """What submitit calls before a time limit or a pre-emption."""
@@ -54,7 +55,7 @@ def submit(params: Params, jobs: int, settings: dict[str, str], cluster: str = "
         raise UserError("--slurm needs submitit: pip install 'blindsr[slurm]'") from None
     executor = _executor(submitit, cluster, settings, jobs)
     with executor.batch():
-        submitted = [executor.submit(Job(cell)) for cell in grid.unfinished(params)]
+        submitted = [executor.submit(Job(*one)) for one in grid.unfinished(params).items()]
     for job in submitted:
         print(f"{job.job_id}: {job.submission().function.cell}")
     print(f"{len(submitted)} jobs, their logs in {executor.folder}; when they have ended: dvc repro")

@@ -44,18 +44,21 @@ class Scores(NamedTuple):
 
 
 def run(cell: str, to: str, out: Path | None = None) -> None:
-    """Write exports/<cell>/<cell>.<suffix> (or the file `out`) and README.md, the model card, beside it.
+    """Write exports/<cell>/<cell>.<suffix> and README.md, the model card, beside it; or `out` and <its stem>.md.
 
     ONNX takes any batch, height and width. ONNX and TorchScript are compared with the network on odd sizes before
     anything is written. The metadata are one JSON object, under the key `networks.KEY` of safetensors and ONNX, and
     the extra file metadata.json of TorchScript.
 
-    Raises UserError for an unknown cell or format, without the packages that ONNX needs, and if the export differs.
+    Raises UserError for an unknown cell or format, for an `out` with the suffix of another one, without the packages
+    that ONNX needs, and if the export differs.
     """
     if to not in SUFFIXES:
         raise UserError(f"unknown format {to}: choose from {', '.join(SUFFIXES)}")
+    if out and out.suffix != SUFFIXES[to]:
+        raise UserError(f"{out} would hold {to}: end its name in {SUFFIXES[to]}")
     backbone, info = networks.load(models.weights_of(cell))
-    settings = params.find()
+    settings = params.find(as_made=True)
     scores = _scores(cell)
     metadata = describe(info, settings, scores)
     text = json.dumps(metadata, sort_keys=True)
@@ -63,7 +66,7 @@ def run(cell: str, to: str, out: Path | None = None) -> None:
     write = {"safetensors": to_safetensors, "onnx": to_onnx, "torchscript": to_torchscript}[to]
     files.write_atomic(path, write(backbone, text))
     checkpoints.load(path, info.scale)  # what other users of this project will do
-    card = path.parent / "README.md"
+    card = out.with_suffix(".md") if out else path.parent / "README.md"  # there may be a README beside `out`
     files.write_atomic(card, model_card(cell, backbone, metadata, settings, scores, path))
     print(f"{path} ({path.stat().st_size / 2**20:.1f} MiB), {card}")
 

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,7 +32,6 @@ from blindsr.training import checkpoint
 
 _DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 _UPSTREAM = ("patches", "degrade")
-_OF_CELL = ("train", "evaluate", "analyse")
 
 
 class CellState(NamedTuple):
@@ -55,15 +55,15 @@ class CellState(NamedTuple):
 
 def states(params: Params) -> list[CellState]:
     """State of every cell, in the order of the settings. Raises UserError if DVC cannot say."""
-    names = [cell_name(*cell) for cell in params.cells]
-    targets = [f"{stage}@{name}" for name in names for stage in _OF_CELL]
+    cells = {cell: (cell_name(*cell), stages(params, cell)) for cell in params.cells}
+    targets = [f"{stage}@{name}" for name, own in cells.values() for stage in own]
     done = subprocess.run([*_DVC, "status", "--json", *targets], capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"`dvc status` failed: {' '.join(done.stderr.split())}")
     changed = json.loads(done.stdout)
     return [
-        CellState(tuple(stage for stage in _OF_CELL if f"{stage}@{name}" in changed), _iteration(params, cell))
-        for name, cell in zip(names, params.cells, strict=True)
+        CellState(tuple(stage for stage in own if f"{stage}@{name}" in changed), _iteration(params, cell))
+        for cell, (name, own) in cells.items()
     ]
 
 
@@ -73,19 +73,25 @@ def _iteration(params: Params, cell: tuple[str, str, int]) -> int:
     return 0
 
 
-def command(cell: str) -> list[str]:
+def stages(params: Params, cell: tuple[str, str, int]) -> tuple[str, ...]:
+    """The stages of one cell, in order; only some seeds are analysed."""
+    return ("train", "evaluate", "analyse") if cell[2] in params.analyse.seeds else ("train", "evaluate")
+
+
+def command(cell: str, stages: Sequence[str]) -> list[str]:
     """The `dvc repro` of one cell, whose upstream stages are made."""
-    return [*_DVC, "repro", "--single-item", *(f"{stage}@{cell}" for stage in _OF_CELL)]
+    return [*_DVC, "repro", "--single-item", *(f"{stage}@{cell}" for stage in stages)]
 
 
-def unfinished(params: Params) -> list[str]:
-    """Names of the cells with something left to do, after the stages before them have run.
+def unfinished(params: Params) -> dict[str, tuple[str, ...]]:
+    """Name -> stages of the cells with something left to do, after the stages before them have run.
 
     Raises UserError if one of those fails.
     """
     if subprocess.run([*_DVC, "repro", *_UPSTREAM], check=False).returncode:
         raise UserError(f"`dvc repro {' '.join(_UPSTREAM)}` failed: see above")
-    return [cell_name(*cell) for cell, state in zip(params.cells, states(params), strict=True) if state.changed]
+    found = zip(params.cells, states(params), strict=True)
+    return {cell_name(*cell): stages(params, cell) for cell, state in found if state.changed}
 
 
 def run(params: Params, jobs: int) -> None:
@@ -105,7 +111,8 @@ def run(params: Params, jobs: int) -> None:
     before = {number: signal.signal(number, work.stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         with ThreadPoolExecutor(jobs) as pool:
-            failed = [cell for cell, well in zip(cells, pool.map(work.do, cells), strict=True) if not well]
+            done = pool.map(work.do, cells, cells.values())
+            failed = [cell for cell, well in zip(cells, done, strict=True) if not well]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -125,7 +132,7 @@ class _Work:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
 
-    def do(self, cell: str) -> bool:
+    def do(self, cell: str, stages: Sequence[str]) -> bool:
         """Whether the cell is made."""
         gpu, began, log = self._free.get(), time.monotonic(), self._logs / f"{cell}.log"
         environment = os.environ if gpu is None else {**os.environ, "CUDA_VISIBLE_DEVICES": gpu}
@@ -136,7 +143,7 @@ class _Work:
                         return False
                     # a session of its own: a Ctrl-C reaches the training through `stop`, once
                     self._running[cell] = process = subprocess.Popen(
-                        command(cell),
+                        command(cell, stages),
                         stdout=output,
                         stderr=subprocess.STDOUT,
                         env=environment,

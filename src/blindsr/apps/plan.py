@@ -55,6 +55,8 @@ def show(params: Params) -> None:
 def probe(params: Params, backbone: str, reg: str) -> Cost:
     """Cost of a cell's iteration with its real data, measured over twenty iterations."""
     world = World(devices.choose(params.runtime.device))
+    devices.keep_freed_memory()
+    devices.make_repeatable(world.device)  # both as in training, which they make faster and slower
     network = train.build_network(params, backbone, reg, 0)
     batches = train.build_batches(params, 0, network.views, world)
     weight = params.reg.settings[reg].weight

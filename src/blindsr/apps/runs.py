@@ -1,35 +1,154 @@
-"""MLflow made complete from recorded files, and its server started on this project's runs."""
+"""Runs in MLflow: made complete from recorded files, published to a team's server, written as one table, shown."""
 
 import csv
+import datetime
+import io
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from blindsr import evaluation, networks, paths, tracking
+from blindsr import evaluation, files, networks, paths, tracking
+from blindsr.analysis.training_cost import Cost
+from blindsr.apps import publish
 from blindsr.errors import UserError
-from blindsr.params import Params, cell_name
+from blindsr.networks import WeightsInfo
+from blindsr.params import BICUBIC, Params, cell_name
 
 
-def sync(params: Params) -> None:
-    """Publish the curve and scores of every trained cell; what the server has is not sent again."""
-    for backbone, reg, seed in params.cells:
-        cell = cell_name(backbone, reg, seed)
-        weights = paths.MODELS / f"{cell}.safetensors"
-        if not weights.exists():
-            print(f"{cell}: not trained yet, left out")
-            continue
-        _, info = networks.load(weights)
-        described = {"backbone": backbone, "reg": reg, "seed": seed, "profile": params.profile}
-        with tracking.open_run(cell, info.run, described) as run:
-            for row in _rows(paths.CURVES / f"{cell}.csv"):
-                run.metrics(int(row["iteration"]), {key: float(value) for key, value in row.items() if value})
-            scores = paths.SCORES / f"{cell}.csv"
-            run.summary(evaluation.means(evaluation.read_csv(scores) if scores.exists() else []))
-        print(f"{cell}: in {tracking.tracking_uri()}")
+def sync(params: Params, uri: str | None = None) -> None:
+    """Publish all runs to the MLflow at `uri`, or where they are tracked; what is there is not sent again.
+
+    Two sources make it complete: the project's own store, with the runs of all experiments, if the target is
+    another one; and the recorded curves, scores and tables of the cells that the settings name now, which are here
+    after a `dvc pull`, too. Raises UserError where MLflow cannot be used.
+    """
+    target = uri or tracking.tracking_uri()
+    own = f"sqlite:///{paths.project_root() / 'mlflow.db'}"
+    ended: set[str] = set()
+    if target != own and (paths.project_root() / "mlflow.db").exists():
+        copied = publish.copy(own, target)
+        ended = copied.ended
+        counts = [f"{number} {what}" for what, number in sorted(copied.counts.items())]
+        print(", ".join(counts) or "no runs in mlflow.db")
+    for cell in params.cells:
+        _sync_cell(params, *cell, target)
+    _sync_bicubic(params, target)
+    _sync_tables(params, target, ended)
+    print(f"all in {tracking.shown(target)}")
+
+
+def _sync_cell(params: Params, backbone: str, reg: str, seed: int, target: str) -> None:
+    cell = cell_name(backbone, reg, seed)
+    weights = paths.MODELS / f"{cell}.safetensors"
+    if not weights.exists():
+        print(f"{cell}: not trained yet, left out")
+        return
+    _, info = networks.load(weights)
+    described = _described(params, backbone, reg, seed, info)
+    curve, scores = _rows(paths.CURVES / f"{cell}.csv"), _means(cell)
+    with tracking.open_run(cell, info.run, described, store=target) as run:
+        for row in curve:
+            run.metrics(int(row["iteration"]), {name: float(value) for name, value in row.items() if value})
+        for costs in _rows(paths.ANALYSIS / cell / "cost.csv"):
+            iterations = int(costs.pop("iterations"))
+            run.summary(Cost(**{name: int(value) for name, value in costs.items()}).totals(iterations))
+        run.summary(scores)
+
+
+def _described(params: Params, backbone: str, reg: str, seed: int, info: WeightsInfo) -> dict[str, Any]:
+    """What the train stage tracks of a cell; without the settings of training where they are others now."""
+    from blindsr.stages import train
+
+    cell = {"backbone": backbone, "reg": reg, "seed": seed}
+    try:
+        same = train.run_key(params, backbone, reg, seed) == info.run
+    except (OSError, UserError):  # no data/patches here, or not the weights that the training started from
+        same = False
+    if not same:
+        return cell
+    settings = {f"train.{name}": value for name, value in params.train.model_dump().items()}
+    return {**cell, "profile": params.profile, "weight": params.reg.settings[reg].weight, **settings}
+
+
+def _sync_bicubic(params: Params, target: str) -> None:
+    scores = _means(BICUBIC)
+    if scores:
+        named = {"profile": params.profile}
+        with tracking.open_run(BICUBIC, f"{BICUBIC}-{params.profile}", named, store=target) as run:
+            run.summary(scores)
+
+
+def _sync_tables(params: Params, target: str, ended: set[str]) -> None:
+    """The tables of the report stage, unless the store's own run of them was copied."""
+    grid = f"{'+'.join(params.backbone.names)}-{'+'.join(params.reg.names)}"
+    key = f"report-{params.profile}-{grid}"
+    if key not in ended and paths.METRICS.exists():
+        with tracking.open_run(f"report-{params.profile}", key, {"grid": grid}, store=target) as run:
+            for made in (paths.TABLES, paths.FIGURES, paths.GALLERY, paths.PAGE):
+                run.artifacts(made)
+
+
+def _means(cell: str) -> dict[str, float]:
+    scores = paths.SCORES / f"{cell}.csv"
+    return evaluation.means(evaluation.read_csv(scores)) if scores.exists() else {}
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def export(out: Path, uri: str | None = None) -> None:
+    """Write a CSV with a row per run of the MLflow at `uri`, or where runs are tracked, the oldest first.
+
+    Columns: run, status, start (UTC), seconds (empty while it runs), then params.*, metrics.* (the last value of
+    each) and tags.* by their names; what a run does not have stays empty. Raises UserError where MLflow cannot be
+    used, and if it has no run.
+    """
+    target = uri or tracking.tracking_uri()
+    with tracking.asked(target):
+        rows = [_row(run) for run in tracking.runs(tracking.connect(target))]
+    if not rows:
+        raise UserError(f"no runs in {tracking.shown(target)}: `dvc repro` makes some, `blindsr runs sync` publishes")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _columns(rows), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    files.write_atomic(out, text.getvalue())
+    print(f"{len(rows)} runs: {out}")
+
+
+def _row(run: Any) -> dict[str, Any]:
+    info, data = run.info, run.data
+    start = datetime.datetime.fromtimestamp(info.start_time / 1000, datetime.UTC)
+    row: dict[str, Any] = {
+        "run": info.run_name,
+        "status": info.status,
+        "start": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "seconds": round((info.end_time - info.start_time) / 1000, 1) if info.end_time else "",
+    }
+    tags = {name: value for name, value in data.tags.items() if not name.startswith("mlflow.")}
+    for kind, values in (("params", data.params), ("metrics", data.metrics), ("tags", tags)):
+        row |= {f"{kind}.{name}": value for name, value in values.items()}
+    return row
+
+
+def _columns(rows: Iterable[dict[str, Any]]) -> list[str]:
+    fixed = ["run", "status", "start", "seconds"]
+    kinds = ["params", "metrics", "tags"]
+    rest = {name for row in rows for name in row}.difference(fixed)
+    return fixed + sorted(rest, key=lambda name: (kinds.index(name.split(".")[0]), name))
 
 
 def ui(port: int) -> None:
-    """Run `mlflow ui` on the database of the runs until Ctrl-C."""
+    """Run `mlflow ui` on the database of the runs until Ctrl-C. Raises UserError if they are on a server."""
+    uri = tracking.tracking_uri()
+    if uri.startswith("http"):
+        raise UserError(f"the runs are on a server: open {tracking.shown(uri)} in a browser")
     artifacts = paths.project_root() / "mlartifacts"
     command = [
         sys.executable,
@@ -37,7 +156,7 @@ def ui(port: int) -> None:
         "mlflow",
         "ui",
         "--backend-store-uri",
-        tracking.tracking_uri(),
+        uri,
         "--default-artifact-root",
         str(artifacts),
         "--port",
@@ -46,10 +165,3 @@ def ui(port: int) -> None:
     status = subprocess.run(command, check=False).returncode
     if status:
         raise UserError(f"the MLflow server ended with status {status}: is port {port} taken? Try --port")
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))

@@ -11,7 +11,18 @@ from typing import Any
 
 from torch import nn
 
-from blindsr import checkpoints, devices, evaluation, files, inference, networks, params, provenance, scoring
+from blindsr import (
+    checkpoints,
+    devices,
+    evaluation,
+    files,
+    images,
+    inference,
+    networks,
+    params,
+    provenance,
+    scoring,
+)
 from blindsr.apps import score_report
 from blindsr.datasets import folder, indices
 from blindsr.datasets.folder import HrFolder
@@ -152,7 +163,7 @@ def _score(
 
 def _load(path: Path, keys: Sequence[Key], cases: SuiteParams, scale: int) -> Loaded:
     """An HR image, mod-cropped, and its LR image of each case."""
-    hr = folder.read_hr(path)
+    hr = images.read_hr(path)
     try:
         lrs = suite.degrade_suite(hr, cases, keys[0].benchmark, keys[0].image, scale)
     except UserError as error:

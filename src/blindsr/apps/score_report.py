@@ -16,7 +16,7 @@ _DECIMALS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4}
 def print_table(name: str, scores: Sequence[Score], metrics: Sequence[str], cases: Sequence[str]) -> None:
     """Print a row per case, and their mean, with a column per metric; `name` says what of."""
     means = _means(scores, metrics)
-    table = Table(title=f"{name}, mean of {len({score.image for score in scores})} images", title_justify="left")
+    table = Table()
     table.add_column("case")
     for metric in means:
         table.add_column(metric, justify="right", no_wrap=True)
@@ -24,7 +24,10 @@ def print_table(name: str, scores: Sequence[Score], metrics: Sequence[str], case
         table.add_row(case, *(_shown(metric, values.get(case)) for metric, values in means.items()))
     table.add_section()
     table.add_row("mean", *(_shown(metric, _mean(values, cases)) for metric, values in means.items()))
-    Console().print(table)
+    console, count = Console(), len({score.image for score in scores})
+    # not as the table's title, which would be broken to the width of its few columns
+    console.print(f"{name}, mean of {count} images", soft_wrap=True, markup=False, highlight=False)
+    console.print(table)
 
 
 def _mean(values: dict[str, float], cases: Sequence[str]) -> float | None:

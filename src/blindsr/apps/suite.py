@@ -101,7 +101,7 @@ def _make(
     """Degrade one image; write it, or compare it with what was written before."""
     path = source.files[name]
     try:
-        hr = folder.read_hr(path)
+        hr = images.read_hr(path)
         lrs = suite.degrade_suite(hr, chosen, source.name, name, scale)
     except UserError as error:
         return name, error if str(path) in str(error) else UserError(f"{path}: {error}")
@@ -160,7 +160,7 @@ def _hr_problem(path: Path, entry: HrEntry, made_with: dict[str, str]) -> list[s
     try:
         if files.sha256(path) != entry.sha256:
             return [f"{path} is another file than the suite was made of"]
-        same = pixels(folder.read_hr(path)) == entry.pixels
+        same = pixels(images.read_hr(path)) == entry.pixels
     except OSError as error:
         return [f"{path} cannot be read: {error.strerror}"]
     except UserError as error:

@@ -17,6 +17,7 @@ from blindsr.degradations import blur, jpeg, noise
 from blindsr.degradations.blur import GRID
 from blindsr.degradations.resize import MODES, Mode
 from blindsr.degradations.second_order import Degradation, Pass
+from blindsr.degradations.transfer import upload
 
 Size = tuple[int, int]
 _AREA, _BILINEAR = MODES.index("area"), MODES.index("bilinear")
@@ -69,7 +70,7 @@ def _blur(canvas: Tensor, kernels: Tensor, sizes: Sequence[Size]) -> Tensor:
     """Correlate each sample with its kernel (N, 21, 21), reflected at its own borders."""
     n, channels, height, width = canvas.shape
     rows, columns = (
-        _reflected(length, _upload([size[axis] for size in sizes], canvas))
+        _reflected(length, upload([size[axis] for size in sizes], canvas.device))
         for axis, length in enumerate((height, width))
     )
     padded = canvas.take_along_dim(rows[:, None, :, None], 2).take_along_dim(columns[:, None, None, :], 3)
@@ -94,7 +95,7 @@ def _resize(
 
     As torch's interpolation without antialiasing, along each side a product with a matrix per sample.
     """
-    kind = _upload([MODES.index(mode) for mode in modes], canvas)
+    kind = upload([MODES.index(mode) for mode in modes], canvas.device)
     matrices = []
     for axis in (0, 1):
         old, wanted = [size[axis] for size in sizes], [size[axis] for size in new]
@@ -104,7 +105,7 @@ def _resize(
             copied = [a == b and mode == "bilinear" for a, b, mode in zip(old, wanted, modes, strict=True)]
             steps = [1.0 if same else 1 / factor for same, factor in zip(copied, factors, strict=True)]
         rows = -(-max(wanted) // _BLOCK) * _BLOCK
-        numbers = _upload(old, canvas), _upload(wanted, canvas), _upload(steps, canvas)
+        numbers = upload(old, canvas.device), upload(wanted, canvas.device), upload(steps, canvas.device)
         matrices.append(_matrix(*numbers, kind, rows=rows, columns=canvas.shape[2 + axis]))
     return matrices[0][:, None] @ canvas @ matrices[1][:, None].mT
 
@@ -157,16 +158,10 @@ def _jpeg(canvas: Tensor, sizes: Sequence[Size], drawn: Sequence[Pass], which: S
     if not which:
         return canvas
     height, width = (
-        torch.arange(length, device=canvas.device) < _upload([sizes[i][axis] for i in which], canvas)[:, None]
+        torch.arange(length, device=canvas.device) < upload([sizes[i][axis] for i in which], canvas.device)[:, None]
         for axis, length in enumerate(canvas.shape[2:])
     )
     inside = (height[:, None, :, None] & width[:, None, None, :]).to(canvas.dtype)
-    index = _upload(list(which), canvas)
+    index = upload(list(which), canvas.device)
     chosen = canvas.index_select(0, index).clamp(0, 1) * inside
     return canvas.index_copy(0, index, jpeg.jpeg(chosen, [drawn[i].jpeg_quality for i in which]))
-
-
-def _upload(values: Sequence[float], like: Tensor) -> Tensor:
-    """Numbers on the device of `like`: from pinned memory, so that the host does not wait."""
-    on_gpu = like.device.type == "cuda"
-    return torch.tensor(values, pin_memory=on_gpu).to(like.device, non_blocking=on_gpu)

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from blindsr.degradations.transfer import upload
+
 # Annex K of ITU-T T.81. The public code stores the transposed luminance table, and so does this one.
 _LUMINANCE = (
     (16, 12, 14, 14, 18, 24, 49, 72),
@@ -37,7 +39,7 @@ def jpeg(images: Tensor, quality: Tensor | Sequence[float]) -> Tensor:
         raise ValueError(f"{n} images need {n} quality values, not {tuple(values.shape)}")
     if values.device.type == "cpu" and not bool(((values >= 1) & (values < 100)).all()):
         raise ValueError("jpeg quality must lie in [1, 100)")
-    values = values.to(images.device, non_blocking=True)
+    values = upload(values, images.device)
     factor = torch.where(values < 50, 50 / values, 2 - values / 50).view(n, 1, 1)
     dct, luminance, chrominance = _tables(images.device)
 

@@ -14,6 +14,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from blindsr.degradations.transfer import upload
+
 Values = Tensor | Sequence[float]
 _ALIAS_BITS = 9  # up to 512 columns
 _GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # torchvision's, which the public code converts with
@@ -152,7 +154,7 @@ def _luma(image: Tensor) -> Tensor:
 
 
 def _column(values: Values, images: Tensor) -> Tensor:
-    return torch.as_tensor(values, dtype=images.dtype).to(images.device, non_blocking=True).view(-1, 1, 1, 1)
+    return upload(torch.as_tensor(values, dtype=images.dtype), images.device).view(-1, 1, 1, 1)
 
 
 def _check(images: Tensor, *parameters: Sequence[object] | Tensor) -> None:

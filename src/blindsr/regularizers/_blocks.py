@@ -60,6 +60,32 @@ class Regularizer(nn.Module):
         return a.new_zeros(())
 
 
+def upload(drawn: Tensor, like: Tensor) -> Tensor:
+    """What was drawn on the CPU, on the device and in the precision of `like`; the host does not wait for a GPU."""
+    if like.device.type == "cuda":
+        drawn = drawn.to(like.dtype).pin_memory()
+    return drawn.to(like, non_blocking=True)
+
+
+def checked_stride(stride: int) -> int:
+    """The stride of `thinned`. Raises ValueError unless it is a whole number >= 1."""
+    if not isinstance(stride, int) or isinstance(stride, bool) or stride < 1:
+        raise ValueError(f"stride must be a whole number >= 1, not {stride!r}")
+    return stride
+
+
+def thinned(a: Tensor, b: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """Both views' features (B, C, H, W) on one grid of every stride-th pixel in each direction.
+
+    The grid's offset is drawn anew in each call, from torch's default generator of the CPU, so that every pixel has
+    its turn. Stride 1 takes all pixels and draws nothing.
+    """
+    if stride == 1:
+        return a, b
+    top, left = (int(offset) for offset in torch.randint(stride, (2,)))
+    return a[:, :, top::stride, left::stride], b[:, :, top::stride, left::stride]
+
+
 class RandomMap(NamedTuple):
     """φ(x) = scale·cos(Wx + b), from R^C to R^D."""
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from blindsr.regularizers._blocks import Regularizer
+from blindsr.regularizers._blocks import Regularizer, upload
 
 
 def build() -> Regularizer:
@@ -31,7 +31,7 @@ class _Released(Regularizer):
         pooled = torch.stack((a.mean((2, 3)), b.mean((2, 3))), dim=1).double()  # (B, views, C)
         pooled = self.share.gather(pooled)
         centred = pooled - pooled.mean(0)
-        slope, phase = (drawn.to(centred).unsqueeze(1) for drawn in draw(len(pooled), a.shape[1]))
+        slope, phase = (upload(drawn, centred).unsqueeze(1) for drawn in draw(len(pooled), a.shape[1]))
         u, v = torch.stack((centred, _map(centred, slope, phase))).unbind(2)
         return _moment_distance(u, v).to(a.dtype)
 

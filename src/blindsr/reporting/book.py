@@ -66,8 +66,9 @@ class Source:
         return tables.table(self.scores, "psnr_db", self.suite, self.rows, self.cases)
 
     def analysis(self, name: str) -> pd.DataFrame:
-        """analysis/<cell>/<name>.csv of all cells."""
-        return analyses.read(self.cells, self.folder / "analysis", name)
+        """analysis/<cell>/<name>.csv of the cells that were analysed."""
+        analysed = {cell: row for cell, row in self.cells.items() if row in self.params.analysed_cells}
+        return analyses.read(analysed, self.folder / "analysis", name)
 
     @cached_property
     def curves(self) -> pd.DataFrame:

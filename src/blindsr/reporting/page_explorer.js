@@ -119,10 +119,10 @@ function explorer() {
     const found = sorted(rows(cases));
     const top = best(found, columns);
     head.replaceChildren(el("tr", {},
-      column("backbone", "backbone", "text"), column("reg", "regularizer", "text reg"), column("benchmark", "benchmark", "text"),
+      column("benchmark", "benchmark", "text"), column("backbone", "backbone", "text"), column("reg", "regularizer", "text name"),
       ...columns.map((name) => column(`=${name}`, name, name === "mean" ? "mean" : null))));
     body.replaceChildren(...found.map((row) => el("tr", { class: isBicubic(row.model) ? "reference" : null },
-      el("th", { scope: "row" }, row.backbone), el("th", { scope: "row", class: "reg" }, row.reg), el("th", { scope: "row" }, row.benchmark),
+      el("th", { scope: "row" }, row.benchmark), el("th", { scope: "row" }, row.backbone), el("th", { scope: "row", class: "name" }, row.reg),
       ...columns.map((name) => number(row, name, top)))));
     const { label, higher_is_better: higher } = data.metrics[state.metric];
     const what = state.view === "values" ? label : `${label}, minus ${data.baseline} with the same backbone`;

@@ -107,9 +107,9 @@ function scatter(pictures) {
     svg.replaceChildren(...axes,
       shape("line", { class: "diagonal", x1: px(low), y1: py(low), x2: px(high), y2: py(high) }),
       shape("text", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" }, `${data.baseline}: ${data.metrics[state.metric].label}, ${better} is better`),
-      shape("text", { x: 12, y: centre, "text-anchor": "middle", transform: `rotate(-90 12 ${centre})` }, state.reg),
+      shape("text", { x: 12, y: centre, "text-anchor": "middle", transform: `rotate(-90 12 ${centre})` }, `${state.reg}: ${data.metrics[state.metric].label}`),
       ...points.map((point, number) => shape("circle", {
-        class: `point${point.open ? " filled" : ""}`, cx: px(point.x), cy: py(point.y), r: points.length > 150 ? 4 : 5.5,
+        class: `point${point.open ? " filled" : ""}`, cx: px(point.x), cy: py(point.y), r: points.length > 150 ? 3.5 : 5.5,
         role: "button", tabindex: number ? -1 : 0, "aria-label": describe(point).replaceAll("\n", ", "),
         "data-image": `${point.benchmark}/${point.image}`,
         onclick: () => activate(point),
@@ -145,7 +145,7 @@ function scatter(pictures) {
       select("Upward", methods(), state.reg, pick("reg")),
       select("Benchmark", [[ALL, "all"], ...options], state.benchmark, pick("benchmark")),
       select("Case", data.cases, state.testCase, pick("testCase")));
-    readout.textContent = "";
+    readout.textContent = "Point at an image to read its scores.";
     byId("scatter-scores").replaceChildren();
     const gains = points.map(({ x, y }) => gain(y - x, state.metric));
     byId("scatter-status").textContent = points.length

@@ -8,7 +8,9 @@ if (data.models.length) scatter(pictures);
 const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
 const reading = new IntersectionObserver((entries) => {
   for (const entry of entries) {
-    set(links.get(entry.target.id), { "aria-current": entry.isIntersecting ? "true" : null });
+    const link = links.get(entry.target.id), bar = link.closest("ul");
+    set(link, { "aria-current": entry.isIntersecting ? "true" : null });
+    if (entry.isIntersecting) bar.scrollLeft = link.offsetLeft - (bar.clientWidth - link.offsetWidth) / 2; // a phone's is cut off
   }
 }, { rootMargin: "-30% 0px -65% 0px" }); // a band of the window that only one section can cross
 document.querySelectorAll("main > section").forEach((section) => reading.observe(section));

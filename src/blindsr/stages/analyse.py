@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from blindsr import devices, evaluation, files, images, networks, paths
+from blindsr import devices, evaluation, files, images, networks, paths, tracking
 from blindsr.analysis import degradation_representation, interaction
 from blindsr.analysis.channel_entropy import channel_entropy
 from blindsr.analysis.frequency import radial_mape
-from blindsr.analysis.training_cost import training_cost
+from blindsr.analysis.training_cost import Cost, training_cost
 from blindsr.backbones._blocks import Backbone
 from blindsr.errors import UserError
 from blindsr.evaluation import Pair
@@ -54,7 +54,9 @@ def run(params: Params, cell: str) -> None:
         if contents:
             _representation(network, contents, params, folder)
             _interaction(network, contents, params, folder)
-    _cost(params, info, folder)
+    cost = _cost(params, info, folder)
+    with tracking.open_run(cell, info.run, {"profile": params.profile}) as tracked:
+        tracked.summary(cost.totals(info.iterations))
 
 
 def _whole_images(network: Backbone, pairs: list[Pair], params: Params, folder: Path, cell: str) -> None:
@@ -193,7 +195,7 @@ def _in_batches(function: Any, network: Backbone, inputs: Tensor) -> Iterator[Te
         yield function(batch.to(device)).float().cpu()
 
 
-def _cost(params: Params, info: WeightsInfo, folder: Path) -> None:
+def _cost(params: Params, info: WeightsInfo, folder: Path) -> Cost:
     """What an iteration of this cell's training costs."""
     hyper = params.reg.settings[info.regularizer].hyper_for(info.backbone)
     with torch.device("meta"):
@@ -203,6 +205,7 @@ def _cost(params: Params, info: WeightsInfo, folder: Path) -> None:
         )
     cost = training_cost(network, params.train.batch, params.train.crop)
     _write(folder / "cost.csv", [*cost._fields, "iterations"], [[*cost, info.iterations]])
+    return cost
 
 
 def _write(path: Path, header: list[str], rows: Iterable[Row]) -> None:

@@ -40,7 +40,7 @@ def _degrade(params: Params, item: tuple[str, IndexedImage]) -> UserError | None
     """All cases of one image; what is wrong with it, or None."""
     benchmark, image = item
     try:
-        hr = images.read_rgb(indices.set_folder(benchmark, params.data.roots) / image.file)
+        hr = images.read_hr(indices.set_folder(benchmark, params.data.roots) / image.file)
     except UserError as error:
         return error
     try:

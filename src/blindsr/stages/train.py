@@ -58,6 +58,7 @@ def _train(params: Params, backbone: str, reg: str, seed: int, world: World) -> 
     described = {"backbone": backbone, "reg": reg, "seed": seed, "profile": params.profile, "weight": settings.weight}
     flat = described | {f"train.{name}": value for name, value in train.model_dump().items()}
     with _alone(states, world), tracking.open_run(cell, key, flat, on=world.main) as tracked:
+        hours = tracked.stopwatch()
         curve = trainer.train(
             network,
             batches,
@@ -68,7 +69,7 @@ def _train(params: Params, backbone: str, reg: str, seed: int, world: World) -> 
             world=world,
             workers=runtime.workers,
             checkpoint_every=runtime.checkpoint_every,
-            log=tracked.metrics,
+            log=lambda step, point: tracked.metrics(step, point | hours()),
             label=cell,
             validate=validate,
             compiled=runtime.compile,
@@ -158,7 +159,7 @@ def run_key(params: Params, backbone: str, reg: str, seed: int) -> str:
 def state_folder(params: Params, backbone: str, reg: str, seed: int) -> Path:
     """Where the state of a run is: that of other settings, data or code is elsewhere, and never gone on with."""
     key = run_key(params, backbone, reg, seed)
-    return paths.project_root() / ".train_state" / f"{key}-{provenance.code_digest()}"
+    return paths.project_root() / ".train_state" / f"{key}-{provenance.code_digest((backbone, reg))}"
 
 
 def write_curve(curve: list[trainer.CurvePoint], path: Path) -> None:

@@ -6,6 +6,7 @@ worked on by the device itself, on a stream of its own, one batch ahead of the n
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +24,8 @@ class Loader:
     def __init__(self, batches: Batches, start: int, stop: int, workers: int, device: torch.device) -> None:
         """`workers` processes with one thread each make the batches; 0: this process does."""
         self.waited = 0.0
-        """Seconds since the beginning in which the network had to wait for a batch."""
+        """Seconds since the beginning in which the network had to wait for a batch, for the host or on the GPU."""
+        self._idle: deque[tuple[torch.cuda.Event, torch.cuda.Event]] = deque()
         self._count, self._device, self._source = stop - start, device, batches
         self._loader: DataLoader[Any] = DataLoader(
             batches if device.type == "cpu" else _Sources(batches),
@@ -47,7 +49,7 @@ class Loader:
             assert ahead is not None
             batch = ahead
             main = torch.cuda.current_stream(self._device)
-            main.wait_stream(side)
+            self._wait(main, side)
             for tensor in batch:
                 tensor.record_stream(main)  # its memory is not reused while the network still reads it
             yield batch
@@ -59,6 +61,17 @@ class Loader:
         with torch.cuda.stream(side):
             lr, hr = self._source.finish(sources, self._device)
             return Batch(lr.contiguous(memory_format=torch.channels_last), hr)
+
+    def _wait(self, main: torch.cuda.Stream, side: torch.cuda.Stream) -> None:
+        """Let `main` wait for `side`, and add up for how long it did, which is known some steps later."""
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        main.record_event(begin)
+        main.wait_stream(side)
+        main.record_event(end)
+        self._idle.append((begin, end))
+        while self._idle and self._idle[0][1].query():
+            begin, end = self._idle.popleft()
+            self.waited += begin.elapsed_time(end) / 1000
 
     def _next(self, source: Iterator[Any]) -> Any:
         began = time.perf_counter()

@@ -1,4 +1,5 @@
-"""PSNR of the averaged weights while training, on a few windows under a few test cases.
+"""PSNR of the averaged weights while training, on a few windows under a few test cases, and how alike the statistics
+of their features are under the first case and the last.
 
 The windows are of the training images, which the network also sees, degraded otherwise: the curve shows whether
 training goes well, not how well the network generalizes; that is what `evaluate` is for. Every draw has a key of its
@@ -10,9 +11,10 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from blindsr import images
+from blindsr.backbones._blocks import Backbone
 from blindsr.datasets.patch_store import PatchStore
 from blindsr.degradations import suite
 from blindsr.settings import ValidationParams
@@ -25,7 +27,7 @@ class Validation:
     """Called after an iteration: {"psnr_db_CASE": mean over the windows} if it is time, else {}."""
 
     def __init__(
-        self, store: PatchStore, params: ValidationParams, backbone: nn.Module, crop: int, scale: int
+        self, store: PatchStore, params: ValidationParams, backbone: Backbone, crop: int, scale: int
     ) -> None:
         """Windows of `crop` px, the same for every cell and seed. `backbone` is copied."""
         self._params = params
@@ -53,13 +55,47 @@ class Validation:
         """PSNR in dB of each case on RGB, rounded to 8 bits; on the device of `ema`."""
         if iteration % self._params.every:
             return {}
-        device = next(iter(ema.state_dict().values())).device
-        network = self._network.to(device)
-        ema.copy_to(network)
+        network, device = self._averaged(ema)
         hr = torch.stack([torch.from_numpy(window) for window in self._hr]).permute(0, 3, 1, 2).to(device)
         return {
             f"psnr_db_{name.replace('+', '-')}": _psnr(network(lr.to(device)), hr) for name, lr in self._lr.items()
         }
+
+    @torch.no_grad()
+    def distances(self, ema: Ema) -> dict[str, float]:
+        """`statistics_distances` of the features of the windows under the first and the last case; {} with one case.
+
+        The same two views for every regularizer, also those that see one view in training.
+        """
+        if len(self._lr) < 2:
+            return {}
+        network, device = self._averaged(ema)
+        views = list(self._lr.values())
+        return statistics_distances(*(network.features(lr.to(device)) for lr in (views[0], views[-1])))
+
+    def _averaged(self, ema: Ema) -> tuple[Backbone, torch.device]:
+        device = next(iter(ema.state_dict().values())).device
+        network = self._network.to(device)
+        ema.copy_to(network)
+        return network, device
+
+
+def statistics_distances(a: Tensor, b: Tensor) -> dict[str, float]:
+    """How far apart the statistics of two views' features (B, C, H, W) are; shrinking the features changes nothing.
+
+    `mean_distance`: squared distance of the channels' means over the pixels, mean over the images, over the features'
+    variance summed over the channels. `covariance_distance`: squared Frobenius distance of the channels' covariances
+    over the mean of their own squared norms, which is 2 for covariances that have nothing in common.
+    """
+    first, second = (view.detach().flatten(2).double() for view in (a, b))
+    gap = first.mean(2) - second.mean(2)
+    variance = torch.cat([first, second]).transpose(0, 1).flatten(1).var(1).sum().clamp_min(1e-30)
+    sigmas = [torch.einsum("bcn,bdn->bcd", x, x) / x.shape[2] for x in (v - v.mean(2, True) for v in (first, second))]
+    own = sum(sigma.square().sum() for sigma in sigmas) / 2
+    return {
+        "mean_distance": float(gap.square().sum(1).mean() / variance),
+        "covariance_distance": float((sigmas[0] - sigmas[1]).square().sum() / max(float(own), 1e-30)),
+    }
 
 
 def _psnr(sr: Tensor, hr: Tensor) -> float:

@@ -1,0 +1,89 @@
+"""Runs of one MLflow store copied into another, such as a team's server: each once, with its whole history."""
+
+import tempfile
+from collections import Counter
+from typing import Any, NamedTuple
+
+from blindsr import tracking
+
+_OWN_TAGS = ("mlflow.user", "mlflow.note.content")  # of those that MLflow sets, what holds at another place, too
+
+
+class Published(NamedTuple):
+    """How many runs were new there, completed, or there already, and the keys of all that have ended."""
+
+    counts: Counter[str]
+    ended: set[str]
+
+
+def copy(source: str, target: str) -> Published:
+    """Copy every run of the store at `source` to the one at `target`; what is there already is not sent again.
+
+    A run is known by its key, the hash of what determines it, so that one of a colleague with the same settings and
+    data is the same run. What an interrupted copy left out is sent by the next. Raises UserError where either store
+    cannot be used.
+    """
+    with tracking.asked(source):
+        old = tracking.connect(source)
+        runs = list(tracking.runs(old))
+    counts: Counter[str] = Counter()
+    ended = set()
+    with tracking.asked(target):
+        new = tracking.connect(target, new=True)
+        experiment = tracking.experiment_id(new, target)
+        for run in runs:
+            key = run.data.tags.get(tracking.KEY_TAG)
+            if key is None:
+                continue  # of a person, by hand
+            counts[_copy(old, run, new, experiment, key)] += 1
+            if run.info.status == "FINISHED":
+                ended.add(key)
+    return Published(counts, ended)
+
+
+def _copy(old: Any, run: Any, new: Any, experiment: str, key: str) -> str:
+    """Copy one run; its end is set last, so that one which has it is complete."""
+    there = tracking.find(new, experiment, key)
+    if there and _state(there) == _state(run):
+        return "there already"
+    if there:
+        run_id, params = there.info.run_id, there.data.params
+    else:
+        tags = {k: v for k, v in run.data.tags.items() if not k.startswith("mlflow.") or k in _OWN_TAGS}
+        info = run.info
+        made = new.create_run(experiment, start_time=info.start_time, tags=tags, run_name=info.run_name)
+        run_id, params = made.info.run_id, {}
+    missing = {name: value for name, value in run.data.params.items() if name not in params}
+    new.log_batch(run_id, params=tracking.as_params(missing))
+    points = [point for name in run.data.metrics for point in _points(old, run, new, there, name)]
+    for start in range(0, len(points), tracking.BATCH):
+        new.log_batch(run_id, metrics=points[start : start + tracking.BATCH])
+    for item in old.list_artifacts(run.info.run_id):
+        with tempfile.TemporaryDirectory() as folder:
+            path = old.download_artifacts(run.info.run_id, item.path, folder)
+            if item.is_dir:
+                new.log_artifacts(run_id, path, item.path)
+            else:
+                new.log_artifact(run_id, path)
+    if run.info.status != "RUNNING":
+        new.set_terminated(run_id, run.info.status, run.info.end_time)
+    return "completed" if there else "new"
+
+
+def _state(run: Any) -> tuple[Any, ...]:
+    """What two complete copies of a run have in common; values by their text, which NaN has, too."""
+    metrics = {name: repr(value) for name, value in run.data.metrics.items()}
+    return run.info.status, run.info.end_time, run.data.params, metrics
+
+
+def _points(old: Any, run: Any, new: Any, there: Any, name: str) -> list[Any]:
+    """The points of a metric that the copy lacks: steps it does not have, and a last value that is another."""
+    history = old.get_metric_history(run.info.run_id, name)
+    if not there or name not in there.data.metrics:
+        return list(history)
+    steps = {point.step for point in new.get_metric_history(there.info.run_id, name)}
+    points = [point for point in history if point.step not in steps]
+    last = max(history, key=lambda point: (point.step, point.timestamp))
+    if last.step in steps and repr(there.data.metrics[name]) != repr(run.data.metrics[name]):
+        points.append(last)
+    return points

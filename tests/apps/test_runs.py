@@ -1,0 +1,180 @@
+"""runs: made complete from files, published to a real server on PostgreSQL, and written as one CSV."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import mlflow_server
+from blindsr import conf, networks, params, paths, tracking
+from blindsr.apps import runs
+from blindsr.errors import UserError
+from blindsr.networks import WeightsInfo
+from blindsr.stages import train
+
+ROOT = Path(__file__).resolve().parents[2]
+CELL = "srresnet-rff-0"
+Store = Callable[[str], str]
+
+
+def write_project() -> params.Params:
+    """What a `dvc pull` brings of a grid of two cells of which one is trained."""
+    settings = params.parse(conf.compose(ROOT / "conf", ["reg=rff", "seeds=[0,1]", "train.iterations=40"]))
+    Path("params.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json", exclude_unset=True)))
+    for path, text in (
+        (paths.PATCHES / "index.json", "{}"),
+        (paths.CURVES / f"{CELL}.csv", "iteration,l1,validation\n20,0.5,\n40,0.25,30.5\n"),
+        (paths.SCORES / f"{CELL}.csv", scores(31.0)),
+        (paths.SCORES / "bicubic.csv", scores(30.0)),
+        (paths.TABLES / "psnr_db.md", "# psnr"),
+        (paths.METRICS, "{}"),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    write_weights(train.run_key(settings, "srresnet", "rff", 0))
+    return settings
+
+
+def scores(psnr_db: float) -> str:
+    return f"benchmark,case,image,psnr_db,psnr_y_db,ssim,lpips\nToy,b+n,a,{psnr_db},{psnr_db + 1},0.9,\n"
+
+
+def write_weights(key: str) -> None:
+    hyper = {"num_blocks": 1, "num_features": 4}
+    info = WeightsInfo(
+        backbone="srresnet", hyper=hyper, scale=4, regularizer="rff", seed=0, iterations=40, run=key
+    )  # fmt: skip
+    torch.manual_seed(0)
+    networks.save(networks.build_backbone("srresnet", hyper, 4), info, paths.MODELS / f"{CELL}.safetensors")
+
+
+def by_name(uri: str) -> dict[str, object]:
+    return {run.info.run_name: run for run in tracking.runs(tracking.connect(uri))}
+
+
+def test_sync_makes_the_store_complete_from_files_and_then_changes_nothing(store: Store, capsys) -> None:
+    own = store("mlflow")
+    settings = write_project()
+    runs.sync(settings)
+    assert capsys.readouterr().out == f"srresnet-rff-1: not trained yet, left out\nall in {own}\n"
+    found = by_name(own)
+    assert set(found) == {CELL, "bicubic", "report-embedded"}
+    run = found[CELL]
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.iterations"] == "40"
+    assert run.data.params["weight"] == "1000.0"
+    assert run.data.metrics["psnr_db/Toy/b-n"] == 31.0
+    assert run.data.metrics["validation"] == 30.5
+    client = tracking.connect(own)
+    assert [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, "l1")] == [(20, 0.5), (40, 0.25)]
+    tables = client.list_artifacts(found["report-embedded"].info.run_id, "tables")
+    assert [item.path for item in tables] == ["tables/psnr_db.md"]
+    runs.sync(settings)
+    again = by_name(own)
+    assert again[CELL].info.end_time == run.info.end_time
+    assert again["bicubic"].info.end_time == found["bicubic"].info.end_time
+    assert len(list(tracking.runs(client))) == 3
+
+
+def test_settings_that_are_not_those_of_the_weights_are_not_said_of_them(store: Store) -> None:
+    own = store("mlflow")
+    settings = write_project()
+    write_weights("another-run")
+    runs.sync(settings)
+    assert by_name(own)[CELL].data.params == {"backbone": "srresnet", "reg": "rff", "seed": "0"}
+    (paths.PATCHES / "index.json").unlink()  # the weights alone were pulled
+    write_weights("a-third")
+    runs.sync(settings)
+    assert len(list(tracking.runs(tracking.connect(own)))) == 4
+
+
+def test_sync_to_where_nobody_answers_fails_with_one_line(store: Store) -> None:
+    settings = write_project()
+    with pytest.raises(UserError, match=r"MLflow at http://127\.0\.0\.1:9 cannot be used"):
+        runs.sync(settings, "http://127.0.0.1:9")
+    store("mlflow")
+    with pytest.raises(UserError, match=r"MLflow at http://127\.0\.0\.1:9 cannot be used"):
+        runs.sync(settings, "http://127.0.0.1:9")
+
+
+def test_export_writes_a_row_per_run_with_all_that_any_of_them_has(store: Store, capsys) -> None:
+    store("mlflow")
+    with tracking.open_run("a-rff-0", "key1", {"reg": "rff"}) as run:
+        run.metrics(20, {"l1": 0.5})
+        run.metrics(40, {"l1": 0.1 + 0.2})
+    with tracking.open_run("b,none-0", "key2", {"reg": "none", "train.batch": 8}, {"note": "two\nlines"}) as run:
+        run.summary({"psnr_db/Toy/b+n": 21.5})
+    runs.export(Path("made/runs.csv"))
+    assert capsys.readouterr().out == "2 runs: made/runs.csv\n"
+    with open("made/runs.csv", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert list(first) == [
+        "run", "status", "start", "seconds", "params.reg", "params.train.batch", "metrics.l1",
+        "metrics.psnr_db/Toy/b-n", "tags.blindsr.run", "tags.dvc.experiment", "tags.git.revision", "tags.note",
+    ]  # fmt: skip
+    assert (first["run"], first["metrics.l1"], first["params.train.batch"]) == ("a-rff-0", "0.30000000000000004", "")
+    assert (second["run"], second["metrics.psnr_db/Toy/b-n"]) == ("b,none-0", "21.5")
+    assert second["tags.note"] == "two\nlines"
+    assert first["status"] == "FINISHED"
+    assert first["start"].endswith("Z")
+    assert float(first["seconds"]) >= 0
+
+
+def test_export_without_runs_says_how_to_get_some(store: Store) -> None:
+    with pytest.raises(UserError, match=r"mlflow\.db is not there: `dvc repro` records runs"):
+        store("other")
+        runs.export(Path("runs.csv"))
+    store("mlflow")
+    with pytest.raises(UserError, match="no runs in"):
+        runs.export(Path("runs.csv"))
+    assert not Path("runs.csv").exists()
+
+
+def test_the_ui_of_a_server_is_its_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://team:5000")
+    with pytest.raises(UserError, match="open https://team:5000 in a browser"):
+        runs.ui(5000)
+
+
+def test_a_teams_server_on_postgresql_gets_all_runs_once_and_gives_them_as_csv(store: Store, tmp_path: Path) -> None:
+    """The command line on a real server and database: runs of experiments, and a pulled grid."""
+    own = store("mlflow")
+    write_project()
+    with tracking.open_run("srresnet-none-7", "an-experiment", {"reg": "none", "odd": "naïve 'quoted' 100%"}) as run:
+        for step in range(1, 1201):  # two requests
+            run.metrics(step, {"l1": 1 / step})
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])}
+
+    def blindsr(*arguments: str) -> str:
+        command = [sys.executable, "-c", "from blindsr.cli import main; main()", *arguments]
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        return done.stdout
+
+    with (
+        mlflow_server.postgres() as database,
+        mlflow_server.mlflow_server(database, tmp_path / "artifacts") as server,
+    ):
+        left_out = "srresnet-rff-1: not trained yet, left out\n"
+        assert blindsr("runs", "sync", "--tracking-uri", server) == f"1 new\n{left_out}all in {server}\n"
+        assert blindsr("runs", "sync", "--tracking-uri", server) == f"1 there already\n{left_out}all in {server}\n"
+        there, here = by_name(server), by_name(own)
+        assert set(there) == {"srresnet-none-7", CELL, "bicubic", "report-embedded"}
+        assert there["srresnet-none-7"].data.params == {"reg": "none", "odd": "naïve 'quoted' 100%"}
+        assert there["srresnet-none-7"].info.end_time == here["srresnet-none-7"].info.end_time
+        client = tracking.connect(server)
+        history = client.get_metric_history(there["srresnet-none-7"].info.run_id, "l1")
+        assert [(point.step, point.value) for point in history] == [(step, 1 / step) for step in range(1, 1201)]
+        assert there[CELL].data.metrics["psnr_db/Toy/b-n"] == 31.0
+        table = client.list_artifacts(there["report-embedded"].info.run_id, "tables")
+        assert [item.path for item in table] == ["tables/psnr_db.md"]
+        assert len(list((tmp_path / "artifacts").rglob("psnr_db.md"))) == 1
+        assert blindsr("runs", "export", "all.csv", "--tracking-uri", server) == "4 runs: all.csv\n"
+    assert len((tmp_path / "all.csv").read_text().splitlines()) == 5

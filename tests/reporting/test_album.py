@@ -1,0 +1,68 @@
+"""All figures of a report: which there are, in which order, and what is left out where there is no data."""
+
+from pathlib import Path
+
+import pytest
+
+import synthetic_grid
+from blindsr.params import BICUBIC, Params, cell_name
+from blindsr.reporting import album, tables
+from blindsr.reporting.book import Source
+
+ALWAYS = ["learning_curves", "frequency", "channel_entropy"]
+
+
+def source(folder: Path, parsed: Params, *, gallery: bool, here: bool = True) -> Source:
+    """Files of a grid on Set5 and on a set that is missing; with `here` false, both are."""
+    sizes = {"Set5": 5} if here else {}
+    synthetic_grid.write(folder, folder / "index", parsed, {"Set5": 5}, gallery=gallery)
+    cells = {cell_name(*cell): cell for cell in parsed.cells}
+    scores = tables.read_scores(folder / "scores", {BICUBIC: (BICUBIC, BICUBIC, 0), **cells})
+    holes = {name: "ask" for name in parsed.data.benchmarks if name not in sizes}
+    return Source(
+        parsed, folder, cells, scores[scores["benchmark"].isin(list(sizes))], list(parsed.data.benchmarks), holes
+    )
+
+
+def settings(names: list[str]) -> Params:
+    return synthetic_grid.settings(benchmarks=["Set5", "Gone"], names=names, seeds=[0, 1])
+
+
+def test_every_figure_is_written_and_captioned(tmp_path: Path) -> None:
+    made = album.draw(source(tmp_path, settings(["none", "dropout", "rff"]), gallery=True))
+    assert [figure.key for figure in made] == [
+        "improvement", "comparison_srresnet", *ALWAYS, "regularizers", "cost_quality", "separation", "planes",
+        "interaction",
+    ]  # fmt: skip
+    for figure in made:
+        assert figure.svg == (tmp_path / "figures" / f"{figure.key}.svg").read_text()
+        assert (tmp_path / "figures" / f"{figure.key}.png").is_file()
+        assert figure.caption.endswith(".")
+    pictures = made[1]
+    assert "difference of rff to none" in pictures.caption
+    assert "Set5 image000" in pictures.svg
+    assert "clean, largest difference" in pictures.svg  # the planted gain is largest in the first case
+
+
+def test_without_pictures_or_a_baseline(tmp_path: Path) -> None:
+    made = [figure.key for figure in album.draw(source(tmp_path, settings(["rff"]), gallery=False))]
+    assert "improvement" not in made
+    assert not any(key.startswith("comparison") for key in made)
+    assert made[: len(ALWAYS)] == ALWAYS
+
+
+def test_only_analysed_seeds_are_read(tmp_path: Path) -> None:
+    """Seed 1 was not analysed: its files are not missed."""
+    parsed = settings(["none", "rff"])
+    assert parsed.analysed_cells == [("srresnet", "none", 0), ("srresnet", "rff", 0)]
+    found = source(tmp_path, parsed, gallery=False)
+    for reg in ("none", "rff"):
+        for file in (tmp_path / "analysis" / f"srresnet-{reg}-1").iterdir():
+            file.unlink()
+    assert set(found.analysis("separation")["seed"]) == {0}
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_a_run_without_images_has_no_crops(tmp_path: Path, here: bool) -> None:
+    made = [figure.key for figure in album.draw(source(tmp_path, settings(["none"]), gallery=False, here=here))]
+    assert ("planes" in made) == here
