@@ -64,7 +64,10 @@ def test_same_bytes_and_not_empty(draw, tmp_path: Path) -> None:
     ("draw", "labels"),
     [
         (bars, ["clean", "noise", "mean", "dropout", "rff", "bicubic", "PSNR − net without"]),
-        (curves, ["none", "rff", "net", "other", "L1 to HR", "PSNR under b+n+j (dB)", "mean PSNR under clean (dB)"]),
+        (
+            curves,
+            ["none", "rff", "net", "other", "L1 to HR", "PSNR under b+n+j (dB)", "mean PSNR under", "clean (dB)"],
+        ),
         (frequency, ["none", "rff", *CASES]),
         (cost, ["net, none", "net, rff", "other, none", "operations of one training run"]),
     ],
