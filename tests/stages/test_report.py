@@ -1,5 +1,6 @@
 """The report of a grid with several seeds, from recorded files alone."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -164,3 +165,15 @@ def test_any_folder_can_be_reported(settings: Params, tmp_path: Path, monkeypatc
     assert (kept / "tables" / "psnr_db.md").is_file()
     assert not paths.REPORTS.exists()
     assert published == []
+
+
+def test_committed_scores_rebuild_the_committed_tables(tmp_path: Path) -> None:
+    """reports/reference, byte for byte, from its own folder alone."""
+    folder = tmp_path / "reference"
+    shutil.copytree(ROOT / "reports" / "reference", folder, ignore=shutil.ignore_patterns("tables", "figures"))
+    report.run(params.read(folder / "params.yaml"), folder, folder / "index")
+    committed = sorted((ROOT / "reports" / "reference" / "tables").iterdir())
+    assert len(committed) > 40
+    assert [path.name for path in committed] == sorted(path.name for path in (folder / "tables").iterdir())
+    for path in committed:
+        assert (folder / "tables" / path.name).read_bytes() == path.read_bytes(), path.name
