@@ -10,7 +10,8 @@ import skimage.data
 from matplotlib.figure import Figure
 from PIL import Image
 
-from blindsr.reporting.page import Page, PageFigure, PageTable
+from blindsr.reporting.page import Page, PageFigure
+from blindsr.reporting.tables import Table
 from blindsr.reporting.verdicts import Verdict
 
 ABSENT = "clean/srresnet-dropout.png"
@@ -90,7 +91,7 @@ VERDICTS = [
 ]
 
 
-def table(key: str, title: str, rows: int) -> PageTable:
+def table(key: str, title: str, rows: int) -> Table:
     """A table in the shape of the paper's: cells of value, interval and published value."""
     random = np.random.default_rng(rows)
     body = []
@@ -101,7 +102,7 @@ def table(key: str, title: str, rows: int) -> PageTable:
         body.append([benchmark, BACKBONES[row % 4], "improvement" if row % 3 == 2 else REGULARIZERS[row % 3], *cells])
     header = ["benchmark", "backbone", "row", *CASES, "mean"]
     notes = ["* p < 0.05 after Holm.", "— Manga109 is absent: its terms allow no download; ask its authors."]
-    return PageTable(key, title, header, body, 3, notes)
+    return Table(key, title, header, body, 3, notes)
 
 
 def figure(key: str, title: str) -> PageFigure:

@@ -11,7 +11,8 @@ import pytest
 
 import synthetic_page
 from blindsr.reporting import page
-from blindsr.reporting.page import Page, PageFigure, PageTable
+from blindsr.reporting.page import Page, PageFigure
+from blindsr.reporting.tables import Table
 from blindsr.reporting.verdicts import Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +71,7 @@ def nasty() -> Page:
         NASTY,
         False,
         [Verdict(NASTY, NASTY, "supported", NASTY)],
-        [PageTable(NASTY, NASTY, [NASTY], [[NASTY]], 1, [NASTY])],
+        [Table(NASTY, NASTY, [NASTY], [[NASTY]], 1, [NASTY])],
         [PageFigure(NASTY, NASTY, NASTY, "<svg></svg>")],
         scores,
         gallery,
@@ -172,7 +173,7 @@ def test_an_infinite_score_is_refused():
 
 
 def test_tables_link_their_files_and_keep_the_lines_of_a_cell():
-    table = PageTable("table1_small", "Table 1", ["set", "clean"], [["Set5", "24.00\n[23, 25]"]], 1, ["a note"])
+    table = Table("table1_small", "Table 1", ["set", "clean"], [["Set5", "24.00\n[23, 25]"]], 1, ["a note"])
     text = page.render(bare(tables=[table]))
     assert '<th scope="row" class="name">Set5</th><td>24.00\n[23, 25]</td>' in text
     assert all(f'href="tables/table1_small.{suffix}"' in text for suffix in ("csv", "md", "tex"))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jinja2
 from markupsafe import Markup
 
+from blindsr.reporting.tables import Table
 from blindsr.reporting.verdicts import Verdict
 
 MARKS = {"supported": "✓", "contradicted": "✕", "undecided": "≈", "not testable": "–"}
@@ -17,19 +18,6 @@ MARKS = {"supported": "✓", "contradicted": "✕", "undecided": "≈", "not tes
 SCRIPTS = ("page.js", "page_explorer.js", "page_zoom.js", "page_compare.js", "page_scatter.js", "page_start.js")
 """Parts of the page's one script, in order; they share a scope and leave nothing in the global one."""
 _FOLDER = Path(__file__).parent
-
-
-class PageTable(NamedTuple):
-    """A table, with its files tables/<key>.csv, .md and .tex beside the page."""
-
-    key: str
-    title: str
-    header: list[str]
-    rows: list[list[str]]
-    """Plain text; a line feed within a cell begins a smaller line (interval, the paper's value)."""
-    left: int
-    """The first columns, which are text and aligned left."""
-    notes: list[str]
 
 
 class PageFigure(NamedTuple):
@@ -50,7 +38,7 @@ class Page(NamedTuple):
     faithful: bool
     """Whether the run is the paper's experiment; if not, a banner says so."""
     verdicts: list[Verdict]
-    tables: list[PageTable]
+    tables: list[Table]
     figures: list[PageFigure]
     scores: dict[str, Any]
     """metrics, cases, benchmarks, models, values (metric -> model -> benchmark -> case -> one number per image, None

@@ -13,7 +13,7 @@ from blindsr.datasets.indices import Index
 from blindsr.params import BICUBIC, Params, cell_name
 from blindsr.reporting import album, book, page, payload, tables
 from blindsr.reporting.book import Book, Source
-from blindsr.reporting.page import Page, PageFigure, PageTable
+from blindsr.reporting.page import Page, PageFigure
 
 _VERSIONS = ("torch", "numpy", "scipy", "pillow", "opencv-python-headless", "scikit-image", "scikit-learn", "dvc")
 
@@ -42,7 +42,7 @@ def _page(source: Source, made: Book, figures: list[PageFigure], settings: str) 
         size=source.size,
         faithful=source.faithful,
         verdicts=made.verdicts,
-        tables=[PageTable(*table) for table in made.tables if table.key not in made.empty],
+        tables=[table for table in made.tables if table.key not in made.empty],
         figures=figures,
         scores=payload.build(source.scores, source.rows, source.params.data.benchmarks, source.cases),
         gallery=album.gallery(source),
