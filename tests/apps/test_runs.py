@@ -68,7 +68,7 @@ def test_sync_makes_the_store_complete_from_files_and_then_changes_nothing(store
     run = found[CELL]
     assert run.info.status == "FINISHED"
     assert run.data.params["train.iterations"] == "40"
-    assert run.data.params["weight"] == "1000.0"
+    assert run.data.params["weight"] == "100.0"
     assert run.data.metrics["psnr_db/Toy/b-n"] == 31.0
     assert run.data.metrics["validation"] == 30.5
     client = tracking.connect(own)

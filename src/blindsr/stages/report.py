@@ -24,8 +24,8 @@ def run(params: Params, folder: Path = paths.REPORTS, index: Path = paths.INDEX,
     `index` is the folder of the data sets' indices, `settings` the text of params.yaml.
     """
     trained = {cell_name(*cell): cell for cell in params.cells}
-    known = {name: indices.read_index(name, index) for name in params.data.sets}
     scores = tables.read_scores(folder / "scores", {BICUBIC: (BICUBIC, BICUBIC, 0), **trained})
+    known = {name: indices.read_index(name, index) for name in params.data.sets}
     suite = [name for name in params.data.benchmarks if not known[name].hr]
     source = Source(params, folder, trained, scores, suite, _holes(params, known))
     made = book.write(source)
