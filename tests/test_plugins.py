@@ -74,7 +74,7 @@ def test_load_returns_what_builds(name: str) -> None:
 
 
 def test_settings_by_name() -> None:
-    assert plugins.settings("regularizer", "rff") == ["dim", "sigma"]
+    assert plugins.settings("regularizer", "rff") == ["dim", "sigma", "stride"]
     assert plugins.settings("regularizer", "dropout") == ["rate", "elementwise"]
     assert plugins.settings("regularizer", "none") == []
 
