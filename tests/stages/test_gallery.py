@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blindsr import conf, evaluation, files, images, networks, params, paths
+from blindsr import conf, devices, evaluation, files, images, networks, params, paths
 from blindsr.datasets.indices import Index, IndexedImage
 from blindsr.degradations import suite
 from blindsr.errors import UserError
@@ -131,11 +131,12 @@ def test_pictures_are_the_windows_of_what_the_networks_give(project: Params) -> 
     gallery.run(project)
     for entry in index():
         benchmark, image = entry["benchmark"], entry["image"]
-        sr = {
-            (case, model): super_resolved(project, model, benchmark, image, case)
-            for case in CASES
-            for model in ("bicubic", "srresnet-none", "srresnet-rff")
-        }
+        with devices.threads(project.evaluate.threads):  # their number decides the order of float sums
+            sr = {
+                (case, model): super_resolved(project, model, benchmark, image, case)
+                for case in CASES
+                for model in ("bicubic", "srresnet-none", "srresnet-rff")
+            }
         ends = [(sr[case, "srresnet-rff"], sr[case, "srresnet-none"]) for case in CASES]
         top, left, height, width = entry["window"]
         assert (top, left, height, width) == selection.window(ends, 32, 4)
