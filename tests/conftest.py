@@ -1,10 +1,15 @@
 """What several test files share."""
 
+import contextlib
+import importlib
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from torch import library as torch_library
 
 from blindsr.datasets import inspection
 from blindsr.datasets.catalog import Manifest, UserSource
@@ -28,3 +33,32 @@ def index_images() -> Callable[[Path], list[IndexedImage]]:
     source = UserSource(kind="user", help="made by the test")
     manifest = Manifest(name="made", role="train", title="made", licence="none", sources=[source])
     return lambda folder: inspection.inspect(manifest, folder).images
+
+
+@pytest.fixture(scope="session")
+def torchvision_operators() -> Iterator[None]:
+    """Makes torchvision importable beside a torch that its own operators cannot be loaded with.
+
+    lpips and spandrel import it, and want two operators of it that nothing here calls. Skips where there is none.
+    """
+    try:
+        importlib.import_module("torchvision")
+        yield
+    except ImportError:
+        pytest.skip("torchvision is not installed")
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        operators = torch_library.Library("torchvision", "FRAGMENT")  # they live as long as this
+        for name in ("nms", "qnms"):
+            with contextlib.suppress(RuntimeError):  # defined already
+                operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        yield
+        del operators
+
+
+@pytest.fixture(scope="session")
+def spandrel(torchvision_operators: None) -> ModuleType:
+    """The package; the test is skipped where it is not installed."""
+    module: ModuleType = pytest.importorskip("spandrel")
+    return module

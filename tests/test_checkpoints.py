@@ -1,6 +1,5 @@
 """Networks from anyone's files: what loads, and the one line for what does not."""
 
-import contextlib
 import importlib
 import os
 import pickle
@@ -151,25 +150,6 @@ def test_without_spandrel_an_unknown_architecture_names_the_mend(tmp_path, monke
     line = refusal(tmp_path / "net.pth")
     assert "another architecture" in line
     assert "head.weight" in line
-
-
-@pytest.fixture(scope="module")
-def spandrel():
-    """The package; where torchvision is of another build than torch, with the two operators that it wants."""
-    try:
-        importlib.import_module("torchvision")
-        library = None
-    except RuntimeError:
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for name in ("nms", "qnms"):
-            with contextlib.suppress(RuntimeError):  # defined already
-                library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    except ImportError:
-        pytest.skip("torchvision, which spandrel needs, is not installed")
-    yield pytest.importorskip("spandrel")
-    del library
 
 
 def test_an_architecture_that_spandrel_alone_knows(spandrel, tmp_path):

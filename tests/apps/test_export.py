@@ -1,6 +1,5 @@
 """What is exported loads elsewhere, computes the same, and says what it is."""
 
-import contextlib
 import importlib
 import json
 import re
@@ -132,25 +131,6 @@ def test_a_card_without_settings_or_scores_says_so():
     assert "not those of this training" in card
     assert "spandrel" in card
     assert not re.search(r"\{[{%]|\bNone\b| $", card, re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def spandrel():
-    """The package; where torchvision is of another build than torch, with the two operators that it wants."""
-    try:
-        importlib.import_module("torchvision")
-        library = None
-    except RuntimeError:
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for name in ("nms", "qnms"):
-            with contextlib.suppress(RuntimeError):  # defined already
-                library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    except ImportError:
-        pytest.skip("torchvision, which spandrel needs, is not installed")
-    yield pytest.importorskip("spandrel")
-    del library
 
 
 @pytest.mark.parametrize(

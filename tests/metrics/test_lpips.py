@@ -1,6 +1,5 @@
 """LPIPS against the real package and against published values."""
 
-import contextlib
 import importlib.util
 import subprocess
 import sys
@@ -43,23 +42,6 @@ def trunk(state, tmp_path_factory):
 @pytest.fixture(scope="module")
 def metric(trunk):
     return load_lpips(trunk)
-
-
-@pytest.fixture(scope="module")
-def torchvision_operators():
-    """Makes torchvision importable beside a torch its own library cannot be loaded with."""
-    try:
-        importlib.import_module("torchvision")
-    except RuntimeError:
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for name in ("nms", "qnms"):
-            with contextlib.suppress(RuntimeError):  # defined already
-                library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        yield library  # definitions live as long as their library
-    else:
-        yield None
 
 
 @pytest.fixture(scope="module")
