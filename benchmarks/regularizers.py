@@ -10,17 +10,16 @@ convolutions take fewer multiplications than are counted (Winograd), and product
 its products alone would take at the best rate of this machine for them: no implementation can go below that.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, duration, interleave
 from benchmarks.step import build
 from blindsr import devices, networks, plugins
+from blindsr.analysis.training_cost import operations
 from blindsr.regularizers._blocks import Regularizer
 
 
@@ -86,13 +85,9 @@ def _product() -> None:
 
 def _operations(function: Callable[[], object]) -> int:
     """Floating-point operations of matrix products, two per multiply-add."""
-    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.baddbmm_: _in_place}) as counter:
+    with operations() as counter:
         function()
     return int(counter.get_total_flops())
-
-
-def _in_place(out: Sequence[int], a: Sequence[int], b: Sequence[int], **_: object) -> int:
-    return 2 * math.prod(a) * b[2]  # torch counts products that return a new tensor only
 
 
 def _finite(regularizer: Regularizer, features: Tensor) -> Check:

@@ -3,6 +3,8 @@
 Hours differ from machine to machine and run to run; operations do not, so that scores can be compared at equal cost.
 """
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -36,17 +38,29 @@ class Cost(NamedTuple):
         }
 
 
+def operations() -> FlopCounterMode:
+    """A context that counts floating-point operations of convolutions and matrix products, two per multiply-add.
+
+    Of products, torch by itself counts those that return a new tensor only.
+    """
+    return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.baddbmm_: _in_place})
+
+
+def _in_place(out: Sequence[int], a: Sequence[int], b: Sequence[int], **_: object) -> int:
+    return 2 * math.prod(a) * b[2]
+
+
 def training_cost(network: Network, batch: int, crop: int) -> Cost:
     """Cost of one iteration on `batch` LR images of HR crops of `crop` px, both as in `train`.
 
-    Counted by torch's FlopCounterMode: convolutions and matrix products of the forward and the backward pass of a
+    Counted by `operations`: convolutions and matrix products of the forward and the backward pass of a
     step; element-wise work, Adam and EMA are not counted. The backbone is counted on the meta device, without
     computing anything, so `network` must be there (build it under `torch.device("meta")`).
     """
     scale = network.backbone.scale
     network.train()
     lr = torch.zeros(batch, 3, crop // scale, crop // scale, device="meta")
-    with FlopCounterMode(display=False) as step:
+    with operations() as step:
         features = network.backbone.features(lr)
         sr = network.backbone.reconstruct(network.regularizer.perturb(features), lr)
         functional.l1_loss(sr, torch.zeros_like(sr)).backward()
@@ -54,7 +68,7 @@ def training_cost(network: Network, batch: int, crop: int) -> Cost:
     if network.views == 2:
         shape = (batch // 2, *features.shape[1:])
         views = [torch.rand(shape, requires_grad=True) for _ in range(2)]  # penalties do not run on meta
-        with FlopCounterMode(display=False) as counter:
+        with operations() as counter:
             network.regularizer.penalty(*views).backward()
         penalty = counter.get_total_flops()
     return Cost(

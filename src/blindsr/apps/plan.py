@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch.utils.flop_counter import FlopCounterMode
 
 from blindsr import devices
+from blindsr.analysis.training_cost import operations
 from blindsr.apps import grid
 from blindsr.params import Params, cell_name
 from blindsr.stages import train
@@ -63,7 +63,7 @@ def probe(params: Params, backbone: str, reg: str) -> Cost:
     bf16 = params.train.precision == "bf16"
     batch = batches[0]  # for its shapes
     objective = Objective(network.to(world.device).train(), weight, bf16=bf16)
-    with FlopCounterMode(display=False) as counter:
+    with operations() as counter:
         objective(*(tensor.to(world.device) for tensor in batch)).loss.backward()
     network.zero_grad(set_to_none=True)
 
