@@ -21,7 +21,7 @@ def draw(source: Source) -> list[PageFigure]:
         title = "PSNR gained by each regularizer"
         figures.improvement_bars(*_gains(source), folder / "improvement", title=f"{title} ({size})")
         made["improvement"] = (title, "Over the baseline, per case and on average (Fig. 6), with 95 % intervals.")
-    made |= _pictures(source, folder)
+    _pictures(source, folder)
     title = "Training"
     figures.learning_curves(source.curves, HARDEST, folder / "learning_curves", title=f"{title} ({size})")
     made["learning_curves"] = (
@@ -72,43 +72,33 @@ def gallery(source: Source) -> list[dict[str, Any]]:
     return entries
 
 
-def _pictures(source: Source, folder: Path) -> dict[str, tuple[str, str]]:
-    """One figure per backbone: of every image of the gallery, the case in which the compared rows differ most."""
-    entries, made = gallery(source), {}
-    if not entries:
-        return {}
+def _pictures(source: Source, folder: Path) -> None:
+    """comparison_<backbone>_<benchmark>: images of the gallery, each in the case where the rows differ most.
+
+    The page has the same pictures to look at more closely.
+    """
     method, baseline = selection.compared(source.params.reg.names)
     suite = source.scores[source.scores["benchmark"].isin(source.suite)]
-    means = suite.groupby(["backbone", "reg", "benchmark", "image", "case"])["psnr_db"].mean()
+    means = suite.groupby(["benchmark", "image", "backbone", "reg", "case"])["psnr_db"].mean()
+    entries = gallery(source)
     for backbone in source.params.backbone.names:
-        models = {BICUBIC: BICUBIC} | {
-            f"{backbone}-{reg}": reg for reg in source.params.reg.names if reg in {BASELINE, "dropout", method}
+        models = {BICUBIC: (BICUBIC, BICUBIC)} | {
+            f"{backbone}-{reg}": (backbone, reg)
+            for reg in source.params.reg.names
+            if reg in {BASELINE, "dropout", method}
         }
-        against = (BICUBIC, BICUBIC) if baseline is None else (backbone, baseline)
-        rows = []
-        for entry in entries:
-            gains = (
-                means[(backbone, method, entry["benchmark"], entry["image"])]
-                - means[(*against, entry["benchmark"], entry["image"])]
-            )
-            rows.append((entry, str(gains.reindex(list(entry["cases"])).abs().idxmax())))
-        psnr = {
-            (entry["benchmark"], entry["image"], case, name): float(
-                means[(name if name == BICUBIC else backbone, reg, entry["benchmark"], entry["image"], case)]
-            )
-            for entry, case in rows
-            for name, reg in models.items()
-        }
-        title = f"{backbone}, x{source.params.scale}"
-        stem = folder / f"comparison_{backbone}"
-        visual_figures.comparison(rows, models, psnr, source.folder, stem, title=f"{title} ({source.size})")
-        made[stem.name] = (
-            f"Pictures: {title}",
-            f"Of each benchmark the images with the largest and the median difference of {method} to "
-            f"{baseline or BICUBIC}, under the case and in the window where the two differ most (Figs. 5 and 7). "
-            "Pictures are of the first seed, PSNR is that of the whole image, a mean over seeds.",
-        )
-    return made
+        against = BICUBIC if baseline is None else f"{backbone}-{baseline}"
+        for benchmark in dict.fromkeys(entry["benchmark"] for entry in entries):
+            rows = []
+            for entry in (one for one in entries if one["benchmark"] == benchmark):
+                image = means[(benchmark, entry["image"])]
+                gains = image[(backbone, method)] - image[models[against]]
+                case = str(gains.reindex(list(entry["cases"])).abs().idxmax())
+                rows.append((entry, case, {name: float(image[(*row, case)]) for name, row in models.items()}))
+            title = f"{benchmark}, x{source.params.scale} ({source.size})"
+            shown = {name: row[1] for name, row in models.items()}
+            stem = folder / f"comparison_{backbone}_{benchmark}"
+            visual_figures.comparison(rows, shown, source.folder, stem, title=f"{backbone}: {title}")
 
 
 def _gains(source: Source) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -14,37 +14,33 @@ from blindsr.reporting.style import STYLE, headline, save
 
 
 def comparison(
-    rows: Sequence[tuple[Mapping[str, Any], str]],
+    rows: Sequence[tuple[Mapping[str, Any], str, Mapping[str, float]]],
     models: Mapping[str, str],
-    psnr: Mapping[tuple[str, str, str, str], float],
     folder: Path,
     stem: Path,
     *,
     title: str,
 ) -> None:
-    """One row per (entry of the gallery, case): HR, LR, then every model, the same window of each.
+    """One row per (entry of the gallery, case, PSNR in dB of each model): HR, LR, then every model, the same window.
 
-    `models` maps the names in the gallery to those in the figure; `psnr` (benchmark, image, case, model) to PSNR in
-    dB of the whole image. Pictures lie below `folder`. Every pixel of the windows is drawn as it is.
+    `models` maps the names in the gallery to those in the figure. Pictures lie below `folder`. Every pixel of the
+    windows is drawn as it is; PSNR is that of the whole image.
     """
     columns = ["HR", "LR", *models.values()]
     with mpl.rc_context({**STYLE, "axes.grid": False}):
         figure = Figure(figsize=(1.55 * len(columns), 1.8 * len(rows) + 0.6), layout="constrained")
         axes = figure.subplots(len(rows), len(columns), squeeze=False)
-        for line, (entry, case) in zip(axes, rows, strict=True):
+        for line, (entry, case, psnr) in zip(axes, rows, strict=True):
             files = entry["cases"][case]
             paths = [entry["hr"], files["lr"], *(files["models"][name] for name in models)]
             size = entry["window"][3], entry["window"][2]
             for axis, name, key, path in zip(line, columns, ["", "", *models], paths, strict=True):
                 axis.imshow(_shown(folder / path, size), interpolation="none")
                 axis.set(xticks=[], yticks=[])
-                value = psnr.get((entry["benchmark"], entry["image"], case, key))
-                label = name if value is None else f"{name}\n{value:.2f} dB"
-                axis.set_xlabel(label, fontsize=7.5)
+                axis.set_xlabel(f"{name}\n{psnr[key]:.2f} dB" if key else name, fontsize=7.5)
                 for spine in axis.spines.values():
                     spine.set_visible(False)
-            which = f"{entry['benchmark']} {entry['image']}"
-            line[0].set_ylabel(f"{which[:28]}\n{case}, {entry['rule']}", fontsize=7)
+            line[0].set_ylabel(f"{entry['image'][:28]}\n{case}, {entry['rule']}", fontsize=7)
         headline(figure, title)
         save(figure, stem)
 
