@@ -24,7 +24,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     rff gains 0.5 dB, and 0.1 more with every seed; the images and cases of a cell differ by noise of 0.05 dB.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(report, "_publish", lambda _: None)  # MLflow has tests of its own
+    monkeypatch.setattr(report, "publish", lambda _: None)  # MLflow has tests of its own
     composed = conf.compose(ROOT / "conf", ["reg=rff"])
     composed["reg"]["names"] = ["none", "rff"]
     composed["reg"]["settings"]["none"] = {"weight": 0.0, "hyper": {}}
@@ -158,7 +158,7 @@ def test_any_folder_can_be_reported(settings: Params, tmp_path: Path, monkeypatc
     paths.REPORTS.rename(kept)
     paths.INDEX.rename(kept / "index")
     published: list[Params] = []
-    monkeypatch.setattr(report, "_publish", published.append)
+    monkeypatch.setattr(report, "publish", published.append)
     monkeypatch.setattr(report.album, "draw", lambda _: [])
     report.run(settings, kept, kept / "index")
     assert (kept / "report.html").is_file()

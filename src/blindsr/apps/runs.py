@@ -24,6 +24,8 @@ def sync(params: Params, uri: str | None = None) -> None:
     another one; and the recorded curves, scores and tables of the cells that the settings name now, which are here
     after a `dvc pull`, too. Raises UserError where MLflow cannot be used.
     """
+    from blindsr.stages import report  # with all of matplotlib
+
     target = uri or tracking.tracking_uri()
     own = f"sqlite:///{paths.project_root() / 'mlflow.db'}"
     ended: set[str] = set()
@@ -35,7 +37,8 @@ def sync(params: Params, uri: str | None = None) -> None:
     for cell in params.cells:
         _sync_cell(params, *cell, target)
     _sync_bicubic(params, target)
-    _sync_tables(params, target, ended)
+    if report.run_key(params) not in ended and paths.METRICS.exists():
+        report.publish(params, target)
     print(f"all in {tracking.shown(target)}")
 
 
@@ -78,16 +81,6 @@ def _sync_bicubic(params: Params, target: str) -> None:
         named = {"profile": params.profile}
         with tracking.open_run(BICUBIC, f"{BICUBIC}-{params.profile}", named, store=target) as run:
             run.summary(scores)
-
-
-def _sync_tables(params: Params, target: str, ended: set[str]) -> None:
-    """The tables of the report stage, unless the store's own run of them was copied."""
-    grid = f"{'+'.join(params.backbone.names)}-{'+'.join(params.reg.names)}"
-    key = f"report-{params.profile}-{grid}"
-    if key not in ended and paths.METRICS.exists():
-        with tracking.open_run(f"report-{params.profile}", key, {"grid": grid}, store=target) as run:
-            for made in (paths.TABLES, paths.FIGURES, paths.GALLERY, paths.PAGE):
-                run.artifacts(made)
 
 
 def _means(cell: str) -> dict[str, float]:

@@ -240,5 +240,4 @@ def _verdict_text(judged: list[Verdict], source: Source) -> str:
         "|:--|:--|:--|:--|",
     ]
     lines += [f"| {one.claim} | {one.where} | **{one.verdict}** | {one.numbers} |" for one in judged]
-    rule = " ".join((verdicts.judge.__doc__ or "").split("\n\n", 1)[1].split())
-    return "\n".join([*lines, "", rule.split(" Frames as")[0]]) + "\n"
+    return "\n".join([*lines, "", verdicts.RULE]) + "\n"

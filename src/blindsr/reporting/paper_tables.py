@@ -179,9 +179,7 @@ def _pooled(pairs: list[tuple[Array, Array]], printed: float) -> Cell:
     if not pairs:
         return Cell(paper=printed)
     sizes = [method.shape[1] for method, _ in pairs]
-    seeds = len(pairs[0][0]), len(pairs[0][1])
     method, baseline = (np.concatenate([pair[side] for pair in pairs], axis=1) for side in (0, 1))
-    assert (len(method), len(baseline)) == seeds
     return _cells(method, baseline, [(printed, False)], groups=sizes)[0]
 
 

@@ -15,6 +15,13 @@ from blindsr.reporting.tables import BASELINE
 
 Word = Literal["supported", "contradicted", "undecided", "not testable"]
 HARDEST = "b+n+j"
+RULE = (
+    "A claim about every network and benchmark is supported if every difference lies on its side, and with certainty "
+    "wherever the images are enough for that; contradicted if any lies on the other side with certainty; and "
+    "undecided otherwise. Certainty of a difference is p < 0.05 after Holm's correction over the comparisons of the claim, and "
+    "a 95 % interval without 0."
+)
+"""Of all verdicts."""
 
 
 class Verdict(NamedTuple):
@@ -49,13 +56,9 @@ class Outcome(NamedTuple):
 
 
 def judge(grid: Grid, separation: pd.DataFrame | None, interaction: pd.DataFrame | None) -> list[Verdict]:
-    """A verdict for each claim, by one rule for all of them.
+    """A verdict for each claim, by `RULE`.
 
-    A claim about every network and benchmark is supported if every difference lies on its side, and with certainty
-    wherever the images are enough for that; contradicted if any lies on the other side with certainty; and
-    undecided otherwise. Certainty of a difference is p < 0.05 after Holm's correction over the comparisons of the
-    claim, and a 95 % interval without 0. Frames as the analyse stage writes them, of all cells; None where there
-    are none.
+    Frames as the analyse stage writes them, of all cells; None where there are none.
     """
     ours, plain = "rff", BASELINE
     claims: list[tuple[str, str, list[Comparison], str]] = [

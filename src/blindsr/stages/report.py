@@ -32,7 +32,7 @@ def run(params: Params, folder: Path = paths.REPORTS, index: Path = paths.INDEX,
     figures = album.draw(source)
     files.write_atomic(folder / "report.html", page.render(_page(source, made, figures, settings)))
     if folder == paths.REPORTS:
-        _publish(params)
+        publish(params)
 
 
 def _page(source: Source, made: Book, figures: list[PageFigure], settings: str) -> Page:
@@ -59,9 +59,18 @@ def _holes(params: Params, known: dict[str, Index]) -> dict[str, str]:
     return holes
 
 
-def _publish(params: Params) -> None:
-    """Tables, figures and page as artifacts of one MLflow run per grid, so that the server shows them too."""
-    grid = f"{'+'.join(params.backbone.names)}-{'+'.join(params.reg.names)}"
-    with tracking.open_run(f"report-{params.profile}", f"report-{params.profile}-{grid}", {"grid": grid}) as run:
+def run_key(params: Params) -> str:
+    """Key of the MLflow run that has the report of this grid."""
+    return f"report-{params.profile}-{_grid(params)}"
+
+
+def publish(params: Params, store: str | None = None) -> None:
+    """Tables, figures and page as artifacts of one MLflow run per grid; `store` as for `tracking.open_run`."""
+    name, described = f"report-{params.profile}", {"grid": _grid(params)}
+    with tracking.open_run(name, run_key(params), described, store=store) as run:
         for made in (paths.TABLES, paths.FIGURES, paths.GALLERY, paths.PAGE):
             run.artifacts(made)
+
+
+def _grid(params: Params) -> str:
+    return f"{'+'.join(params.backbone.names)}-{'+'.join(params.reg.names)}"
