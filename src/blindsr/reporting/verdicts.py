@@ -18,8 +18,8 @@ HARDEST = "b+n+j"
 RULE = (
     "A claim about every network and benchmark is supported if every difference lies on its side, and with certainty "
     "wherever the images are enough for that; contradicted if any lies on the other side with certainty; and "
-    "undecided otherwise. Certainty of a difference is p < 0.05 after Holm's correction over the comparisons of the claim, and "
-    "a 95 % interval without 0."
+    "undecided otherwise. Certainty of a difference is p < 0.05 after Holm's correction over the comparisons of the "
+    "claim, and a 95 % interval without 0."
 )
 """Of all verdicts."""
 
