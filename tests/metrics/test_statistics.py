@@ -169,3 +169,10 @@ def test_bad_scores():
         compare(good * np.nan, good)
     with pytest.raises(ValueError, match="confidence"):
         compare(good, good, confidence=1.0)
+
+
+def test_a_side_is_sure_if_both_the_test_and_the_interval_say_so() -> None:
+    p = [0.01, 0.01, 0.01, 0.2, 0.01, np.nan, 0.05]
+    low = [0.1, -0.3, -0.1, 0.1, np.nan, 0.1, 0.1]
+    high = [0.3, -0.1, 0.2, 0.3, np.nan, 0.3, 0.3]
+    assert statistics.side(p, low, high).tolist() == [1, -1, 0, 0, 0, 0, 0]

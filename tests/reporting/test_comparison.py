@@ -122,3 +122,8 @@ def test_numbers_of_the_csv_are_finer_than_the_text(tmp_path: Path) -> None:
     comparison.write(one(Cell(1.23456, 1.0, 2.0), decimals=3), tmp_path / "t", [])
     frame = pd.read_csv(tmp_path / "t.csv")
     assert frame.loc[0, "value"] == 1.2346
+
+
+def test_a_difference_without_an_interval_has_no_mark() -> None:
+    """A benchmark of one image among those that are pooled leaves none."""
+    assert comparison.marks(cells((1e-6, (math.nan, math.nan)))) == [[""]]

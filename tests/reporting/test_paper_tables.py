@@ -54,7 +54,7 @@ def test_the_grid_has_the_cases_and_their_mean() -> None:
     ours = grid.psnr["Set5", "srresnet", "rff"]
     assert ours.shape == (2, 3, 3)
     assert ours[0].tolist() == [[25, 22, 23.5], [26, 24, 25], [30, 26, 28]]
-    assert grid.lpips["Set5", "srresnet", "rff"][1, 2].tolist() == pytest.approx([0.30, 0.26, 0.28])
+    assert grid.lpips["Set5", "srresnet", "rff"][1, 2].tolist() == pytest.approx([0.30])  # of clean images alone
     assert grid.real == {}
 
 
@@ -181,7 +181,8 @@ def test_dropout_table_has_extras_but_not_the_ablations_rows() -> None:
 
 
 def test_ablation_table_is_the_mean_of_the_cases() -> None:
-    table = paper_tables.ablation_table(measured(scores()), ["Set5", "Set14"], "T")
+    grid = measured(scores())
+    table = paper_tables.ablation_table(grid._replace(cases=paper_tables.CASES), ["Set5", "Set14"], "T")
     assert [line.label for line in table.lines] == ["", "baseline", "+ brute-force", "+ linear", "+ ours"]
     assert table.columns == ["Set5", "Set14"]
     ours = cell(table, ("", "SRResNet", "+ ours"), "Set5")
@@ -191,6 +192,15 @@ def test_ablation_table_is_the_mean_of_the_cases() -> None:
     linear = cell(table, ("", "SRResNet", "+ linear"), "Set5")
     assert math.isnan(linear.value)
     assert linear.paper == 24.01
+    fewer = paper_tables.ablation_table(grid, ["Set5"], "T")  # the paper's are means of its eight cases
+    assert math.isnan(cell(fewer, ("", "SRResNet", "+ ours"), "Set5").paper)
+
+
+def test_a_case_of_ones_own_is_not_in_the_means() -> None:
+    frame = scores()
+    own = frame[frame["case"] == "noise"].assign(case="heavy", psnr_db=0.0)
+    grid = paper_tables.measure(pd.concat([frame, own]), ["srresnet"], ["none", "rff"], ["Set5"], [*CASES, "heavy"])
+    assert grid.psnr["Set5", "srresnet", "rff"][0].tolist() == [[25, 22, 0, 23.5], [26, 24, 0, 25], [30, 26, 0, 28]]
 
 
 def test_lpips_table_is_of_clean_images() -> None:

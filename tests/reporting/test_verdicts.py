@@ -96,7 +96,7 @@ def test_every_claim_has_a_verdict_whatever_is_here() -> None:
         (LINEAR, grid({"none": 0, "linear": 0.2, "rff": 0.2}), "undecided"),
         (UNSTABLE, grid({"none": 0, "brute_force": -0.3, "linear": 0.1, "rff": 0.3}), "supported"),
         (UNSTABLE, grid({"none": 0, "brute_force": 0.3, "linear": -0.1, "rff": 0.3}), "contradicted"),
-        (UNSTABLE, grid({"none": 0, "brute_force": -0.3, "linear": -0.1, "rff": 0.3}), "undecided"),
+        (UNSTABLE, grid({"none": 0, "brute_force": -0.3, "linear": -0.1, "rff": 0.3}), "contradicted"),
         (UNSTABLE, grid({"none": 0, "brute_force": 0.1, "linear": 0.1, "rff": 0.3}), "undecided"),
         (UNSTABLE, grid({"none": 0, "brute_force": -0.3, "rff": 0.3}), "not testable"),
     ],
@@ -138,8 +138,8 @@ def test_certainty_is_corrected_over_the_comparisons_of_a_claim() -> None:
     """6 of 6 images give p = 2 / 2⁶ = 0.031: enough alone, not beside a second."""
     gains = 0.3 + 0.01 * np.arange(6.0).reshape(1, 6, 1)
     one = Comparison("a", gains, np.zeros((1, 6, 1)))
-    assert [(found.sure, found.possible) for found in verdicts.outcomes([one])] == [(True, True)]
-    assert [(found.sure, found.possible) for found in verdicts.outcomes([one, one])] == [(False, False)] * 2
+    assert [(found.side, found.possible) for found in verdicts.outcomes([one])] == [(1, True)]
+    assert [(found.side, found.possible) for found in verdicts.outcomes([one, one])] == [(0, False)] * 2
     assert verdicts.outcomes([]) == []
 
 

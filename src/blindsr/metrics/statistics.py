@@ -137,6 +137,15 @@ def holm(p: ArrayLike) -> Array:
     return result.reshape(values.shape)
 
 
+def side(p: ArrayLike, low: ArrayLike, high: ArrayLike, alpha: float = 0.05) -> NDArray[np.int64]:
+    """1 or -1 where a difference is surely above or below 0, else 0; same shape as the corrected p-values.
+
+    Sure: p below alpha, and 0 outside the interval from `low` to `high`. NaN is never sure.
+    """
+    small = np.asarray(p, dtype=np.float64) < alpha
+    return np.select([small & (np.asarray(low) > 0), small & (np.asarray(high) < 0)], [1, -1], 0)
+
+
 def images_needed(family: int, alpha: float = 0.05) -> int:
     """Fewest images with which a comparison can reach `alpha` after Holm's correction in a family of that size."""
     return int(np.floor(np.log2(2 * family / alpha))) + 1

@@ -157,6 +157,8 @@ def _of_the_paper(source: Source) -> list[tuple[comparison.PaperTable, list[str]
     found.append((paper_tables.dropout_table(grid, [*paper, *own], title), [*here, *others]))
     title = f"Ablation: PSNR in dB, mean of the cases, x4 ({size})"
     rows = source.not_trained(BASELINE, "brute_force", "linear", "rff")
+    if not set(paper_tables.CASES) <= set(source.cases):
+        rows.append("— The paper's values are left out: they are means of its eight cases, and not all are here.")
     found.append((paper_tables.ablation_table(grid, [*paper, *own], title), [*here, *rows]))
     title = f"Table 2, left: PSNR in dB on NTIRE 2018, x4 ({size})"
     found.append((paper_tables.ntire_table(grid, title), [*source.notes(*TRACKS.values()), *others]))

@@ -70,9 +70,8 @@ def marks(table: PaperTable) -> list[list[str]]:
 
 
 def _mark(cell: Cell, p: float, lower_is_better: bool) -> str:
-    if cell.gain is None or not p < ALPHA or cell.gain[0] <= 0 <= cell.gain[1]:
-        return ""
-    return BETTER if (cell.gain[0] > 0) != lower_is_better else WORSE
+    side = int(statistics.side(p, *cell.gain, ALPHA)) if cell.gain else 0
+    return {0: "", 1: BETTER, -1: WORSE}[-side if lower_is_better else side]
 
 
 def write(table: PaperTable, stem: Path, notes: Sequence[str]) -> Table:

@@ -163,6 +163,7 @@ def _judged(frames: list[pd.DataFrame]) -> pd.DataFrame:
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     rows = rows.reindex(columns=columns)
     rows["p_holm"] = statistics.holm(rows["p"].to_numpy(dtype=float))
-    sure = rows["p_holm"] < ALPHA
-    rows["mark"] = np.select([sure & (rows["low"] > 0), sure & (rows["high"] < 0)], ["better", "worse"], "")
+    p, low, high = (rows[name].to_numpy(dtype=float) for name in ("p_holm", "low", "high"))
+    sides = statistics.side(p, low, high, ALPHA)
+    rows["mark"] = np.select([sides > 0, sides < 0], ["better", "worse"], "")
     return rows

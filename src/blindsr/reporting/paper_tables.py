@@ -24,6 +24,7 @@ METHODS = {
 }
 PARTS = {"table1_small": ["Set5", "Set14", "BSD100"], "table1_large": ["Test2k", "Urban100", "Manga109"]}
 TRACKS = {"mild": "NTIRE2018_mild", "difficult": "NTIRE2018_difficult", "wild": "NTIRE2018_wild"}
+CASES = ["clean", "blur", "noise", "jpeg", "b+n", "b+j", "n+j", "b+n+j"]
 REAL = "real"
 LPIPS_CASE = "clean"
 """The paper does not say under which cases its LPIPS were taken; their level fits this one alone."""
@@ -43,9 +44,9 @@ class Grid(NamedTuple):
     benchmarks: list[str]
     cases: list[str]
     psnr: Mapping[Key, Array]
-    """(benchmark, backbone, regularizer) -> PSNR in dB of the cases, the last column their mean."""
+    """(benchmark, backbone, regularizer) -> PSNR in dB of the cases, the last column the mean of the paper's."""
     lpips: Mapping[Key, Array]
-    """Likewise; empty without trunk weights."""
+    """LPIPS under `LPIPS_CASE`, one column; empty without trunk weights."""
     real: Mapping[Key, Array]
     """Plain PSNR in dB on the tracks of real LR images, one column."""
 
@@ -55,13 +56,16 @@ def measure(
 ) -> Grid:
     """The grid of per-image scores as from `tables.read_scores`; `benchmarks` are those of the test cases."""
     suite = scores[scores["benchmark"].isin(benchmarks)]
-    found = {}
-    for metric in ("psnr_db", "lpips"):
-        known = suite.groupby("benchmark")[metric].transform(lambda column: column.notna().all())
-        arrays = differences.arrays(suite[known.astype(bool)], cases, metric)
-        found[metric] = {key: np.concatenate([a, a.mean(2, keepdims=True)], axis=2) for key, a in arrays.items()}
+    shared = [number for number, case in enumerate(cases) if case in CASES] or list(range(len(cases)))
+    psnr = {
+        key: np.concatenate([array, array[..., shared].mean(2, keepdims=True)], axis=2)
+        for key, array in differences.arrays(suite, cases, "psnr_db").items()
+    }
+    perceived = suite[suite["case"] == LPIPS_CASE]
+    known = perceived.groupby("benchmark")["lpips"].transform(lambda column: column.notna().all()).astype(bool)
+    lpips = differences.arrays(perceived[known], [LPIPS_CASE], "lpips")
     real = differences.arrays(scores[scores["case"] == REAL], [REAL], "psnr_db")
-    return Grid(backbones, regularizers, benchmarks, cases, found["psnr_db"], found["lpips"], real)
+    return Grid(backbones, regularizers, benchmarks, cases, psnr, lpips, real)
 
 
 class _Paper:
@@ -78,9 +82,10 @@ class _Paper:
         return self._values.get((table, backbone, reg, dataset, case), _NOTHING)
 
     def line(self, backbone: str, reg: str, dataset: str, cases: Sequence[str]) -> list[Printed]:
-        """Of the main table: a value per case, then their mean, which the paper prints for some."""
+        """Of the main table: a value per case, then the mean of those that are the paper's."""
         values = [self.get("psnr_main", backbone, reg, dataset, case) for case in cases]
-        return [*values, (float(np.mean([value for value, _ in values])), False)]
+        shared = [value for (value, _), case in zip(values, cases, strict=True) if case in CASES]
+        return [*values, (float(np.mean(shared)) if shared else np.nan, False)]
 
 
 def main_table(grid: Grid, key: str, benchmarks: Sequence[str], title: str) -> PaperTable:
@@ -121,20 +126,20 @@ def ablation_table(grid: Grid, benchmarks: Sequence[str], title: str) -> PaperTa
     methods = [BASELINE, "brute_force", "linear", "rff", *_extra(grid)]
 
     def printed(backbone: str, reg: str, name: str) -> Printed:
-        return paper.get("ablation", backbone, reg, name, MEAN)
+        return paper.get("ablation", backbone, reg, name, MEAN) if set(CASES) <= set(grid.cases) else _NOTHING
 
-    lines = _by_benchmark(grid, grid.psnr, methods, benchmarks, -1, printed)
+    lines = _by_benchmark(grid, grid.psnr, methods, benchmarks, printed)
     return PaperTable("ablation", title, ["network", ""], list(benchmarks), lines, 2)
 
 
 def lpips_table(grid: Grid, benchmarks: Sequence[str], title: str) -> PaperTable:
     """Table 2, right: LPIPS (lower is better), one column per benchmark."""
-    paper, column = _Paper(), grid.cases.index(LPIPS_CASE) if LPIPS_CASE in grid.cases else -1
+    paper = _Paper()
 
     def printed(backbone: str, reg: str, name: str) -> Printed:
         return paper.get("lpips", backbone, reg, name, "")
 
-    lines = _by_benchmark(grid, grid.lpips, [BASELINE, "dropout", "rff", *_extra(grid)], benchmarks, column, printed)
+    lines = _by_benchmark(grid, grid.lpips, [BASELINE, "dropout", "rff", *_extra(grid)], benchmarks, printed)
     return PaperTable("table2_lpips", title, ["network", ""], list(benchmarks), lines, 3, lower_is_better=True)
 
 
@@ -145,7 +150,7 @@ def ntire_table(grid: Grid, title: str) -> PaperTable:
     def printed(backbone: str, reg: str, name: str) -> Printed:
         return paper.get("ntire2018", backbone, reg, "NTIRE2018", tracks[name])
 
-    lines = _by_benchmark(grid, grid.real, [BASELINE, "dropout", "rff", *_extra(grid)], list(tracks), 0, printed)
+    lines = _by_benchmark(grid, grid.real, [BASELINE, "dropout", "rff", *_extra(grid)], list(tracks), printed)
     return PaperTable("table2_ntire", title, ["network", ""], list(tracks), lines, 2)
 
 
@@ -226,18 +231,17 @@ def _by_benchmark(
     known: Mapping[Key, Array],
     regularizers: Sequence[str],
     benchmarks: Sequence[str],
-    column: int,
     printed: Callable[[str, str, str], Printed],
 ) -> list[Line]:
-    """Bicubic, then every backbone with every regularizer: a column per benchmark, of the given case of each."""
+    """Bicubic, then every backbone with every regularizer: a column per benchmark, of the last column of each."""
     lines = []
     rows = [(backbone, reg) for backbone in grid.backbones for reg in regularizers]
     for backbone, reg in [("bicubic", "bicubic"), *rows]:
         cells: list[Cell] = []
         for name in benchmarks:
             own, baseline = known.get((name, backbone, reg)), known.get((name, backbone, BASELINE))
-            take = None if own is None else own[..., [column]]
-            against = baseline[..., [column]] if baseline is not None and reg != BASELINE else None
+            take = None if own is None else own[..., -1:]
+            against = baseline[..., -1:] if baseline is not None and reg != BASELINE else None
             cells += _values("", "", "", take, [printed(backbone, reg, name)], against).cells
         lines.append(Line("", _name(backbone), "" if backbone == "bicubic" else _label(reg), cells))
     return lines

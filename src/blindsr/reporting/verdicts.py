@@ -1,6 +1,6 @@
 """What the numbers at hand say of each claim of the paper."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from blindsr.metrics import statistics
 from blindsr.metrics.statistics import Array
 from blindsr.reporting import analyses
 from blindsr.reporting.differences import ALPHA
-from blindsr.reporting.paper_tables import BACKBONES, LPIPS_CASE, METHODS, Grid
+from blindsr.reporting.paper_tables import BACKBONES, METHODS, Grid, Key
 from blindsr.reporting.tables import BASELINE
 
 Word = Literal["supported", "contradicted", "undecided", "not testable"]
@@ -19,9 +19,8 @@ RULE = (
     "A claim about every network and benchmark is supported if every difference lies on its side, and with certainty "
     "wherever the images are enough for that; contradicted if any lies on the other side with certainty; and "
     "undecided otherwise. Certainty of a difference is p < 0.05 after Holm's correction over the comparisons of the "
-    "claim, and a 95 % interval without 0."
+    "claim, and a 95 % interval without 0. Of features and interactions the intervals alone decide."
 )
-"""Of all verdicts."""
 
 
 class Verdict(NamedTuple):
@@ -34,24 +33,28 @@ class Verdict(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Scores (seeds, images, 1) of two rows of the grid; the claim is that the first are larger."""
+    """Scores (seeds, images, 1) of two rows of the grid; the claim is that the first are larger.
+
+    `groups` are the numbers of images of the benchmarks that are pooled, if there are several: they count alike.
+    """
 
     name: str
     first: Array
     second: Array
+    groups: list[int] | None = None
 
 
 class Outcome(NamedTuple):
-    """A comparison's difference with its interval; `sure` means p < 0.05 after Holm, and 0 outside the interval.
+    """A comparison's difference with its interval; `side` is 1 or -1 where it is surely above or below 0, else 0.
 
-    With too few images (not `possible`) no p-value can be that small.
+    With too few images (not `possible`) no p-value can be small enough for that.
     """
 
     name: str
     mean: float
     low: float
     high: float
-    sure: bool
+    side: int
     possible: bool
 
 
@@ -62,18 +65,23 @@ def judge(grid: Grid, separation: pd.DataFrame | None, interaction: pd.DataFrame
     """
     ours, plain = "rff", BASELINE
     claims: list[tuple[str, str, list[Comparison], str]] = [
-        ("Alignment (RFF) raises PSNR everywhere", "Table 1", _psnr(grid, ours, plain), "dB"),
+        ("Alignment (RFF) raises PSNR everywhere", "Table 1", _pairs(grid, grid.psnr, ours, plain), "dB"),
         (
             "Alignment (RFF) beats Dropout everywhere",
             "supplement",
-            _psnr(grid, ours, "dropout"),
+            _pairs(grid, grid.psnr, ours, "dropout"),
             "dB",
         ),
         ("The gain of alignment is smallest under b+n+j", "Sec. 5", _other_cases(grid, ours), "dB"),
-        ("Dropout raises LPIPS (looks worse)", "Table 2, right", _lpips(grid, "dropout", plain), "LPIPS"),
-        ("Alignment (RFF) lowers LPIPS (looks better)", "Table 2, right", _lpips(grid, plain, ours), "LPIPS"),
-        ("Alignment (RFF) raises PSNR on NTIRE 2018", "Table 2, left", _real(grid, ours, plain), "dB"),
-        ("Full alignment (RFF) beats linear alignment", "ablation", _psnr(grid, ours, "linear"), "dB"),
+        ("Dropout raises LPIPS (looks worse)", "Table 2 right", _pairs(grid, grid.lpips, "dropout", plain), "LPIPS"),
+        (
+            "Alignment (RFF) lowers LPIPS (looks better)",
+            "Table 2 right",
+            _pairs(grid, grid.lpips, plain, ours),
+            "LPIPS",
+        ),
+        ("Alignment (RFF) raises PSNR on NTIRE 2018", "Table 2 left", _pairs(grid, grid.real, ours, plain), "dB"),
+        ("Full alignment (RFF) beats linear alignment", "ablation", _pairs(grid, grid.psnr, ours, "linear"), "dB"),
     ]
     return [
         *(_everywhere(*claim) for claim in claims),
@@ -85,7 +93,7 @@ def judge(grid: Grid, separation: pd.DataFrame | None, interaction: pd.DataFrame
 
 def outcomes(comparisons: Sequence[Comparison]) -> list[Outcome]:
     """The differences first minus second; all of them are one family for Holm's correction."""
-    found = [statistics.compare(one.first, one.second) for one in comparisons]
+    found = [statistics.compare(one.first, one.second, groups=one.groups) for one in comparisons]
     if not found:
         return []
     corrected = statistics.holm([float(one.p[0]) for one in found])
@@ -96,7 +104,7 @@ def outcomes(comparisons: Sequence[Comparison]) -> list[Outcome]:
             mean=float(one.mean[0]),
             low=float(one.low[0]),
             high=float(one.high[0]),
-            sure=bool(p < ALPHA and not one.low[0] <= 0 <= one.high[0]),
+            side=int(statistics.side(p, one.low[0], one.high[0], ALPHA)),
             possible=comparison.first.shape[1] >= needed,
         )
         for comparison, one, p in zip(comparisons, found, corrected, strict=True)
@@ -107,10 +115,9 @@ def _everywhere(claim: str, where: str, comparisons: Sequence[Comparison], unit:
     if not comparisons:
         return Verdict(claim, where, "not testable", "This run has no scores of both sides.")
     found = outcomes(comparisons)
-    for_it = sum(one.sure and one.mean > 0 for one in found)
-    against = sum(one.sure and one.mean < 0 for one in found)
+    for_it, against = (sum(one.side == side for one in found) for side in (1, -1))
     small = sum(not one.possible for one in found)
-    well = small < len(found) and all(one.mean > 0 and (one.sure or not one.possible) for one in found)
+    well = small < len(found) and all(one.side > 0 or (one.mean > 0 and not one.possible) for one in found)
     verdict: Word = "contradicted" if against else "supported" if well else "undecided"
     few = f", {small} with too few images to tell" if small else ""
     numbers = (
@@ -129,41 +136,16 @@ def _ends(found: Sequence[Outcome], unit: str) -> str:
     return "from " + " to ".join(ends) if len(ends) == 2 else ends[0]
 
 
-def _pairs(
-    grid: Grid, benchmarks: Sequence[str], first: str, second: str, take: Callable[[str, str, str], Array | None]
-) -> list[Comparison]:
+def _pairs(grid: Grid, known: Mapping[Key, Array], first: str, second: str) -> list[Comparison]:
+    """The last columns of two regularizers' scores, on every network and benchmark."""
     found = []
     for backbone in grid.backbones:
-        for benchmark in benchmarks:
-            sides = [take(benchmark, backbone, reg) for reg in (first, second)]
+        for benchmark in dict.fromkeys(key[0] for key in known):
+            sides = [known.get((benchmark, backbone, reg)) for reg in (first, second)]
             if sides[0] is not None and sides[1] is not None:
-                found.append(Comparison(f"{_name(backbone)}, {benchmark}", sides[0], sides[1]))
+                name = f"{_name(backbone)}, {benchmark}"
+                found.append(Comparison(name, sides[0][..., -1:], sides[1][..., -1:]))
     return found
-
-
-def _psnr(grid: Grid, first: str, second: str) -> list[Comparison]:
-    """Means over the cases."""
-
-    def take(*key: str) -> Array | None:
-        known = grid.psnr.get((key[0], key[1], key[2]))
-        return None if known is None else known[..., -1:]
-
-    return _pairs(grid, grid.benchmarks, first, second, take)
-
-
-def _lpips(grid: Grid, first: str, second: str) -> list[Comparison]:
-    column = grid.cases.index(LPIPS_CASE) if LPIPS_CASE in grid.cases else -1
-
-    def take(*key: str) -> Array | None:
-        known = grid.lpips.get((key[0], key[1], key[2]))
-        return None if known is None else known[..., [column]]
-
-    return _pairs(grid, grid.benchmarks, first, second, take)
-
-
-def _real(grid: Grid, first: str, second: str) -> list[Comparison]:
-    tracks = list(dict.fromkeys(benchmark for benchmark, _, _ in grid.real))
-    return _pairs(grid, tracks, first, second, lambda *key: grid.real.get((key[0], key[1], key[2])))
 
 
 def _other_cases(grid: Grid, method: str) -> list[Comparison]:
@@ -176,30 +158,30 @@ def _other_cases(grid: Grid, method: str) -> list[Comparison]:
         if not names:
             continue
         sides = [np.concatenate([grid.psnr[n, backbone, reg] for n in names], axis=1) for reg in (method, BASELINE)]
+        sizes = [grid.psnr[n, backbone, method].shape[1] for n in names]
         for number, case in enumerate(grid.cases):
             if number != hardest:
                 parts = [side[..., [number]] - side[..., [hardest]] for side in sides]
-                found.append(Comparison(f"{_name(backbone)}, {case}", parts[0], parts[1]))
+                found.append(Comparison(f"{_name(backbone)}, {case}", parts[0], parts[1], sizes))
     return found
 
 
 def _unstable(grid: Grid) -> Verdict:
     """In the paper, brute force falls below the baseline on some benchmarks, and alignment of moments never does."""
     claim, where = "Brute-force alignment falls below the baseline, alignment of moments does not", "ablation"
-    counts = {}
-    for reg in ("brute_force", "linear", "rff"):
-        found = outcomes(_psnr(grid, reg, BASELINE))
-        if not found:
+    pairs = {reg: _pairs(grid, grid.psnr, reg, BASELINE) for reg in ("brute_force", "linear", "rff")}
+    for reg, compared in pairs.items():
+        if not compared:
             return Verdict(claim, where, "not testable", f"This run has no {reg} beside the baseline.")
-        counts[reg] = (sum(one.sure and one.mean < 0 for one in found), found)
-    numbers = "; ".join(
-        f"{METHODS[reg].removeprefix('+ ')} with certainty on {count} of {len(found)} ({_ends(found, 'dB')})"
-        for reg, (count, found) in counts.items()
-    )
-    others = counts["linear"][0] + counts["rff"][0]
-    brute = counts["brute_force"][0]
-    verdict: Word = "supported" if brute and not others else "contradicted" if others and not brute else "undecided"
-    return Verdict(claim, where, verdict, f"Below it: {numbers}.")
+    found, said, below = outcomes([one for compared in pairs.values() for one in compared]), [], {}
+    for reg, compared in pairs.items():
+        own, found = found[: len(compared)], found[len(compared) :]
+        below[reg] = sum(one.side < 0 for one in own)
+        name = METHODS[reg].removeprefix("+ ")
+        said.append(f"{name} with certainty on {below[reg]} of {len(own)} ({_ends(own, 'dB')})")
+    others = below["linear"] or below["rff"]
+    verdict: Word = "contradicted" if others else "supported" if below["brute_force"] else "undecided"
+    return Verdict(claim, where, verdict, f"Below it: {'; '.join(said)}.")
 
 
 def _clusters(grid: Grid, separation: pd.DataFrame | None) -> Verdict:
