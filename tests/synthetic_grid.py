@@ -9,7 +9,7 @@ import pandas as pd
 
 from blindsr import conf, images, params
 from blindsr.datasets.indices import Index, IndexedImage
-from blindsr.params import BICUBIC, Params, cell_name
+from blindsr.params import BICUBIC, Params, row_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER_SIZES = {"Set5": 5, "Set14": 14, "BSD100": 100, "Test2k": 10, "Urban100": 100, "Manga109": 109}
@@ -48,13 +48,12 @@ def write(
     for name in parsed.data.sets:
         if name not in parsed.data.benchmarks:
             Index(name=name, missing=None if lpips else "no file").write(index)
-    rows = {BICUBIC: (BICUBIC, BICUBIC, 0)} | {cell_name(*cell): cell for cell in parsed.cells}
-    for number, (cell, (backbone, reg, _)) in enumerate(rows.items()):
+    for number, (cell, (backbone, reg, _)) in enumerate(parsed.scored.items()):
         _scores(folder / "scores" / f"{cell}.csv", parsed, sizes, number, backbone, gains.get(reg, -1.0), lpips)
         if cell != BICUBIC:
             _rest(folder, parsed, cell, gains[reg])
     if gallery:
-        _gallery(folder, parsed, sizes, [BICUBIC, *dict.fromkeys(f"{b}-{r}" for b, r, _ in parsed.cells)])
+        _gallery(folder, parsed, sizes, [row_name(*row) for row in parsed.rows])
 
 
 def _name(number: int) -> str:
@@ -109,19 +108,21 @@ def _rest(folder: Path, parsed: Params, cell: str, gain: float) -> None:
 
 
 def _gallery(folder: Path, parsed: Params, sizes: Mapping[str, int], models: list[str]) -> None:
-    """The first image of every benchmark, as noise of another colour for every model."""
+    """The first image of every benchmark, as noise of another colour for every model; the first case parts them."""
     entries = []
     for benchmark in sizes:
         place = f"gallery/{benchmark}/{_name(0)}"
         entry = {"benchmark": benchmark, "image": _name(0), "rule": "largest difference", "gain_db": 0.5,
                  "window": [0, 0, 64, 64], "hr": f"{place}/hr.png", "cases": {}}  # fmt: skip
         _picture(folder / entry["hr"], 64, 0)
-        for case in parsed.suite.cases:
+        for order, case in enumerate(parsed.suite.cases):
             entry["cases"][case] = {"lr": f"{place}/{case}/lr.png", "models": {}}
             _picture(folder / f"{place}/{case}/lr.png", 16, 1)
             for number, model in enumerate(models):
-                entry["cases"][case]["models"][model] = f"{place}/{case}/{model}.png"
-                _picture(folder / f"{place}/{case}/{model}.png", 64, 2 + number)
+                picture = f"{place}/{case}/{model}.png"
+                psnr = 20 + number * len(parsed.suite.cases) / (1 + order)
+                entry["cases"][case]["models"][model] = {"picture": picture, "psnr_db": psnr}
+                _picture(folder / picture, 64, 2 + number)
         entries.append(entry)
     (folder / "gallery" / "index.json").write_text(json.dumps(entries))
 

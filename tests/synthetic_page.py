@@ -56,10 +56,11 @@ def scores(sizes: dict[str, int], backbones: list[str], metrics: list[str]) -> d
     return {
         "metrics": {name: METRICS[name] for name in metrics},
         "cases": CASES,
-        "benchmarks": [{"name": name, "images": images[name], "cases": CASES} for name in sizes],
+        "benchmarks": [{"name": name, "images": images[name]} for name in sizes],
         "models": models,
         "values": values,
         "baseline": "none",
+        "method": "rff",
     }
 
 
@@ -137,19 +138,27 @@ def gallery(folder: Path, payload: dict[str, Any], benchmarks: list[str], side: 
             blurred = hr[::4, ::4].repeat(4, axis=0).repeat(4, axis=1)
             cases: dict[str, Any] = {}
             _png(folder / base / "hr.png", hr)
-            for case in ("clean", "b+n+j"):
-                noise = 6 if case == "clean" else 25
+            for number, case in enumerate(CASES):
+                noise = 6 + 3 * number
                 _png(
                     folder / base / case / "lr.png",
                     hr[::4, ::4] + random.normal(0, noise, (side // 4, side // 4, 3)),
                 )
-                for number, model in enumerate(models):
-                    share = number / len(models)
+                for place, model in enumerate(models):
+                    share = place / len(models)
                     sr = share * hr + (1 - share) * blurred + random.normal(0, noise / 2, hr.shape)
                     _png(folder / base / case / f"{model}.png", sr)
                 cases[case] = {
                     "lr": f"{base}/{case}/lr.png",
-                    "models": {model: f"{base}/{case}/{model}.png" for model in models},
+                    "models": {
+                        model: {
+                            "picture": f"{base}/{case}/{model}.png",
+                            "psnr_db": payload["values"]["psnr_db"][model][benchmark["name"]][case][
+                                benchmark["images"].index(image)
+                            ],
+                        }
+                        for model in models
+                    },
                 }
             entries.append(
                 {

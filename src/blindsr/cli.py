@@ -119,10 +119,9 @@ def report(
     from blindsr.stages import report
 
     if folder is None:
-        report.run(read(), settings=Path("params.yaml").read_text(encoding="utf-8"))
+        report.run(read())
     else:
-        settings = folder / "params.yaml"
-        report.run(read(settings), folder, folder / "index", settings.read_text(encoding="utf-8"))
+        report.run(read(folder / "params.yaml"), folder, folder / "index")
 
 
 @app.command()

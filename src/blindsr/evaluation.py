@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from torch import nn
 
-from blindsr import files, images, inference, paths, scoring
+from blindsr import files, images, inference, networks, paths, scoring
 from blindsr.datasets import indices
 from blindsr.datasets.indices import Index, IndexedImage
 from blindsr.errors import UserError
 from blindsr.images import RGB
 from blindsr.inference import Tile
-from blindsr.params import Params
+from blindsr.networks import WeightsInfo
+from blindsr.params import BICUBIC, Params
 from blindsr.scoring import Job, Key, Loaded, Measure, Result, Score
 
 REAL = "real"
@@ -98,6 +99,16 @@ def stamps(pairs: Sequence[Pair]) -> dict[Key, str]:
                     digests[path] = files.sha256(path)
             found[pair.key] = f"{digests[pair.hr][:16]}{digests[pair.lr][:16]}"
     return found
+
+
+def network_of(params: Params, cell: str) -> tuple[nn.Module, WeightsInfo | None]:
+    """The network of models/<cell>.safetensors with what the file says of it; the weightless one of "bicubic".
+
+    Raises UserError for missing or damaged weights.
+    """
+    if cell == BICUBIC:
+        return networks.build_backbone(BICUBIC, {}, params.scale), None
+    return networks.load(paths.MODELS / f"{cell}.safetensors")
 
 
 def upscale(network: nn.Module, lr: RGB, *, scale: int, tile: Tile, overlap: int) -> RGB:

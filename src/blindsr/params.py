@@ -38,6 +38,7 @@ class Params(Model):
     profile: str
     scale: Literal[4]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(unique)]
+    analysed_seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(unique)]
     backbone: BackboneParams
     reg: RegularizerParams
     data: DataParams
@@ -57,9 +58,9 @@ class Params(Model):
                 raise ValueError(f"{name} {size} must be a multiple of the scale {self.scale}")
         if self.train.crop > self.patches.size:
             raise ValueError(f"train.crop {self.train.crop} is larger than patches.size {self.patches.size}")
-        strangers = [str(seed) for seed in self.analyse.seeds if seed not in self.seeds]
+        strangers = [str(seed) for seed in self.analysed_seeds if seed not in self.seeds]
         if strangers:
-            raise ValueError(f"analyse.seeds {', '.join(strangers)} must be among seeds {self.seeds}")
+            raise ValueError(f"analysed_seeds {', '.join(strangers)} must be among seeds {self.seeds}")
         if not self.suite.cases:
             raise ValueError("suite.cases is empty: name at least one test case")
         _check_plugins("backbone", self.backbone.names, self.backbone.hyper)
@@ -76,9 +77,26 @@ class Params(Model):
         return [(b, r, s) for b in self.backbone.names for r in self.reg.names for s in self.seeds]
 
     @property
+    def scored(self) -> dict[str, tuple[str, str, int]]:
+        """Name of each file of scores -> (backbone, regularizer, seed), bicubic's first."""
+        return {BICUBIC: (BICUBIC, BICUBIC, 0)} | {cell_name(*cell): cell for cell in self.cells}
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """(backbone, regularizer) of every row of the tables, bicubic's first."""
+        return list(dict.fromkeys((backbone, reg) for backbone, reg, _ in self.scored.values()))
+
+    @property
     def analysed_cells(self) -> list[tuple[str, str, int]]:
         """Those of `cells` that the analyse stage looks at."""
-        return [cell for cell in self.cells if cell[2] in self.analyse.seeds]
+        return [cell for cell in self.cells if cell[2] in self.analysed_seeds]
+
+    def as_text(self) -> str:
+        """The settings that decide results, as YAML: without `runtime` and where data lies on this machine."""
+        settings = self.model_dump(mode="json", exclude={"runtime"})
+        for here in ("roots", "mirror", "offline", "require_all"):
+            del settings["data"][here]
+        return yaml.safe_dump(settings, sort_keys=False)
 
     def require_cell(self, backbone: str, reg: str, seed: int) -> None:
         """Raise UserError unless the settings name this cell."""
@@ -90,6 +108,11 @@ class Params(Model):
 def cell_name(backbone: str, reg: str, seed: int) -> str:
     """Name of a trained cell: that of its files, its MLflow run and its DVC stage."""
     return f"{backbone}-{reg}-{seed}"
+
+
+def row_name(backbone: str, reg: str) -> str:
+    """Name of a row of the tables: all seeds of a network with a regularizer, or bicubic."""
+    return backbone if backbone == reg else f"{backbone}-{reg}"
 
 
 def _check_plugins(kind: str, names: list[str], settings: dict[str, dict[str, Any]]) -> None:

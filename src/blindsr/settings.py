@@ -254,13 +254,8 @@ class InteractionParams(Model):
 
 
 class AnalyseParams(Model):
-    """Which cells are analysed, and how finely.
+    """Resolution of the analyses; `crop` is in LR px, `contents` the number of crops of all images together."""
 
-    `seeds` are those of `Params.seeds` whose cells are; `crop` is in LR px, `contents` the number of crops of all
-    images together.
-    """
-
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(unique)]
     frequency_bands: Annotated[int, Field(ge=2)]
     entropy_bands: Annotated[int, Field(ge=2)]
     images: Positive

@@ -50,13 +50,13 @@ def test_a_copy_has_everything_and_a_second_one_adds_nothing(store: Store, tmp_p
     (tmp_path / "tables" / "psnr.md").write_text("# psnr")
     record("key1", {20: 0.5, 40: 0.25}, {"psnr_db/Toy/b+n": 21.5}, tmp_path / "tables")
     record("key2", {20: 0.125}, {})
-    assert publish.copy(own, team) == ({"new": 2}, {"key1", "key2"})
+    assert publish.copy(own, team) == {"new": 2}
     assert contents(team) == contents(own)
     first = contents(team)[0]
     assert first[:2] == ("net-rff-0", "FINISHED")
     assert [value for _, _, value in first[6]["l1"]] == [0.5, 0.25]
     assert first[7] == ["tables/psnr.md"]
-    assert publish.copy(own, team).counts == {"there already": 2}
+    assert publish.copy(own, team) == {"there already": 2}
     assert contents(team) == contents(own)
 
 
@@ -78,7 +78,7 @@ def test_an_interrupted_copy_is_gone_on_with(store: Store, tmp_path: Path, monke
         publish.copy(own, team)
     assert contents(team)[0][1] == "RUNNING"
     monkeypatch.setattr(client, "log_batch", send)
-    assert publish.copy(own, team).counts == {"completed": 1}
+    assert publish.copy(own, team) == {"completed": 1}
     assert contents(team) == contents(own)
 
 
@@ -87,10 +87,10 @@ def test_a_run_that_goes_on_here_is_completed_there(store: Store) -> None:
     with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
         run.metrics(20, {"l1": 0.5})
         run.flush()
-        assert publish.copy(own, team) == ({"new": 1}, set())
+        assert publish.copy(own, team) == {"new": 1}
         assert contents(team)[0][1] == "RUNNING"
         run.metrics(40, {"l1": 0.25})
-    assert publish.copy(own, team) == ({"completed": 1}, {"key1"})
+    assert publish.copy(own, team) == {"completed": 1}
     assert contents(team) == contents(own)
 
 
@@ -104,7 +104,7 @@ def test_a_colleagues_run_of_the_same_settings_is_not_doubled_and_newer_scores_w
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "clone"))
     own = store("clone/mlflow")
     record("key1", {20: 0.5, 40: 0.25, 60: 0.125}, {"psnr_db/Toy/clean": 31.0})
-    assert publish.copy(own, team).counts == {"completed": 1}
+    assert publish.copy(own, team) == {"completed": 1}
     (run,) = contents(team)
     assert [(step, value) for step, _, value in run[6]["l1"]] == [(20, 0.5), (40, 0.25), (60, 0.125)]
     assert [value for _, _, value in run[6]["psnr_db/Toy/clean"]] == [30.0, 31.0]
@@ -119,7 +119,7 @@ def test_all_pages_are_copied_and_only_runs_of_this_project(store: Store, monkey
         record(f"key{number}", {20: 0.5}, {})
     client = tracking.connect(own)
     client.create_run(tracking.experiment_id(client, own), run_name="by hand")
-    assert publish.copy(own, team).counts == {"new": 5}
+    assert publish.copy(own, team) == {"new": 5}
     assert [run[5]["blindsr.run"] for run in contents(team)] == [f"key{number}" for number in range(5)]
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 import synthetic_grid
-from blindsr.params import BICUBIC, Params, cell_name
-from blindsr.reporting import album, tables
+from blindsr.errors import UserError
+from blindsr.params import Params
+from blindsr.reporting import album, scores
 from blindsr.reporting.book import Source
 
 ALWAYS = ["learning_curves", "frequency", "channel_entropy"]
@@ -16,12 +17,10 @@ def source(folder: Path, parsed: Params, *, gallery: bool, here: bool = True) ->
     """Files of a grid on Set5 and on a set that is missing; with `here` false, both are."""
     sizes = {"Set5": 5} if here else {}
     synthetic_grid.write(folder, folder / "index", parsed, {"Set5": 5}, gallery=gallery)
-    cells = {cell_name(*cell): cell for cell in parsed.cells}
-    scores = tables.read_scores(folder / "scores", {BICUBIC: (BICUBIC, BICUBIC, 0), **cells})
+    known = scores.read(folder / "scores", parsed.scored)
     holes = {name: "ask" for name in parsed.data.benchmarks if name not in sizes}
-    return Source(
-        parsed, folder, cells, scores[scores["benchmark"].isin(list(sizes))], list(parsed.data.benchmarks), holes
-    )
+    known = known[known["benchmark"].isin(list(sizes))]
+    return Source(parsed, folder, known, list(parsed.data.benchmarks), holes)
 
 
 def settings(names: list[str]) -> Params:
@@ -59,6 +58,21 @@ def test_only_analysed_seeds_are_read(tmp_path: Path) -> None:
         for file in (tmp_path / "analysis" / f"srresnet-{reg}-1").iterdir():
             file.unlink()
     assert set(found.analysis("separation")["seed"]) == {0}
+
+
+def test_a_gallery_of_other_settings_is_refused(tmp_path: Path) -> None:
+    """A network more than the gallery has: the page would ask for pictures that are not there."""
+    found = source(tmp_path, settings(["none", "rff"]), gallery=True)
+    found.params = settings(["none", "linear", "rff"])
+    with pytest.raises(UserError, match=r"index.json is of other cases or networks.*run `dvc repro gallery`"):
+        album.gallery(found)
+
+
+def test_a_gallery_of_more_benchmarks_is_cut(tmp_path: Path) -> None:
+    found = source(tmp_path, settings(["none", "rff"]), gallery=True)
+    assert [entry["benchmark"] for entry in album.gallery(found)] == ["Set5"]
+    found.suite = ["Gone"]
+    assert album.gallery(found) == []
 
 
 @pytest.mark.parametrize("here", [True, False])

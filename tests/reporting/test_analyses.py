@@ -108,13 +108,13 @@ def test_what_dropout_leaves_is_a_ratio_of_root_mean_squares(tmp_path: Path):
     assert summary.loc[(3, 0.5), ["share", "low", "high"]].tolist() == pytest.approx([0.6, 0.6, 0.6])
     uneven = analyses.interaction_strengths(strengths((0.0, 0.72))).set_index(["order", "rate"])
     assert uneven.loc[(3, 0.5), ["share", "low", "high"]].tolist() == pytest.approx([0.6, 0.0, np.sqrt(0.72)])
-    analyses.interaction(strengths(), tmp_path / "i", title="T")
+    analyses.interaction(analyses.interaction_strengths(strengths()), tmp_path / "i", title="T")
     row = markdown(tmp_path / "i")["net", "rff"]
     assert (row["order 0"], row["order 3"], row["left at rate 0.5 (%)"]) == ("0.5", "1", "60 [60, 60]")
 
 
 def test_no_interaction_at_all_is_a_hole(tmp_path: Path):
-    still = strengths().assign(squared_strength=0.0)
-    assert np.isnan(analyses.interaction_strengths(still)["share"]).all()
+    still = analyses.interaction_strengths(strengths().assign(squared_strength=0.0))
+    assert np.isnan(still["share"]).all()
     analyses.interaction(still, tmp_path / "i", title="T")
     assert markdown(tmp_path / "i")["net", "rff"]["left at rate 0.5 (%)"] == ""

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from blindsr.reporting import analyses
 from blindsr.reporting import analysis_figures as figures
 
 REGS = ["none", "dropout", "rff"]
@@ -54,7 +55,8 @@ def interaction(backbones, stem):
     crops = [("benchmark", ["Toy"]), ("image", ["a"]), ("top", [0]), ("left", [0, 16])]
     plain = rows(backbones, *crops, ("order", [0, 7, 14]), ("rate", [0.0]), squared_strength=1)
     dropped = rows(backbones, *crops, ("order", [14]), ("rate", [0.3, 0.7]), squared_strength=0.5)
-    figures.interaction(pd.concat([plain, dropped]).reset_index(), stem, title="drawn")
+    strengths = analyses.interaction_strengths(pd.concat([plain, dropped]).reset_index())
+    figures.interaction(strengths, stem, title="drawn")
     return {*REGS, "Dropout rate of the other patches"}
 
 

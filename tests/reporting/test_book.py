@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 import synthetic_grid
-from blindsr.params import BICUBIC, Params, cell_name
-from blindsr.reporting import book, tables
+from blindsr.params import Params
+from blindsr.reporting import book, scores
 from blindsr.reporting.book import Source
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -29,9 +29,8 @@ RENEW = "if this is meant, renew it and look at every line that moved: see the h
 
 
 def source(folder: Path, parsed: Params, holes: dict[str, str]) -> Source:
-    trained = {cell_name(*cell): cell for cell in parsed.cells}
-    scores = tables.read_scores(folder / "scores", {BICUBIC: (BICUBIC, BICUBIC, 0), **trained})
-    return Source(parsed, folder, trained, scores, list(parsed.data.benchmarks), holes)
+    known = scores.read(folder / "scores", parsed.scored)
+    return Source(parsed, folder, known, list(parsed.data.benchmarks), holes)
 
 
 def planted(folder: Path) -> Source:

@@ -126,14 +126,20 @@ def test_every_control_can_be_reached_by_tab_and_has_a_name(tab):
 def test_a_page_without_gallery_or_baseline_has_no_errors(tab, small, tmp_path):
     made = small[0]
     only = [model for model in made.scores["models"] if model["reg"] in ("bicubic", "rff")]
-    values = {**made.scores["values"], "lpips": {}}
-    poor = made._replace(gallery=[], scores={**made.scores, "models": only, "values": values})
+    poor = made._replace(gallery=[], scores={**made.scores, "models": only})
     (tmp_path / "poor.html").write_text(page.render(poor), "utf-8")
     tab.open(tmp_path / "poor.html")
     assert len(tab.rows()) == 4
     assert not tab.find('[data-value="difference"]').is_enabled()
-    assert not tab.find('[data-value="lpips"]').is_enabled()
     assert "nothing to compare with" in tab.find("#scatter-status").text
+
+
+def test_a_page_without_any_score_has_no_errors(tab, small, tmp_path):
+    nothing = {**small[0].scores, "metrics": {}, "values": {}, "benchmarks": []}
+    (tmp_path / "nothing.html").write_text(page.render(small[0]._replace(gallery=[], scores=nothing)), "utf-8")
+    tab.open(tmp_path / "nothing.html")
+    assert "No scores." in tab.find("#explorer").text
+    assert "No scores." in tab.find("#scatter").text
 
 
 def test_the_papers_grid_opens(tab, tmp_path, capsys):

@@ -48,7 +48,7 @@ def test_each_side_shows_any_model_and_the_strip_shows_all(tab, small):
     assert strip == ["hr", "lr", *names]
     Select(tab.find("#pick-left")).select_by_visible_text("LR")
     Select(tab.find("#pick-right")).select_by_visible_text("HR")
-    Select(tab.find("#pick-case")).select_by_visible_text("b+n+j")
+    Select(tab.find("#pick-testCase")).select_by_visible_text("b+n+j")
     sources = [image.get_attribute("src") for image in tab.all("#viewer img")]
     assert [source.split("/gallery/")[1] for source in sources] == [
         "Set5/set5_000/b+n+j/lr.png",
@@ -156,7 +156,8 @@ def test_a_point_opens_its_image(tab):
     tab.wait("document.activeElement.id === 'viewer-at'")
     tab.wait("document.querySelectorAll('#viewer img').length === 2")
     chosen = [
-        Select(tab.find(f"#pick-{name}")).first_selected_option.text for name in ("image", "case", "left", "right")
+        Select(tab.find(f"#pick-{name}")).first_selected_option.text
+        for name in ("image", "testCase", "left", "right")
     ]
     assert chosen == ["Set5: set5_001", "b+n+j", "srresnet none", "srresnet linear"]
     top = tab.js("return document.getElementById('viewer').getBoundingClientRect().top")

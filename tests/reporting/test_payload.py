@@ -28,13 +28,11 @@ SCORES = frame(
 
 
 def test_by_hand() -> None:
-    found = payload.build(SCORES, ROWS, ["Real", "Gone", "Toy"], ["clean", "blur", "noise"])
+    found = payload.build(SCORES, ROWS, ["Gone", "Toy"], ["clean", "blur", "noise"])
     assert found["cases"] == ["clean", "blur", "noise"]
     assert found["baseline"] == "none"
-    assert found["benchmarks"] == [
-        {"name": "Real", "images": ["0801x4m"], "cases": ["real"]},
-        {"name": "Toy", "images": ["a", "b"], "cases": ["clean", "noise"]},
-    ]
+    assert found["method"] == "rff"
+    assert found["benchmarks"] == [{"name": "Toy", "images": ["a", "b"]}]
     assert found["models"] == [
         {"name": "bicubic", "backbone": "bicubic", "reg": "bicubic"},
         {"name": "net-none", "backbone": "net", "reg": "none"},
@@ -42,10 +40,10 @@ def test_by_hand() -> None:
     ]
     psnr = found["values"]["psnr_db"]
     assert psnr["net-rff"] == {
-        "Real": {"real": [17.0]},
-        "Toy": {"clean": [23.123, 22.0], "noise": [None, 20.5]},
+        "Toy": {"clean": [23.123, 22.0], "blur": [None, None], "noise": [None, 20.5]},
     }
-    assert psnr["net-none"] == {"Toy": {"clean": [19.0, None], "noise": [None, None]}}
+    holes = [None, None]
+    assert psnr["net-none"] == {"Toy": {"clean": [19.0, None], "blur": holes, "noise": holes}}
     assert psnr["bicubic"]["Toy"]["clean"] == [18.0, None]
 
 
@@ -64,7 +62,7 @@ def test_a_row_without_scores_is_empty() -> None:
 
 
 def test_it_is_json_without_nan() -> None:
-    found = payload.build(SCORES, ROWS, ["Real", "Toy"], ["clean", "noise"])
+    found = payload.build(SCORES, ROWS, ["Toy"], ["clean", "noise"])
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 

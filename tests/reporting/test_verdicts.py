@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blindsr.reporting import verdicts
+from blindsr.reporting import analyses, verdicts
 from blindsr.reporting.paper_tables import Grid
 from blindsr.reporting.verdicts import Comparison
 
@@ -181,7 +181,8 @@ def strengths(*left: float, reg: str = "none") -> pd.DataFrame:
         for rate, value in ((0.0, 1.0), (0.5, share))
     ]
     columns = ["benchmark", "image", "top", "left", "order", "rate", "squared_strength"]
-    return pd.DataFrame(rows, columns=columns).assign(backbone="net", reg=reg, seed=0)
+    found = pd.DataFrame(rows, columns=columns).assign(backbone="net", reg=reg, seed=0)
+    return analyses.interaction_strengths(found)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ def entry(tmp_path: Path) -> dict[str, Any]:
         side = 8 if name == "lr" else 32
         pixels = np.random.default_rng(number).integers(0, 256, (side, side, 3), dtype=np.uint8)
         images.write_png(tmp_path / place, pixels)
-    case = {"lr": "lr.png", "models": {name: places[name] for name in MODELS}}
+    models = {name: {"picture": places[name], "psnr_db": PSNR[name]} for name in MODELS}
+    case = {"lr": "lr.png", "models": models}
     return {"benchmark": "Toy", "image": "a", "rule": "largest difference", "window": [4, 8, 32, 32],
             "hr": "hr.png", "cases": {"noise": case}}  # fmt: skip
 
@@ -36,7 +37,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
 def test_pixels_and_labels(entry: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figures = drawn(monkeypatch)
-    rows = [(entry, "noise", PSNR)] * 2
+    rows = [(entry, "noise")] * 2
     visual_figures.comparison(rows, MODELS, tmp_path, tmp_path / "out" / "x", title="T")
     axes = figures[0].axes
     assert len(axes) == 10
@@ -57,7 +58,7 @@ def test_pixels_and_labels(entry: dict[str, Any], tmp_path: Path, monkeypatch: p
 
 def test_same_bytes(entry: dict[str, Any], tmp_path: Path) -> None:
     for stem in ("one", "two"):
-        visual_figures.comparison([(entry, "noise", PSNR)], MODELS, tmp_path, tmp_path / stem, title="drawn (small)")
+        visual_figures.comparison([(entry, "noise")], MODELS, tmp_path, tmp_path / stem, title="drawn (small)")
     for suffix in (".svg", ".png"):
         assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
     svg = (tmp_path / "one.svg").read_text()

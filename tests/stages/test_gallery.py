@@ -65,8 +65,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
         )  # fmt: skip
         networks.save(network, info, paths.MODELS / f"srresnet-{reg}-0.safetensors")
         for seed in parsed.seeds:
-            write_scores(f"srresnet-{reg}-{seed}", {} if reg == "none" else GAINS)
-    write_scores("bicubic", {})
+            write_scores(f"srresnet-{reg}-{seed}", {} if reg == "none" else GAINS, 20.0 + seed)
+    write_scores("bicubic", {}, 20.0)
     return parsed
 
 
@@ -75,9 +75,9 @@ def write(path: Path, image: np.ndarray) -> None:
     images.write_png(path, image)
 
 
-def write_scores(cell: str, gains: dict[str, dict[str, float]]) -> None:
+def write_scores(cell: str, gains: dict[str, dict[str, float]], level: float) -> None:
     rows = [
-        Score(benchmark, case, image, 20 + gains.get(benchmark, {}).get(image, 0.0), 20.0, 0.5, None)
+        Score(benchmark, case, image, level + gains.get(benchmark, {}).get(image, 0.0), 20.0, 0.5, None)
         for benchmark, own in GAINS.items()
         for case in CASES
         for image in own
@@ -89,6 +89,11 @@ def write_scores(cell: str, gains: dict[str, dict[str, float]]) -> None:
 def index() -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = json.loads((paths.GALLERY / "index.json").read_text())
     return entries
+
+
+def psnr(model: str, entry: dict[str, Any]) -> float:
+    """That of the first seed, which is the one in the picture: the second one's is 1 dB higher."""
+    return 20 + (GAINS[entry["benchmark"]][entry["image"]] if model == "srresnet-rff" else 0.0)
 
 
 def super_resolved(parsed: Params, model: str, benchmark: str, image: str, case: str) -> np.ndarray:
@@ -118,11 +123,14 @@ def test_the_index_is_complete(project: Params) -> None:
         for case, files_of in entry["cases"].items():
             assert files_of == {
                 "lr": f"{place}/{case}/lr.png",
-                "models": {model: f"{place}/{case}/{model}.png" for model in models},
+                "models": {
+                    model: {"picture": f"{place}/{case}/{model}.png", "psnr_db": psnr(model, entry)}
+                    for model in models
+                },
             }
     listed = {one["hr"] for one in entries}
     cases = [case for one in entries for case in one["cases"].values()]
-    listed |= {path for case in cases for path in [case["lr"], *case["models"].values()]}
+    listed |= {path for case in cases for path in [case["lr"], *(one["picture"] for one in case["models"].values())]}
     on_disk = {path.relative_to(paths.REPORTS).as_posix() for path in paths.GALLERY.rglob("*.png")}
     assert on_disk == listed
 
@@ -149,9 +157,9 @@ def test_pictures_are_the_windows_of_what_the_networks_give(project: Params) -> 
             lr = images.read_rgb(paths.LR / benchmark / case / f"{image}.png")
             small = lr[top // 4 : top // 4 + 8, left // 4 : left // 4 + 8]
             np.testing.assert_array_equal(images.read_rgb(paths.REPORTS / own["lr"]), small)
-            for model, path in own["models"].items():
+            for model, shown in own["models"].items():
                 crop = sr[case, model][top : top + 32, left : left + 32]
-                np.testing.assert_array_equal(images.read_rgb(paths.REPORTS / path), crop)
+                np.testing.assert_array_equal(images.read_rgb(paths.REPORTS / shown["picture"]), crop)
         assert (sr["clean", "srresnet-rff"] != sr["clean", "srresnet-none"]).any()
 
 

@@ -75,7 +75,7 @@ def _iteration(params: Params, cell: tuple[str, str, int]) -> int:
 
 def stages(params: Params, cell: tuple[str, str, int]) -> tuple[str, ...]:
     """The stages of one cell, in order; only some seeds are analysed."""
-    return ("train", "evaluate", "analyse") if cell[2] in params.analyse.seeds else ("train", "evaluate")
+    return ("train", "evaluate", "analyse") if cell in params.analysed_cells else ("train", "evaluate")
 
 
 def command(cell: str, stages: Sequence[str]) -> list[str]:

@@ -2,22 +2,17 @@
 
 import tempfile
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any
 
 from blindsr import tracking
 
 _OWN_TAGS = ("mlflow.user", "mlflow.note.content")  # of those that MLflow sets, what holds at another place, too
 
 
-class Published(NamedTuple):
-    """How many runs were new there, completed, or there already, and the keys of all that have ended."""
-
-    counts: Counter[str]
-    ended: set[str]
-
-
-def copy(source: str, target: str) -> Published:
+def copy(source: str, target: str) -> Counter[str]:
     """Copy every run of the store at `source` to the one at `target`; what is there already is not sent again.
+
+    Returns how many runs were "new" there, "completed", or "there already".
 
     A run is known by its key, the hash of what determines it, so that one of a colleague with the same settings and
     data is the same run. What an interrupted copy left out is sent by the next. Raises UserError where either store
@@ -27,7 +22,6 @@ def copy(source: str, target: str) -> Published:
         old = tracking.connect(source)
         runs = list(tracking.runs(old))
     counts: Counter[str] = Counter()
-    ended = set()
     with tracking.asked(target):
         new = tracking.connect(target, new=True)
         experiment = tracking.experiment_id(new, target)
@@ -36,9 +30,7 @@ def copy(source: str, target: str) -> Published:
             if key is None:
                 continue  # of a person, by hand
             counts[_copy(old, run, new, experiment, key)] += 1
-            if run.info.status == "FINISHED":
-                ended.add(key)
-    return Published(counts, ended)
+    return counts
 
 
 def _copy(old: Any, run: Any, new: Any, experiment: str, key: str) -> str:

@@ -28,16 +28,13 @@ def sync(params: Params, uri: str | None = None) -> None:
 
     target = uri or tracking.tracking_uri()
     own = f"sqlite:///{paths.project_root() / 'mlflow.db'}"
-    ended: set[str] = set()
     if target != own and (paths.project_root() / "mlflow.db").exists():
-        copied = publish.copy(own, target)
-        ended = copied.ended
-        counts = [f"{number} {what}" for what, number in sorted(copied.counts.items())]
+        counts = [f"{number} {what}" for what, number in sorted(publish.copy(own, target).items())]
         print(", ".join(counts) or "no runs in mlflow.db")
     for cell in params.cells:
         _sync_cell(params, *cell, target)
     _sync_bicubic(params, target)
-    if report.run_key(params) not in ended and paths.METRICS.exists():
+    if paths.METRICS.exists():
         report.publish(params, target)
     print(f"all in {tracking.shown(target)}")
 

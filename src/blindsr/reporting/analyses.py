@@ -72,7 +72,8 @@ def regularizers(curves: pd.DataFrame, weights: Mapping[str, float], stem: Path,
     regularizer has one view holds holes.
     """
     names = {"l1": "L1", "penalty": "penalty", "penalty_gradient_share": "share of gradient (%)"}
-    names |= {column: column.replace("_", " ") for column in curves if column.endswith("_distance")}
+    names |= {"view_distance": "view distance"}
+    names |= {name: f"{name.replace('_', ' ')} (validation)" for name in ("mean_distance", "covariance_distance")}
     columns = [column for column in names if column in curves]
     rows = []
     for (backbone, reg), mine in curves.groupby(ROW, sort=False):
@@ -89,7 +90,9 @@ def regularizers(curves: pd.DataFrame, weights: Mapping[str, float], stem: Path,
         "Means over the last quarter of training, and over seeds. Share of gradient: norm of the weighted penalty's "
         "gradient on the features, over that plus the norm of L1's. View distance: mean squared distance of the two "
         "views' features over the features' variance, so that shrinking all features does not lower it. "
-        f"{HOLE}: not recorded for one view."
+        "Mean and covariance distance, of every row: squared distances of the averaged network's statistics under "
+        "the first and the last case of the validation, the means' over the features' variance, the covariances' "
+        f"over their own squared norms (2: nothing in common). {HOLE}: not recorded."
     ]
     return tables.write_text(text, text, stem, left=2, title=title, notes=notes)
 
@@ -113,9 +116,12 @@ def representation(separation: pd.DataFrame, stem: Path, *, title: str) -> Table
 
 
 def interaction(strengths: pd.DataFrame, stem: Path, *, title: str) -> Table:
-    """Strength of interaction of the lowest and the highest order, and what Dropout leaves of the highest."""
+    """Strength of interaction of the lowest and the highest order, and what Dropout leaves of the highest.
+
+    `strengths` as from `interaction_strengths`.
+    """
     rows = []
-    for (backbone, reg), mine in interaction_strengths(strengths).groupby(ROW, sort=False):
+    for (backbone, reg), mine in strengths.groupby(ROW, sort=False):
         plain = mine[mine["rate"] == 0].set_index("order")["strength"]
         row = {"backbone": backbone, "reg": reg}
         row |= {f"order {order}": f"{plain[order]:.3g}" for order in (plain.index[0], plain.index[-1])}

@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from blindsr.reporting.analyses import interaction_strengths
 from blindsr.reporting.style import MARKERS, STYLE, colour, headline, legend_below, marker, save
 
 
@@ -121,18 +120,20 @@ def planes(points: pd.DataFrame, stem: Path, *, title: str) -> None:
 
 
 def interaction(strengths: pd.DataFrame, stem: Path, *, title: str) -> None:
-    """Strength of interaction by order without Dropout, and what is left of the highest order with it (Sec. 3)."""
-    summary = interaction_strengths(strengths)
+    """Strength of interaction by order without Dropout, and what is left of the highest order with it (Sec. 3).
+
+    `strengths` as from `analyses.interaction_strengths`.
+    """
     with mpl.rc_context(STYLE):
-        figure, axes = _panels(summary, 2, width=4.4, height=3.2)
-        for row, (backbone, mine) in zip(axes, summary.groupby("backbone", sort=False), strict=True):
-            for number, name, own in _series(summary, mine):
+        figure, axes = _panels(strengths, 2, width=4.4, height=3.2)
+        for row, (backbone, mine) in zip(axes, strengths.groupby("backbone", sort=False), strict=True):
+            for number, name, own in _series(strengths, mine):
                 look: Any = {"color": colour(number), "marker": marker(number), "markersize": 5, "linewidth": 1.3}
                 plain = own[own["rate"] == 0]
                 row[0].plot(plain["order"], plain["strength"], label=name, **look)
                 left = own[own["order"] == own["order"].max()].sort_values("rate")
                 errors = [left["share"] - left["low"], left["high"] - left["share"]]
-                shifted = left["rate"] + 0.012 * (number - (summary["reg"].nunique() - 1) / 2) * (left["rate"] > 0)
+                shifted = left["rate"] + 0.012 * (number - (strengths["reg"].nunique() - 1) / 2) * (left["rate"] > 0)
                 row[1].errorbar(shifted, left["share"], np.clip(errors, 0, None), label=name, capsize=2, **look)
             row[0].set(xlabel="order: other patches present", ylabel=f"strength (levels)\n{backbone}", yscale="log")
             row[1].axhline(1, color="#777777", linestyle="dashed", linewidth=1)

@@ -10,42 +10,41 @@ from typing import NamedTuple
 import pandas as pd
 
 from blindsr import files
-from blindsr.params import BICUBIC, Params
-from blindsr.reporting import analyses, comparison, differences, paper_tables, tables, verdicts
+from blindsr.params import Params, cell_name, row_name
+from blindsr.reporting import analyses, comparison, differences, paper_tables, scores, tables, verdicts
 from blindsr.reporting.paper_tables import METHODS, PARTS, TRACKS, Grid
-from blindsr.reporting.tables import BASELINE, Table
+from blindsr.reporting.scores import BASELINE
+from blindsr.reporting.tables import Table
 from blindsr.reporting.verdicts import Verdict
 
-PAPER = "paper"
-"""The profile whose numbers are meant to be the paper's."""
+PAPER, PAPER_ITERATIONS = "paper", 500_000
+"""The profile whose numbers are meant to be the paper's, at its length."""
 
 
 class Source:
     """What a report is made of: settings, and the files below `folder`.
 
-    `cells` maps a file's name to (backbone, regularizer, seed); `scores` as from `tables.read_scores`, with
-    bicubic's; `suite` are the benchmarks of the test cases; `holes` maps a data set that is not here to the reason.
+    `scores` as from `scores.read`, of all `Params.scored`; `suite` are the benchmarks of the test cases; `holes` maps
+    a data set that is not here to the reason.
     """
 
     def __init__(
         self,
         params: Params,
         folder: Path,
-        cells: Mapping[str, tuple[str, str, int]],
         scores: pd.DataFrame,
         suite: list[str],
         holes: Mapping[str, str],
     ) -> None:
         """Nothing is read yet."""
-        self.params, self.folder, self.cells, self.scores = params, folder, cells, scores
+        self.params, self.folder, self.scores = params, folder, scores
         self.suite, self.holes = suite, holes
         self.cases = list(params.suite.cases)
-        self.rows = [(BICUBIC, BICUBIC), *dict.fromkeys((backbone, reg) for backbone, reg, _ in params.cells)]
 
     @property
     def faithful(self) -> bool:
         """Whether this is the paper's experiment."""
-        return self.params.profile == PAPER
+        return self.params.profile == PAPER and self.params.train.iterations == PAPER_ITERATIONS
 
     @property
     def size(self) -> str:
@@ -63,17 +62,34 @@ class Source:
     @cached_property
     def psnr(self) -> pd.DataFrame:
         """Mean PSNR in dB as from `tables.table`."""
-        return tables.table(self.scores, "psnr_db", self.suite, self.rows, self.cases)
+        return tables.table(self.scores, "psnr_db", self.suite, self.params.rows, self.cases)
 
     def analysis(self, name: str) -> pd.DataFrame:
         """analysis/<cell>/<name>.csv of the cells that were analysed."""
-        analysed = {cell: row for cell, row in self.cells.items() if row in self.params.analysed_cells}
+        analysed = {cell_name(*cell): cell for cell in self.params.analysed_cells}
         return analyses.read(analysed, self.folder / "analysis", name)
+
+    @cached_property
+    def separation(self) -> pd.DataFrame:
+        """How far features are apart, as the analyse stage writes it."""
+        return self.analysis("separation")
+
+    @cached_property
+    def strengths(self) -> pd.DataFrame:
+        """Strengths of interaction as from `analyses.interaction_strengths`."""
+        return analyses.interaction_strengths(self.analysis("interaction"))
+
+    @cached_property
+    def gains(self) -> pd.DataFrame:
+        """Gains over the baseline as from `differences.pooled`, by case."""
+        suite = self.scores[self.scores["benchmark"].isin(self.suite)]
+        return differences.pooled(suite, self.suite, self.cases, "psnr_db", by_case=True)
 
     @cached_property
     def curves(self) -> pd.DataFrame:
         """The learning curves of all cells."""
-        return analyses.read(self.cells, self.folder / "curves", "")
+        cells = {cell_name(*cell): cell for cell in self.params.cells}
+        return analyses.read(cells, self.folder / "curves", "")
 
     @property
     def has_crops(self) -> bool:
@@ -119,9 +135,11 @@ def write(source: Source) -> Book:
     printed = _of_the_paper(source)
     made = [comparison.write(table, folder / table.key, notes) for table, notes in printed]
     made += _differences(source, folder)
-    values = {m: tables.table(source.scores, m, source.suite, source.rows, source.cases) for m in tables.METRICS}
+    values = {
+        m: tables.table(source.scores, m, source.suite, source.params.rows, source.cases) for m in scores.METRICS
+    }
     missing = source.notes(*source.suite)
-    for metric, decimals in tables.METRICS.items():
+    for metric, decimals in scores.METRICS.items():
         notes = [*missing, *source.no_trunk] if metric == "lpips" else missing
         title = f"{metric}, x{params.scale} ({source.size})"
         made.append(
@@ -133,8 +151,8 @@ def write(source: Source) -> Book:
     here = source.has_crops
     judged = verdicts.judge(
         source.grid,
-        source.analysis("separation") if here else None,
-        source.analysis("interaction") if here else None,
+        source.separation if here else None,
+        source.strengths if here else None,
     )
     files.write_atomic(folder / "verdicts.md", _verdict_text(judged, source))
     return Book(made, {table.key for table, _ in printed if table.is_empty}, judged)
@@ -200,7 +218,7 @@ def _real(source: Source, folder: Path) -> list[Table]:
     tracks = [name for name in source.params.data.benchmarks if name not in source.suite]
     if not tracks:
         return []
-    values = tables.real_table(source.scores, tracks, source.rows)
+    values = tables.real_table(source.scores, tracks, source.params.rows)
     title, notes = f"Real LR images, x{source.params.scale} ({source.size})", source.notes(*tracks)
     stem, decimals = folder / "real_lr", tables.REAL_METRICS
     return [tables.write(values, stem, title=title, decimals=decimals, signed=False, notes=notes)]
@@ -215,10 +233,9 @@ def _analyses(source: Source, folder: Path) -> list[Table]:
     made.append(analyses.regularizers(source.curves, weights, folder / "regularizers", title=title))
     if source.has_crops:
         title = f"Do features tell degradations apart? ({size})"
-        separation = source.analysis("separation")
-        made.append(analyses.representation(separation, folder / "representation", title=title))
+        made.append(analyses.representation(source.separation, folder / "representation", title=title))
         title = f"Interaction of neighbouring patches ({size})"
-        made.append(analyses.interaction(source.analysis("interaction"), folder / "interaction", title=title))
+        made.append(analyses.interaction(source.strengths, folder / "interaction", title=title))
     return made
 
 
@@ -229,8 +246,8 @@ def _plot(psnr: pd.DataFrame) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["method_case", "psnr_db"])
     for (backbone, reg), row in means.iterrows():
-        method = backbone if backbone == reg else f"{backbone}-{reg}"
-        writer.writerows([f"{method} {case}", f"{value:.4f}"] for case, value in row.items() if not pd.isna(value))
+        name = row_name(backbone, reg)
+        writer.writerows([f"{name} {case}", f"{value:.4f}"] for case, value in row.items() if not pd.isna(value))
     return text.getvalue()
 
 

@@ -11,7 +11,8 @@ from blindsr.errors import UserError
 from blindsr.metrics import statistics
 from blindsr.metrics.statistics import Difference
 from blindsr.reporting import tables
-from blindsr.reporting.tables import BASELINE, MEAN, Table
+from blindsr.reporting.scores import BASELINE
+from blindsr.reporting.tables import MEAN, Table
 
 ALPHA = 0.05
 KEYS = ["benchmark", "backbone", "reg", "case"]
@@ -30,7 +31,7 @@ _FORMATS = {
 def per_case(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[str], metric: str) -> pd.DataFrame:
     """Every regularizer minus the baseline on each benchmark and case; the table is one family for Holm.
 
-    `scores` as from `tables.read_scores`. Columns: `KEYS`, images, seeds, difference, low, high (95 % interval), p,
+    `scores` as from `scores.read`. Columns: `KEYS`, images, seeds, difference, low, high (95 % interval), p,
     p_holm, rank_biserial, cohens_d and mark. A benchmark without scores keeps its rows, empty.
     """
     known, frames = arrays(scores, cases, metric), []

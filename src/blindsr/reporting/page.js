@@ -29,7 +29,6 @@ function set(node, attributes) {
 
 const backbones = unique(data.models.map((model) => model.backbone)).filter((name) => name !== BICUBIC);
 const regularizers = unique(data.models.filter((model) => !isBicubic(model)).map((model) => model.reg));
-const bicubicModel = data.models.find(isBicubic);
 const metricNames = Object.keys(data.metrics);
 
 function isBicubic(model) {
@@ -42,28 +41,17 @@ function scoresOf(metric, model, benchmark, testCase) {
   return scores && scores.some((score) => score !== null) ? scores : null;
 }
 
-function scoreOf(metric, model, benchmark, testCase, image) {
-  const scores = scoresOf(metric, model, benchmark, testCase);
-  const at = benchmarkNamed(benchmark)?.images.indexOf(image) ?? -1;
-  return scores && at >= 0 ? scores[at] ?? null : null;
-}
-
-function benchmarkNamed(name) {
-  return data.benchmarks.find((benchmark) => benchmark.name === name);
-}
-
 function modelOf(backbone, reg) {
   return data.models.find((model) => model.backbone === backbone && model.reg === reg) ?? null;
+}
+
+function modelNamed(name) {
+  return data.models.find((model) => model.name === name);
 }
 
 /** The same backbone without a regularizer; null for bicubic and where it was not trained. */
 function baselineOf(model) {
   return isBicubic(model) ? null : modelOf(model.backbone, data.baseline);
-}
-
-function hasValues(metric) {
-  return data.models.some((model) => data.benchmarks.some((benchmark) =>
-    benchmark.cases.some((testCase) => scoresOf(metric, model, benchmark.name, testCase))));
 }
 
 // ---- numbers
@@ -113,8 +101,4 @@ function fill(box, options, chosen) {
   }));
 }
 
-/** Metrics as options; those without a single value cannot be chosen. */
-const metricOptions = () => metricNames.map((name) => {
-  const there = hasValues(name);
-  return [name, data.metrics[name].label + (there ? "" : ", none"), !there];
-});
+const metricOptions = () => metricNames.map((name) => [name, data.metrics[name].label]);

@@ -1,9 +1,7 @@
 """The report as one HTML page: everything but the pictures of the gallery is inside it, and nothing is fetched."""
 
 import base64
-import math
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,10 +40,10 @@ class Page(NamedTuple):
     figures: list[PageFigure]
     scores: dict[str, Any]
     """metrics, cases, benchmarks, models, values (metric -> model -> benchmark -> case -> one number per image, None
-    or NaN where there is none) and baseline (a regularizer)."""
+    where there is none), baseline and method (regularizers)."""
     gallery: list[dict[str, Any]]
     """One entry per image: benchmark, image, rule, gain_db, window (top, left, height, width in HR pixels), and paths
-    of crops relative to the page: hr, and in cases -> case lr and models."""
+    of crops relative to the page: hr, and in cases -> case lr, and in models -> model picture and psnr_db."""
     settings: str
     versions: dict[str, str]
 
@@ -53,7 +51,7 @@ class Page(NamedTuple):
 def render(page: Page) -> str:
     """The page as HTML text; the same page gives the same text.
 
-    Raises ValueError for an unknown verdict or an infinite score.
+    Raises ValueError for an unknown verdict, and for an infinite score or NaN.
     """
     for verdict in page.verdicts:
         if verdict.verdict not in MARKS:
@@ -71,7 +69,7 @@ def render(page: Page) -> str:
         marks=MARKS,
         counts={word: sum(verdict.verdict == word for verdict in page.verdicts) for word in MARKS},
         figures=[(figure, _data_uri(figure.svg), _size(figure.svg)) for figure in page.figures],
-        scores=_rounded(page.scores),
+        scores=page.scores,
         style=Markup(_read("page.css")),
         script=Markup("".join(_read(name) for name in SCRIPTS)),
     )
@@ -89,20 +87,3 @@ def _size(svg: str) -> tuple[int, int] | None:
     """Width and height in CSS pixels, which keep the place of a figure that is not loaded yet."""
     found = re.search(r'<svg[^>]*?\sviewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     return (round(float(found[1]) * 4 / 3), round(float(found[2]) * 4 / 3)) if found else None
-
-
-def _rounded(scores: Mapping[str, Any]) -> dict[str, Any]:
-    """The payload with one decimal more than is shown, so that differences of means are right; NaN becomes None."""
-    values = {
-        metric: _each(models, int(scores["metrics"][metric]["decimals"]) + 1)
-        for metric, models in scores["values"].items()
-    }
-    return {**scores, "values": values}
-
-
-def _each(values: Any, decimals: int) -> Any:
-    if isinstance(values, Mapping):
-        return {key: _each(value, decimals) for key, value in values.items()}
-    if isinstance(values, Sequence):
-        return [_each(value, decimals) for value in values]
-    return None if values is None or math.isnan(values) else round(float(values), decimals)

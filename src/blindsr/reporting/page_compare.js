@@ -4,51 +4,44 @@
 function comparison() {
   const LR = " lr", HR = " hr"; // names that no model has
   const root = byId("compare"), viewer = byId("viewer"), at = byId("viewer-at"), strip = byId("strip");
-  const state = { entry: gallery[0], testCase: null, left: null, right: null, seen: false };
-  const crop = () => state.entry.window?.slice(2) ?? [256, 256];
-
-  const casesOf = (entry) => Object.keys(entry.cases).sort((a, b) => data.cases.indexOf(a) - data.cases.indexOf(b));
-
-  /** Models of the run, and others that only have pictures. */
-  function models() {
-    const names = unique([...data.models.map(({ name }) => name), ...Object.keys(state.entry.cases[state.testCase]?.models ?? {})]);
-    return names.map((name) => data.models.find((model) => model.name === name) ?? { name, backbone: name, reg: "" });
-  }
+  const method = modelOf(backbones[0], data.method);
+  const state = {
+    entry: gallery[0], testCase: data.cases[0], seen: false,
+    left: (data.method === data.baseline ? null : baselineOf(method))?.name ?? BICUBIC, right: method.name,
+  };
+  const crop = () => state.entry.window.slice(2);
+  const sides = [HR, LR, ...data.models.map(({ name }) => name)];
+  const pictures = () => state.entry.cases[state.testCase];
 
   function titleOf(name) {
-    if (name === HR) return "HR";
-    if (name === LR) return "LR";
-    return nameOf(models().find((model) => model.name === name));
+    return { [HR]: "HR", [LR]: "LR" }[name] ?? nameOf(modelNamed(name));
   }
 
   function pathOf(name) {
-    const pictures = state.entry.cases[state.testCase];
-    return (name === HR ? state.entry.hr : name === LR ? pictures?.lr : pictures?.models?.[name]) ?? null;
+    return { [HR]: state.entry.hr, [LR]: pictures().lr }[name] ?? pictures().models[name].picture;
   }
 
+  /** Of the whole image, in dB; null for HR and LR. */
   function psnr(name) {
-    const model = data.models.find((other) => other.name === name);
-    return model && "psnr_db" in data.metrics ? scoreOf("psnr_db", model, state.entry.benchmark, state.testCase, state.entry.image) : null;
+    return pictures().models[name]?.psnr_db ?? null;
   }
 
   /** The picture, or what is not there in words. */
   function picture(name, loading) {
-    const path = pathOf(name), missing = (why) => el("p", { class: "absent" }, why);
-    if (path === null) return missing(`no picture of ${titleOf(name)}`);
+    const path = pathOf(name);
     const alt = `${state.entry.image}, ${state.testCase}, ${titleOf(name)}`;
     const image = el("img", { loading, alt, draggable: "false", class: name === LR ? "lr" : null });
-    image.addEventListener("error", () => image.replaceWith(missing(`not there: ${path}`)));
+    image.addEventListener("error", () => image.replaceWith(el("p", { class: "absent" }, `not there: ${path}`)));
     image.src = encodeURI(path).replace(/[?#]/g, encodeURIComponent);
     return image;
   }
 
   function caption(name) {
-    const score = psnr(name), model = data.models.find((other) => other.name === name);
-    const baseline = model && baselineOf(model);
-    const base = baseline && baseline.name !== name ? psnr(baseline.name) : null;
-    const change = score !== null && base !== null ? ` (${shown(score - base, "psnr_db", true)})` : "";
-    const fallback = name === HR ? "original" : name === LR ? "input" : "no score";
-    return [el("span", {}, titleOf(name)), score === null ? fallback : `${shown(score, "psnr_db")} dB${change}`];
+    const score = psnr(name), title = el("span", {}, titleOf(name));
+    if (score === null) return [title, name === HR ? "original" : "input"];
+    const baseline = baselineOf(modelNamed(name));
+    const change = baseline && baseline.name !== name ? ` (${shown(score - psnr(baseline.name), "psnr_db", true)})` : "";
+    return [title, `${shown(score, "psnr_db")} dB${change}`];
   }
 
   const zoom = zoomer(root, strip, crop, (view) => {
@@ -63,19 +56,15 @@ function comparison() {
   }
 
   function draw() {
-    const { entry } = state, [height, width] = crop();
-    const cases = casesOf(entry);
-    if (!cases.includes(state.testCase)) state.testCase = cases[0] ?? null;
-    const sides = [HR, LR, ...models().map(({ name }) => name)];
-    for (const side of ["left", "right"]) if (!sides.includes(state[side])) state[side] = HR;
-    fill(byId("pick-image"), gallery.map((other, number) => [String(number), `${other.benchmark}: ${other.image}`]), String(gallery.indexOf(entry)));
-    fill(byId("pick-case"), cases, state.testCase);
+    const { entry } = state, [top, left, height, width] = entry.window;
     const options = sides.map((name) => [name, titleOf(name)]);
+    const images = gallery.map((other, number) => [String(number), `${other.benchmark}: ${other.image}`]);
+    fill(byId("pick-image"), images, String(gallery.indexOf(entry)));
+    fill(byId("pick-testCase"), data.cases, state.testCase);
     fill(byId("pick-left"), options, state.left);
     fill(byId("pick-right"), options, state.right);
-    const gained = typeof entry.gain_db === "number" ? `, ${shown(entry.gain_db, "psnr_db" in data.metrics ? "psnr_db" : metricNames[0], true)} dB` : "";
-    const place = entry.window ? ` Crop of ${width} × ${height} px, ${entry.window[0]} px from the top and ${entry.window[1]} px from the left.` : "";
-    byId("about-image").textContent = `${entry.rule ? `Chosen by rule: ${entry.rule}${gained}.` : ""}${place}`;
+    byId("about-image").textContent = `Chosen by rule: ${entry.rule}, ${shown(entry.gain_db, "psnr_db", true)} dB. ` +
+      `Crop of ${width} × ${height} px, ${top} px from the top and ${left} px from the left.`;
     root.style.setProperty("--ratio", `${width} / ${height}`);
     root.style.setProperty("--stage", `${width * Math.max(1, Math.floor(600 / width))}px`); // whole screen pixels
     if (!state.seen) return;
@@ -94,20 +83,12 @@ function comparison() {
     return score === null ? titleOf(name) : `${titleOf(name)}, ${shown(score, "psnr_db")} dB`;
   };
 
-  function first() {
-    const trained = data.models.filter((model) => !isBicubic(model));
-    const method = trained.find((model) => model.reg === "rff") ?? trained.at(-1);
-    state.left = (method && baselineOf(method)?.name) ?? bicubicModel?.name ?? HR;
-    state.right = method?.name ?? HR;
-  }
-
   byId("pick-image").addEventListener("change", (event) => { state.entry = gallery[event.target.value]; zoom.reset(); draw(); });
-  byId("pick-case").addEventListener("change", (event) => { state.testCase = event.target.value; draw(); });
-  byId("pick-left").addEventListener("change", (event) => { state.left = event.target.value; draw(); });
-  byId("pick-right").addEventListener("change", (event) => { state.right = event.target.value; draw(); });
+  for (const key of ["testCase", "left", "right"]) {
+    byId(`pick-${key}`).addEventListener("change", (event) => { state[key] = event.target.value; draw(); });
+  }
   at.addEventListener("input", slide);
 
-  first();
   draw();
   // Pictures are loaded when the section comes near the window, and not before.
   new IntersectionObserver((entries, observer) => {
@@ -123,7 +104,7 @@ function comparison() {
 
   const find = (benchmark, image) => gallery.find((entry) => entry.benchmark === benchmark && entry.image === image);
   return {
-    has: (benchmark, image, testCase) => testCase in (find(benchmark, image)?.cases ?? {}),
+    has: (benchmark, image) => Boolean(find(benchmark, image)),
     open(benchmark, image, testCase, left, right) {
       Object.assign(state, { entry: find(benchmark, image), testCase, left, right });
       zoom.reset();

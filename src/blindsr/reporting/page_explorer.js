@@ -2,7 +2,7 @@
 
 function explorer() {
   const state = {
-    metric: metricNames.find(hasValues) ?? metricNames[0],
+    metric: metricNames[0],
     view: "values",
     backbones: new Set(), regs: new Set(), benchmarks: new Set(), cases: new Set(), // empty: all
     sort: null, // {key, descending}; null: the order of the run
@@ -60,7 +60,7 @@ function explorer() {
         if (!kept) continue;
         const row = { model, backbone: model.backbone, reg: model.reg, benchmark: benchmark.name, values: {} };
         for (const testCase of cases) row.values[testCase] = cell(model, benchmark.name, testCase);
-        const own = cases.filter((testCase) => benchmark.cases.includes(testCase)).map((testCase) => row.values[testCase]);
+        const own = Object.values(row.values);
         row.values.mean = own.includes(null) ? null : mean(own); // a mean over fewer cases is not comparable
         found.push(row);
       }

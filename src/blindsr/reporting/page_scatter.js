@@ -11,14 +11,14 @@ function scatter(pictures) {
     return;
   }
   const state = {
-    metric: metricNames.find(hasValues) ?? metricNames[0], backbone: paired[0], reg: null,
+    metric: metricNames[0], backbone: paired[0], reg: null,
     benchmark: ALL, testCase: data.cases.at(-1),
   };
   let points = [];
 
   const methods = () => [
     ...data.models.filter((model) => model.backbone === state.backbone && model.reg !== data.baseline).map((model) => model.reg),
-    ...(bicubicModel ? [BICUBIC] : []),
+    BICUBIC,
   ];
   const method = () => modelOf(state.reg === BICUBIC ? BICUBIC : state.backbone, state.reg);
 
@@ -32,7 +32,7 @@ function scatter(pictures) {
       if (!ours || !theirs) continue;
       images.forEach((image, at) => {
         if ((ours[at] ?? null) === null || (theirs[at] ?? null) === null) return;
-        points.push({ benchmark: name, image, x: theirs[at], y: ours[at], open: Boolean(pictures?.has(name, image, state.testCase)) });
+        points.push({ benchmark: name, image, at, x: theirs[at], y: ours[at], open: Boolean(pictures?.has(name, image)) });
       });
     }
     points.sort((a, b) => a.x - b.x || a.y - b.y); // the order of the arrow keys
@@ -52,15 +52,14 @@ function scatter(pictures) {
 
   /** Every metric of every model with that backbone, where there is no picture to show. */
   function scoresOfImage(point) {
-    const metrics = metricNames.filter(hasValues);
     const models = data.models.filter((model) => isBicubic(model) || model.backbone === state.backbone);
-    const row = (model) => el("tr", {}, el("th", { scope: "row" }, nameOf(model)), ...metrics.map((metric) =>
-      el("td", {}, shown(scoreOf(metric, model, point.benchmark, state.testCase, point.image), metric))));
+    const row = (model) => el("tr", {}, el("th", { scope: "row" }, nameOf(model)), ...metricNames.map((metric) =>
+      el("td", {}, shown(scoresOf(metric, model, point.benchmark, state.testCase)?.[point.at] ?? null, metric))));
     byId("scatter-scores").replaceChildren(
       el("h3", {}, `${point.benchmark}: ${point.image}, ${state.testCase}`),
       el("div", { class: "box", tabindex: "0", role: "region", "aria-label": `Scores of ${point.image}` },
         el("table", { class: "data" },
-          el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "text" }, "model"), ...metrics.map((metric) => el("th", { scope: "col" }, data.metrics[metric].label)))),
+          el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "text" }, "model"), ...metricNames.map((metric) => el("th", { scope: "col" }, data.metrics[metric].label)))),
           el("tbody", {}, ...models.map(row)))));
   }
 
@@ -136,7 +135,7 @@ function scatter(pictures) {
   });
 
   function update() {
-    if (!methods().includes(state.reg)) state.reg = methods().includes("rff") ? "rff" : methods()[0] ?? null;
+    if (!methods().includes(state.reg)) state.reg = methods().includes(data.method) ? data.method : methods()[0];
     collect();
     const options = data.benchmarks.map(({ name }) => name);
     byId("scatter-controls").replaceChildren(

@@ -1,9 +1,10 @@
 // Starts the parts, marks the section that is read in the navigation, and opens what is folded before printing.
 
 document.querySelectorAll(".needs-script").forEach((part) => { part.hidden = false; });
-if (data.models.length) explorer();
+const scored = metricNames.length > 0;
+if (scored) explorer();
 const pictures = gallery.length ? comparison() : null;
-if (data.models.length) scatter(pictures);
+if (scored) scatter(pictures);
 
 const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
 const reading = new IntersectionObserver((entries) => {

@@ -10,7 +10,8 @@ from blindsr.metrics import statistics
 from blindsr.metrics.statistics import Array
 from blindsr.reporting import differences, published
 from blindsr.reporting.comparison import Cell, Line, PaperTable
-from blindsr.reporting.tables import BASELINE, MEAN
+from blindsr.reporting.scores import BASELINE
+from blindsr.reporting.tables import MEAN
 
 BACKBONES = {"srresnet": "SRResNet", "rrdb": "RRDB", "msrn": "MSRN", "swinir": "SwinIR"}
 """Names in the paper."""
@@ -54,7 +55,7 @@ class Grid(NamedTuple):
 def measure(
     scores: pd.DataFrame, backbones: list[str], regularizers: list[str], benchmarks: list[str], cases: list[str]
 ) -> Grid:
-    """The grid of per-image scores as from `tables.read_scores`; `benchmarks` are those of the test cases."""
+    """The grid of per-image scores as from `scores.read`; `benchmarks` are those of the test cases."""
     suite = scores[scores["benchmark"].isin(benchmarks)]
     shared = [number for number, case in enumerate(cases) if case in CASES] or list(range(len(cases)))
     psnr = {

@@ -6,64 +6,62 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from blindsr.reporting.tables import BASELINE
+from blindsr.params import row_name
+from blindsr.reporting import selection
+from blindsr.reporting.scores import BASELINE, METRICS
 
-_METRICS = {
-    "psnr_db": ("PSNR (dB)", 2, True),
-    "psnr_y_db": ("PSNR-Y (dB)", 2, True),
-    "ssim": ("SSIM", 4, True),
-    "lpips": ("LPIPS", 4, False),
-}
+_LABELS = {"psnr_db": "PSNR (dB)", "psnr_y_db": "PSNR-Y (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
+_LOWER_IS_BETTER = {"lpips"}
 
 
 def build(
     scores: pd.DataFrame, rows: Sequence[tuple[str, str]], benchmarks: Sequence[str], cases: Sequence[str]
 ) -> dict[str, Any]:
-    """The means over seeds of every image, as page.py says. `scores` as from `tables.read_scores`.
+    """The means over seeds of every image, as page.py says. `scores` as from `scores.read`.
 
-    `rows` are (backbone, regularizer) in the order of the tables. Metrics and benchmarks without scores are left out.
+    `rows` are (backbone, regularizer) in the order of the tables, `benchmarks` those of the test cases. Metrics and
+    benchmarks without scores are left out.
     """
-    names = {row: row[0] if row[0] == row[1] else f"{row[0]}-{row[1]}" for row in rows}
-    here = [name for name in benchmarks if (scores["benchmark"] == name).any()]
-    known = {name: scores[scores["benchmark"] == name] for name in here}
-    listed = []
-    for name, mine in known.items():
-        own = [case for case in cases if (mine["case"] == case).any()] or list(dict.fromkeys(mine["case"]))
-        listed.append({"name": name, "images": sorted(mine["image"].unique()), "cases": own})
-    metrics = {metric: text for metric, text in _METRICS.items() if scores[metric].notna().any()}
+    known = {name: scores[scores["benchmark"] == name] for name in benchmarks if (scores["benchmark"] == name).any()}
+    images = {name: sorted(mine["image"].unique()) for name, mine in known.items()}
+    metrics = [metric for metric in METRICS if scores[metric].notna().any()]
+    regularizers = list(dict.fromkeys(reg for backbone, reg in rows if backbone != reg))
     return {
         "metrics": {
-            metric: {"label": label, "decimals": decimals, "higher_is_better": higher}
-            for metric, (label, decimals, higher) in metrics.items()
+            metric: {
+                "label": _LABELS[metric],
+                "decimals": METRICS[metric],
+                "higher_is_better": metric not in _LOWER_IS_BETTER,
+            }
+            for metric in metrics
         },
         "cases": list(cases),
-        "benchmarks": listed,
-        "models": [{"name": name, "backbone": row[0], "reg": row[1]} for row, name in names.items()],
-        "values": {
-            metric: _values(known, listed, names, metric, decimals + 1)
-            for metric, (_, decimals, _) in metrics.items()
-        },
+        "benchmarks": [{"name": name, "images": own} for name, own in images.items()],
+        "models": [{"name": row_name(*row), "backbone": row[0], "reg": row[1]} for row in rows],
+        "values": {metric: _values(known, images, rows, cases, metric) for metric in metrics},
         "baseline": BASELINE,
+        "method": selection.compared(regularizers)[0],
     }
 
 
 def _values(
     known: Mapping[str, pd.DataFrame],
-    listed: Sequence[Mapping[str, Any]],
-    names: Mapping[tuple[str, str], str],
+    images: Mapping[str, list[str]],
+    rows: Sequence[tuple[str, str]],
+    cases: Sequence[str],
     metric: str,
-    decimals: int,
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {name: {} for name in names.values()}
-    for benchmark in listed:
-        means = known[benchmark["name"]].groupby(["backbone", "reg", "case", "image"], sort=False)[metric].mean()
-        for row, name in names.items():
-            mine = means.get(row)
-            if mine is None:
+    """Row -> benchmark -> case -> a number per image, with one decimal more than is shown; None if there is none."""
+    found: dict[str, Any] = {row_name(*row): {} for row in rows}
+    for benchmark, mine in known.items():
+        means = mine.groupby(["backbone", "reg", "case", "image"], sort=False)[metric].mean()
+        for row in rows:
+            own = means.get(row)
+            if own is None:
                 continue
-            wide = mine.unstack("image").reindex(index=benchmark["cases"], columns=benchmark["images"])
-            found[name][benchmark["name"]] = {
-                str(case): [None if np.isnan(value) else round(float(value), decimals) for value in values]
-                for case, values in zip(wide.index, wide.to_numpy(), strict=True)
+            wide = own.unstack("image").reindex(index=list(cases), columns=images[benchmark])
+            found[row_name(*row)][benchmark] = {
+                case: [None if np.isnan(value) else round(float(value), METRICS[metric] + 1) for value in values]
+                for case, values in zip(cases, wide.to_numpy(), strict=True)
             }
     return found

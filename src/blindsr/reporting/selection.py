@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from blindsr.images import RGB
-from blindsr.reporting.tables import BASELINE
+from blindsr.reporting.scores import BASELINE
 
 OURS = "rff"
 """The paper's method."""
@@ -38,7 +38,7 @@ def choose(scores: pd.DataFrame, benchmarks: Sequence[str], method: str, baselin
     """The images with the largest and with the median difference, up or down, of each benchmark.
 
     The difference of an image is the mean over its cases, seeds and backbones of PSNR with `method` minus PSNR with
-    `baseline` (bicubic if None). Images of equal difference go by name. `scores` as from `tables.read_scores`.
+    `baseline` (bicubic if None). Images of equal difference go by name. `scores` as from `scores.read`.
     """
     bicubic = scores["backbone"] == "bicubic"
     against = scores[bicubic] if baseline is None else scores[scores["reg"] == baseline]
@@ -56,7 +56,7 @@ def choose(scores: pd.DataFrame, benchmarks: Sequence[str], method: str, baselin
     return chosen
 
 
-def window(pairs: Sequence[tuple[RGB, RGB]], size: int, scale: int) -> tuple[int, int, int, int]:
+def window(pairs: Sequence[Sequence[RGB]], size: int, scale: int) -> tuple[int, int, int, int]:
     """The (top, left, height, width) of the square of `size` px where the pairs of SR images differ most.
 
     All pairs show one image, under several cases. Where the image is smaller than `size`, its whole side is taken.

@@ -8,15 +8,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from blindsr import files
-from blindsr.errors import UserError
+from blindsr.params import row_name
 from blindsr.reporting import latex
+from blindsr.reporting.scores import BASELINE
 
-METRICS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4}
-"""Metric -> decimals in the tables."""
 REAL_METRICS = {"psnr_db": 2, "psnr_shift_db": 2, "ssim": 4, "lpips": 4}
 """Those of real LR images."""
 MEAN = "mean"
-BASELINE = "none"
 HOLE = "—"
 
 
@@ -30,25 +28,6 @@ class Table(NamedTuple):
     left: int
     """So many of the first columns are text."""
     notes: list[str]
-
-
-def read_scores(folder: Path, cells: Mapping[str, tuple[str, str, int]]) -> pd.DataFrame:
-    """Per-image scores of every cell (file name -> backbone, regularizer, seed), one row per image and case.
-
-    Raises UserError for a missing or foreign file.
-    """
-    frames = []
-    for cell, (backbone, reg, seed) in cells.items():
-        path = folder / f"{cell}.csv"
-        try:
-            frame = pd.read_csv(path, dtype={"image": str}, keep_default_na=True)
-        except FileNotFoundError:
-            raise UserError(f"{path} is missing: run `dvc repro`") from None
-        absent = {"benchmark", "case", "image", *METRICS} - set(frame)
-        if absent:
-            raise UserError(f"{path} has no column {sorted(absent)[0]}: run `dvc repro --force` for its stage")
-        frames.append(frame.assign(backbone=backbone, reg=reg, seed=seed))
-    return pd.concat(frames, ignore_index=True)
 
 
 def table(
@@ -139,5 +118,5 @@ def write_metrics(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
         for (backbone, reg), row in means.iterrows():
             scores = {case: round(float(value), 4) for case, value in row.items() if not pd.isna(value)}
             if scores:
-                summary.setdefault(backbone if backbone == reg else f"{backbone}-{reg}", {})[metric] = scores
+                summary.setdefault(row_name(backbone, reg), {})[metric] = scores
     files.write_atomic(path, json.dumps(summary, indent=1, sort_keys=True) + "\n")

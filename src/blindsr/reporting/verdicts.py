@@ -8,10 +8,9 @@ import pandas as pd
 
 from blindsr.metrics import statistics
 from blindsr.metrics.statistics import Array
-from blindsr.reporting import analyses
 from blindsr.reporting.differences import ALPHA
 from blindsr.reporting.paper_tables import BACKBONES, METHODS, Grid, Key
-from blindsr.reporting.tables import BASELINE
+from blindsr.reporting.scores import BASELINE
 
 Word = Literal["supported", "contradicted", "undecided", "not testable"]
 HARDEST = "b+n+j"
@@ -58,10 +57,11 @@ class Outcome(NamedTuple):
     possible: bool
 
 
-def judge(grid: Grid, separation: pd.DataFrame | None, interaction: pd.DataFrame | None) -> list[Verdict]:
+def judge(grid: Grid, separation: pd.DataFrame | None, strengths: pd.DataFrame | None) -> list[Verdict]:
     """A verdict for each claim, by `RULE`.
 
-    Frames as the analyse stage writes them, of all cells; None where there are none.
+    `separation` as the analyse stage writes it, of all cells, `strengths` as from `analyses.interaction_strengths`;
+    None where there are none.
     """
     ours, plain = "rff", BASELINE
     claims: list[tuple[str, str, list[Comparison], str]] = [
@@ -87,7 +87,7 @@ def judge(grid: Grid, separation: pd.DataFrame | None, interaction: pd.DataFrame
         *(_everywhere(*claim) for claim in claims),
         _unstable(grid),
         _clusters(grid, separation),
-        _interaction(interaction),
+        _interaction(strengths),
     ]  # fmt: skip
 
 
@@ -208,12 +208,12 @@ def _clusters(grid: Grid, separation: pd.DataFrame | None) -> Verdict:
     return Verdict(claim, where, verdict, numbers)
 
 
-def _interaction(interaction: pd.DataFrame | None) -> Verdict:
+def _interaction(strengths: pd.DataFrame | None) -> Verdict:
     claim, where = "Dropout weakens the interaction of patches", "Sec. 3, Lemma 3.1"
     left = pd.DataFrame()
-    if interaction is not None:
-        strengths = analyses.interaction_strengths(interaction[interaction["reg"] == BASELINE])
-        left = strengths[strengths["rate"] > 0].dropna(subset=["share"])
+    if strengths is not None:
+        own = strengths[(strengths["reg"] == BASELINE) & (strengths["rate"] > 0)]
+        left = own.dropna(subset=["share"])
     if left.empty:
         return Verdict(claim, where, "not testable", "This run has no interactions of the baseline.")
     verdict: Word = (

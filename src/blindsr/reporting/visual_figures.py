@@ -14,14 +14,14 @@ from blindsr.reporting.style import STYLE, headline, save
 
 
 def comparison(
-    rows: Sequence[tuple[Mapping[str, Any], str, Mapping[str, float]]],
+    rows: Sequence[tuple[Mapping[str, Any], str]],
     models: Mapping[str, str],
     folder: Path,
     stem: Path,
     *,
     title: str,
 ) -> None:
-    """One row per (entry of the gallery, case, PSNR in dB of each model): HR, LR, then every model, the same window.
+    """One row per (entry of the gallery, case): HR, LR, then every model, the same window.
 
     `models` maps the names in the gallery to those in the figure. Pictures lie below `folder`. Every pixel of the
     windows is drawn as it is; PSNR is that of the whole image.
@@ -30,14 +30,18 @@ def comparison(
     with mpl.rc_context({**STYLE, "axes.grid": False}):
         figure = Figure(figsize=(1.55 * len(columns), 1.8 * len(rows) + 0.6), layout="constrained")
         axes = figure.subplots(len(rows), len(columns), squeeze=False)
-        for line, (entry, case, psnr) in zip(axes, rows, strict=True):
-            files = entry["cases"][case]
-            paths = [entry["hr"], files["lr"], *(files["models"][name] for name in models)]
+        for line, (entry, case) in zip(axes, rows, strict=True):
+            own = [entry["cases"][case]["models"][name] for name in models]
+            paths = [entry["hr"], entry["cases"][case]["lr"], *(one["picture"] for one in own)]
+            texts = [
+                *columns[:2],
+                *(f"{name}\n{one['psnr_db']:.2f} dB" for name, one in zip(columns[2:], own, strict=True)),
+            ]
             size = entry["window"][3], entry["window"][2]
-            for axis, name, key, path in zip(line, columns, ["", "", *models], paths, strict=True):
+            for axis, text, path in zip(line, texts, paths, strict=True):
                 axis.imshow(_shown(folder / path, size), interpolation="none")
                 axis.set(xticks=[], yticks=[])
-                axis.set_xlabel(f"{name}\n{psnr[key]:.2f} dB" if key else name, fontsize=7.5)
+                axis.set_xlabel(text, fontsize=7.5)
                 for spine in axis.spines.values():
                     spine.set_visible(False)
             line[0].set_ylabel(f"{entry['image'][:28]}\n{case}, {entry['rule']}", fontsize=7)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from blindsr import devices, evaluation, files, inference, networks, paths, provenance, tracking
+from blindsr import devices, evaluation, files, inference, paths, provenance, tracking
 from blindsr.datasets import indices
 from blindsr.errors import UserError
 from blindsr.evaluation import Pair
@@ -49,10 +49,7 @@ def run(params: Params, cell: str) -> None:
     Raises UserError that counts the images without a score, after the others were scored; each is named in a line.
     """
     settings = params.evaluate
-    if cell == BICUBIC:
-        network, info = networks.build_backbone(BICUBIC, {}, params.scale), None
-    else:
-        network, info = networks.load(paths.MODELS / f"{cell}.safetensors")
+    network, info = evaluation.network_of(params, cell)
     share = _share()
     device = devices.choose(params.runtime.device)
     if share.processes > 1 and device.type == "cuda" and device.index is None:

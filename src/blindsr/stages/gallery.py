@@ -1,69 +1,73 @@
 """gallery: the same crops of HR, LR and every network's SR images, for the report: reports/gallery/."""
 
 import json
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from torch import nn
+import pandas as pd
 
-from blindsr import devices, evaluation, files, images, networks, paths
+from blindsr import devices, evaluation, files, images, paths
 from blindsr.evaluation import REAL, Pair
 from blindsr.images import RGB
-from blindsr.params import BICUBIC, Params, cell_name
+from blindsr.params import BICUBIC, Params, row_name
 from blindsr.progress import Bar
-from blindsr.reporting import selection, tables
+from blindsr.reporting import scores, selection
 from blindsr.reporting.selection import Choice
 
 
 def run(params: Params) -> None:
     """Choose images by rule, and write a window of each as every network of the first seed makes it of every case.
 
-    index.json lists them: benchmark, image, rule, gain_db, window (top, left, height, width in HR px) and the paths
-    of the pictures, below reports/.
+    index.json lists them: benchmark, image, rule, gain_db, window (top, left, height, width in HR px), paths below
+    reports/ (hr, in cases -> case lr, and in models -> row of the tables picture), and psnr_db of each whole picture.
     """
     pairs = [pair for pair in evaluation.all_pairs(params) if pair.case != REAL]
-    trained = {cell_name(*cell): cell for cell in params.cells}
-    scores = tables.read_scores(paths.SCORES, {BICUBIC: (BICUBIC, BICUBIC, 0), **trained})
+    known = scores.read(paths.SCORES, params.scored)
     method, baseline = selection.compared(params.reg.names)
     benchmarks = list(dict.fromkeys(pair.benchmark for pair in pairs))
-    chosen = selection.choose(scores, benchmarks, method, baseline)
     shown = {
         choice: [pair for pair in pairs if (pair.benchmark, pair.image) == (choice.benchmark, choice.image)]
-        for choice in chosen
-    }
-    models = {BICUBIC: BICUBIC} | {
-        f"{backbone}-{reg}": cell_name(backbone, reg, params.seeds[0])
-        for backbone in params.backbone.names
-        for reg in params.reg.names
+        for choice in selection.choose(known, benchmarks, method, baseline)
     }
     first = params.backbone.names[0]
-    ends = [f"{first}-{method}", BICUBIC if baseline is None else f"{first}-{baseline}"]
+    ends = [row_name(first, method), BICUBIC if baseline is None else row_name(first, baseline)]
     with devices.threads(params.evaluate.threads):
-        _write(params, shown, models, ends)
+        entries = _write(params, shown, ends, known)
+    files.write_atomic(paths.GALLERY / "index.json", json.dumps(entries, indent=1, sort_keys=True) + "\n")
 
 
-def _write(params: Params, shown: dict[Choice, list[Pair]], models: dict[str, str], ends: list[str]) -> None:
-    pictures = sum(map(len, shown.values()))
+def _write(
+    params: Params, shown: Mapping[Choice, list[Pair]], ends: list[str], known: pd.DataFrame
+) -> list[dict[str, Any]]:
+    """Write all pictures; the two rows `ends` come first, for the windows lie where they differ most."""
     entries: dict[Choice, dict[str, Any]] = {}
-    with Bar("gallery", pictures * (len(ends) + len(models))) as bar:
-        upscalers = [_upscaler(params, models[name]) for name in ends]
+    cells: dict[str, str] = {}
+    for cell, (backbone, reg, _) in params.scored.items():
+        cells.setdefault(row_name(backbone, reg), cell)  # the first seed's
+    psnr = known.set_index(["backbone", "reg", "seed", "benchmark", "case", "image"])["psnr_db"]
+
+    def add(name: str, choice: Choice, pair: Pair, sr: RGB) -> None:
+        place = f"{_folder(choice)}/{pair.case}/{name}.png"
+        _picture(sr, entries[choice]["window"], place)
+        score = round(float(psnr[(*params.scored[cells[name]], *pair.key)]), 4)
+        entries[choice]["cases"][pair.case]["models"][name] = {"picture": place, "psnr_db": score}
+        bar.advance()
+
+    with Bar("gallery", sum(map(len, shown.values())) * len(cells)) as bar:
+        upscalers = [_upscaler(params, cells[name]) for name in ends]
         for choice, group in shown.items():
-            sr = []
-            for pair in group:
-                lr = images.read_rgb(pair.lr)
-                sr.append((upscalers[0](lr), upscalers[1](lr)))
-                bar.advance(len(ends))
+            sr = [[upscale(images.read_rgb(pair.lr)) for upscale in upscalers] for pair in group]
             entries[choice] = _frame(choice, group, selection.window(sr, params.gallery.crop, params.scale), params)
-        for name, cell in models.items():
-            upscale = _upscaler(params, cell)
+            for pair, made in zip(group, sr, strict=True):
+                for name, image in zip(ends, made, strict=True):
+                    add(name, choice, pair, image)
+        for name in (name for name in cells if name not in ends):
+            upscale = _upscaler(params, cells[name])
             for choice, group in shown.items():
                 for pair in group:
-                    place = f"{_folder(choice)}/{pair.case}/{name}.png"
-                    _picture(upscale(images.read_rgb(pair.lr)), entries[choice]["window"], place)
-                    entries[choice]["cases"][pair.case]["models"][name] = place
-                    bar.advance()
-    content = json.dumps(list(entries.values()), indent=1, sort_keys=True) + "\n"
-    files.write_atomic(paths.GALLERY / "index.json", content)
+                    add(name, choice, pair, upscale(images.read_rgb(pair.lr)))
+    return list(entries.values())
 
 
 def _frame(choice: Choice, group: list[Pair], window: tuple[int, int, int, int], params: Params) -> dict[str, Any]:
@@ -88,13 +92,9 @@ def _picture(image: RGB, window: tuple[int, ...], place: str) -> None:
     images.write_png(paths.REPORTS / place, image[top : top + height, left : left + width])
 
 
-def _upscaler(params: Params, cell: str) -> Any:
+def _upscaler(params: Params, cell: str) -> Callable[[RGB], RGB]:
     """The function from LR to SR images, uint8 RGB, of a trained cell or bicubic: as in `evaluate`."""
-    network: nn.Module
-    if cell == BICUBIC:
-        network = networks.build_backbone(BICUBIC, {}, params.scale)
-    else:
-        network, _ = networks.load(paths.MODELS / f"{cell}.safetensors")
+    network, _ = evaluation.network_of(params, cell)
     network.to(devices.choose(params.runtime.device))
     settings = params.evaluate
     return partial(evaluation.upscale, network, scale=params.scale, tile=settings.tile, overlap=settings.overlap)

@@ -125,7 +125,7 @@ def train(
                         raise world.error(failure.record(states, label, bad, network, batches, world.main))
                 if point:
                     if validate and world.main:
-                        point |= validate.distances(state.ema) | validate(state.iteration, state.ema)
+                        point |= validate(state.iteration, state.ema)
                     state.curve.append(point)
                     log(state.iteration, point)
                     loss = f"L1 {point['l1']:.4f} penalty {point['penalty']:.2e}"

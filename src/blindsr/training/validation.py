@@ -24,7 +24,9 @@ _BORDER = 4  # px removed before the PSNR, as in the tables
 
 
 class Validation:
-    """Called after an iteration: {"psnr_db_CASE": mean over the windows} if it is time, else {}."""
+    """Called after an iteration: {"psnr_db_CASE": mean over the windows} and, of two cases or more, the distances of
+    `statistics_distances`, if it is time; else {}.
+    """
 
     def __init__(
         self, store: PatchStore, params: ValidationParams, backbone: Backbone, crop: int, scale: int
@@ -52,32 +54,23 @@ class Validation:
 
     @torch.no_grad()
     def __call__(self, iteration: int, ema: Ema) -> dict[str, float]:
-        """PSNR in dB of each case on RGB, rounded to 8 bits; on the device of `ema`."""
+        """PSNR in dB of each case on RGB, rounded to 8 bits, and the distances of the first case from the last.
+
+        The distances are of the same two views for every regularizer, also for those that see one view in training.
+        Computed on the device of `ema`.
+        """
         if iteration % self._params.every:
             return {}
-        network, device = self._averaged(ema)
-        hr = torch.stack([torch.from_numpy(window) for window in self._hr]).permute(0, 3, 1, 2).to(device)
-        return {
-            f"psnr_db_{name.replace('+', '-')}": _psnr(network(lr.to(device)), hr) for name, lr in self._lr.items()
-        }
-
-    @torch.no_grad()
-    def distances(self, ema: Ema) -> dict[str, float]:
-        """`statistics_distances` of the features of the windows under the first and the last case; {} with one case.
-
-        The same two views for every regularizer, also those that see one view in training.
-        """
-        if len(self._lr) < 2:
-            return {}
-        network, device = self._averaged(ema)
-        views = list(self._lr.values())
-        return statistics_distances(*(network.features(lr.to(device)) for lr in (views[0], views[-1])))
-
-    def _averaged(self, ema: Ema) -> tuple[Backbone, torch.device]:
         device = next(iter(ema.state_dict().values())).device
         network = self._network.to(device)
         ema.copy_to(network)
-        return network, device
+        hr = torch.stack([torch.from_numpy(window) for window in self._hr]).permute(0, 3, 1, 2).to(device)
+        psnr, views = {}, []
+        for name, lr in self._lr.items():
+            lr = lr.to(device)
+            views.append(network.features(lr))
+            psnr[f"psnr_db_{name.replace('+', '-')}"] = _psnr(network.reconstruct(views[-1], lr), hr)
+        return psnr if len(views) < 2 else statistics_distances(views[0], views[-1]) | psnr
 
 
 def statistics_distances(a: Tensor, b: Tensor) -> dict[str, float]:

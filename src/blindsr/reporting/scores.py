@@ -1,0 +1,32 @@
+"""The files of scores of all cells, as one frame."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from blindsr.errors import UserError
+
+METRICS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4}
+"""Metric -> decimals in the tables."""
+BASELINE = "none"
+"""The regularizer that every other one is compared with."""
+
+
+def read(folder: Path, cells: Mapping[str, tuple[str, str, int]]) -> pd.DataFrame:
+    """Per-image scores of every cell (file name -> backbone, regularizer, seed), one row per image and case.
+
+    Raises UserError for a missing or foreign file.
+    """
+    frames = []
+    for cell, (backbone, reg, seed) in cells.items():
+        path = folder / f"{cell}.csv"
+        try:
+            frame = pd.read_csv(path, dtype={"image": str}, keep_default_na=True)
+        except FileNotFoundError:
+            raise UserError(f"{path} is missing: run `dvc repro`") from None
+        absent = {"benchmark", "case", "image", *METRICS} - set(frame)
+        if absent:
+            raise UserError(f"{path} has no column {sorted(absent)[0]}: run `dvc repro --force` for its stage")
+        frames.append(frame.assign(backbone=backbone, reg=reg, seed=seed))
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,44 @@
+"""The files of scores as one frame: names as text, holes, and what a file lacks in one line."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from blindsr import evaluation
+from blindsr.errors import UserError
+from blindsr.evaluation import Score
+from blindsr.reporting import scores
+
+CELLS = {"bicubic": ("bicubic", "bicubic", 0), "net-none-3": ("net", "none", 3)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two images of one case; the network has no LPIPS."""
+    for cell, lpips in {"bicubic": 0.25, "net-none-3": None}.items():
+        rows = [Score("Toy", "clean", image, 20.0, 21.0, 0.5, lpips) for image in ("007", "b")]
+        evaluation.write_csv(rows, tmp_path / f"{cell}.csv")
+    return tmp_path
+
+
+def test_one_row_per_cell_and_image(folder: Path) -> None:
+    known = scores.read(folder, CELLS)
+    assert known[["backbone", "reg", "seed", "image"]].to_numpy().tolist() == [
+        ["bicubic", "bicubic", 0, "007"],
+        ["bicubic", "bicubic", 0, "b"],
+        ["net", "none", 3, "007"],
+        ["net", "none", 3, "b"],
+    ]
+    assert known["lpips"].tolist()[:2] == [0.25, 0.25]
+    assert np.isnan(known["lpips"]).tolist() == [False, False, True, True]
+    assert (known["psnr_y_db"] == 21).all()
+
+
+def test_a_missing_or_foreign_file_is_one_line(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"net-x-0.csv is missing: run `dvc repro`"):
+        scores.read(folder, {"net-x-0": ("net", "x", 0)})
+    pd.DataFrame({"benchmark": ["Toy"]}).to_csv(folder / "bad.csv")
+    with pytest.raises(UserError, match=r"has no column case: run `dvc repro --force` for its stage"):
+        scores.read(folder, {"bad": ("net", "x", 0)})
