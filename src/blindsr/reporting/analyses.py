@@ -89,11 +89,15 @@ def regularizers(curves: pd.DataFrame, weights: Mapping[str, float], stem: Path,
     notes = [
         "Means over the last quarter of training, and over seeds. Share of gradient: norm of the weighted penalty's "
         "gradient on the features, over that plus the norm of L1's. View distance: mean squared distance of the two "
-        "views' features over the features' variance, so that shrinking all features does not lower it. "
-        "Mean and covariance distance, of every row: squared distances of the averaged network's statistics under "
-        "the first and the last case of the validation, the means' over the features' variance, the covariances' "
-        f"over their own squared norms (2: nothing in common). {HOLE}: not recorded."
+        f"views' features over the features' variance, so that shrinking all features does not lower it. {HOLE}: not "
+        "recorded for one view."
     ]
+    if "mean_distance" in columns:
+        notes.append(
+            "Mean and covariance distance, of every row: squared distances of the averaged network's statistics "
+            "under the first and the last case of the validation, the means' over the features' variance, the "
+            "covariances' over their own squared norms (2: nothing in common)."
+        )
     return tables.write_text(text, text, stem, left=2, title=title, notes=notes)
 
 
