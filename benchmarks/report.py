@@ -37,9 +37,9 @@ regularizer, the regularizer's share of a step there (target at most 5 %), the d
 autocast, channels_last, fused Adam, torch.compile and CUDA graphs, synthesis on the device, NCCL over several GPUs,
 and any throughput on an H100. That code was read line by line for waits of the host; its order of streams and copies
 is tested with stand-ins for CUDA's, its synthesis against the CPU's on the CPU. 150 iterations/s of SRResNet are in
-doubt: to synthesize 16 LR images the host dispatches about 2000 operations (1972 were counted in a batch on a CPU,
-some 750 of them views, without a kernel; 778 for the noise, which each image gets by itself). A launch costs the host
-a few µs, which no stream hides.
+doubt: to synthesize 16 LR images the host dispatches about 1400 operations (1424 on average over ten batches on a
+CPU, 533 of them views, without a kernel; 404 for the noise, whose draws each image makes by itself). A launch costs
+the host a few µs, which no stream hides.
 """
 
 _READING = """The value is the median over interleaved repetitions, with the lower and upper quartile beside it. A

@@ -1,5 +1,6 @@
 """The batch in one canvas against the samples one by one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from blindsr import conf
-from blindsr.degradations import batched, jpeg, second_order
+from blindsr.degradations import batched, jpeg, noise, second_order
 from blindsr.degradations.resize import MODES, Mode
 from blindsr.settings import DegradationParams
 
@@ -107,3 +108,21 @@ def test_a_sample_does_not_depend_on_the_others(degradation: DegradationParams) 
     chosen = [draws[i] for i in some]
     part = batched.degrade(images()[some], batched.synthesize(chosen), chosen, [few[i] for i in some])
     assert ((whole[some] - part).abs() * 255 > 0.5).float().mean() < 0.02
+
+
+def test_noise_is_that_of_the_samples_one_by_one(degradation: DegradationParams) -> None:
+    """Both kinds, in colour and grey, of samples that fill a part of the canvas; around them there is nothing."""
+    drawn = [second_order.draw(degradation, stream, SIDE).first for stream in generators(3)]
+    drawn[:4] = [
+        replace(drawn[0], noise=kind, grey=grey) for kind in ("gaussian", "poisson") for grey in (False, True)
+    ]
+    sizes = [(SIDE - 7 * i, 40 + 3 * i) for i in range(N)]
+    canvas = images() * batched._inside(images(), sizes)
+    ours = batched._noise(canvas, sizes, drawn, generators(4))
+    for i, (one, stream, (height, width)) in enumerate(zip(drawn, generators(4), sizes, strict=True)):
+        add = noise.add_gaussian if one.noise == "gaussian" else noise.add_poisson
+        image = canvas[i : i + 1, :, :height, :width]
+        wanted = add(image, [one.noise_level], [one.grey], [stream])[0]
+        torch.testing.assert_close(ours[i, :, :height, :width], wanted, rtol=0, atol=1e-6)
+        assert not ours[i, :, height:].any()
+        assert not ours[i, :, :, width:].any()

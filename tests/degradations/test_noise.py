@@ -140,3 +140,15 @@ def test_zero_strength_only_clips() -> None:
 def test_wrong_counts_are_refused(add: object) -> None:
     with pytest.raises(ValueError, match="2 images need as many parameters and generators, not 1, 2, 2"):
         add(torch.rand(2, 3, 8, 8), [1.0], [False, False], generators(2))  # type: ignore[operator]
+
+
+def test_peaks_by_hand() -> None:
+    """3 distinct levels, 1, and 256 of them; the mask leaves 2 of the first's."""
+    levels = torch.zeros(3, 1, 16, 16)
+    levels[0, 0, 0, :2] = torch.tensor([7.0, 255.0])
+    levels[1] = 9
+    levels[2] = torch.arange(256.0).view(1, 16, 16)
+    assert noise.distinct_peaks(levels).tolist() == [4, 1, 256]
+    inside = torch.ones(3, 1, 16, 16, dtype=torch.bool)
+    inside[0, 0, 0, 1] = False
+    assert noise.distinct_peaks(levels, inside).tolist() == [2, 1, 256]

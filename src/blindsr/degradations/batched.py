@@ -125,9 +125,7 @@ def _matrix(old: Tensor, new: Tensor, step: Tensor, kind: Tensor, *, rows: int, 
     zero = torch.zeros_like(t)
     weights = torch.where(linear, torch.cat([zero, 1 - t, t, zero], dim=2), cubic)
     taps = (base.long() + torch.arange(-1, 3, device=old.device)).clamp_min(0).minimum(old - 1)
-    matrix = torch.zeros(len(old), rows, columns, device=old.device)
-    for tap in range(4):  # not scatter_add, whose order of sums a GPU does not fix
-        matrix += weights[..., tap, None] * (taps[..., tap, None] == j)
+    matrix = (weights[..., None] * (taps[..., None] == j)).sum(2)  # not scatter_add: a GPU does not fix its order
     start, end = i * old // new, ((i + 1) * old + new - 1) // new
     area = ((j >= start) & (j < end)) / (end - start)
     return torch.where(kind == _AREA, area, matrix) * (i < new)
@@ -144,24 +142,43 @@ def _far(t: Tensor, a: float) -> Tensor:
 def _noise(
     canvas: Tensor, sizes: Sequence[Size], drawn: Sequence[Pass], generators: Sequence[np.random.Generator]
 ) -> Tensor:
-    """Noise on each sample, and zeros around it."""
-    out = torch.zeros_like(canvas)
+    """Noise on each sample, and zeros around it: `noise.add_gaussian` or `add_poisson`.
+
+    Only the draws are made sample by sample, so that they do not depend on the sizes of the others.
+    """
+    gaussian = [one.noise == "gaussian" for one in drawn]
+    scale = [one.noise_level / (255 if normal else 1) for one, normal in zip(drawn, gaussian, strict=True)]
+    is_gaussian, is_grey, factor = (
+        upload(values, canvas.device).view(-1, 1, 1, 1) for values in (gaussian, [one.grey for one in drawn], scale)
+    )
+    inside = _inside(canvas, sizes)
+    levels = noise.quantize(torch.where(is_grey, noise.luma(canvas), canvas))
+    peaks = noise.distinct_peaks(levels, inside)
+    field = torch.zeros_like(canvas)
     for i, (one, generator, (height, width)) in enumerate(zip(drawn, generators, sizes, strict=True)):
-        add = noise.add_gaussian if one.noise == "gaussian" else noise.add_poisson
-        image = canvas[i : i + 1, :, :height, :width]
-        out[i, :, :height, :width] = add(image, [one.noise_level], [one.grey], [generator])[0]
-    return out
+        channels = 1 if one.grey else 3
+        if gaussian[i]:
+            draws = noise.normal((channels, height, width), generator, canvas)
+        else:
+            draws = noise.poisson(levels[i, :channels, :height, :width], peaks[i], generator)
+        field[i, :, :height, :width] = draws
+    field = torch.where(is_gaussian, field, field / peaks.view(-1, 1, 1, 1) - levels / 255)
+    return field.mul_(factor).add_(canvas).clamp_(0, 1).mul_(inside)
 
 
 def _jpeg(canvas: Tensor, sizes: Sequence[Size], drawn: Sequence[Pass], which: Sequence[int]) -> Tensor:
     """JPEG of the samples `which`; what lies around a sample is black, as a codec pads it."""
     if not which:
         return canvas
+    index = upload(list(which), canvas.device)
+    chosen = canvas.index_select(0, index).clamp(0, 1) * _inside(canvas, [sizes[i] for i in which])
+    return canvas.index_copy(0, index, jpeg.jpeg(chosen, [drawn[i].jpeg_quality for i in which]))
+
+
+def _inside(canvas: Tensor, sizes: Sequence[Size]) -> Tensor:
+    """Which pixels (N, 1, H, W) of the canvas belong to samples of these sizes."""
     height, width = (
-        torch.arange(length, device=canvas.device) < upload([sizes[i][axis] for i in which], canvas.device)[:, None]
+        torch.arange(length, device=canvas.device) < upload([size[axis] for size in sizes], canvas.device)[:, None]
         for axis, length in enumerate(canvas.shape[2:])
     )
-    inside = (height[:, None, :, None] & width[:, None, None, :]).to(canvas.dtype)
-    index = upload(list(which), canvas.device)
-    chosen = canvas.index_select(0, index).clamp(0, 1) * inside
-    return canvas.index_copy(0, index, jpeg.jpeg(chosen, [drawn[i].jpeg_quality for i in which]))
+    return height[:, None, :, None] & width[:, None, None, :]

@@ -34,7 +34,7 @@ def add_gaussian(
     _, channels, h, w = images.shape
     noise = torch.empty_like(images)
     for i, generator in enumerate(generators):
-        noise[i] = _normal((1 if grey[i] else channels, h, w), generator, images)
+        noise[i] = normal((1 if grey[i] else channels, h, w), generator, images)
     return (noise.mul_(_column(sigma, images) / 255)).add_(images).clamp_(0, 1)
 
 
@@ -51,24 +51,45 @@ def add_poisson(
     _check(images, scale, grey, generators)
     noise = torch.empty_like(images)
     for i, generator in enumerate(generators):
-        source = _luma(images[i]) if grey[i] else images[i]
-        levels = (source * 255).round().clamp_(0, 255)
-        noise[i] = _poisson(levels, generator)
+        levels = quantize(luma(images[i]) if grey[i] else images[i])
+        peak = distinct_peaks(levels[None])[0]
+        noise[i] = poisson(levels, peak, generator).div_(peak).sub_(levels / 255)
     return noise.mul_(_column(scale, images)).add_(images).clamp_(0, 1)
 
 
-def _poisson(levels: Tensor, generator: np.random.Generator) -> Tensor:
-    """Poisson(v x) / v - x for x = levels / 255, v the power of two above the number of distinct levels."""
-    if levels.device.type != "cpu":
-        present = torch.zeros(256, device=levels.device).scatter_(0, levels.long().flatten(), 1.0)
-        peak = torch.exp2(present.sum().log2().ceil())
-        rate = levels / 255
-        return torch.poisson(rate * peak, generator=_on_device(generator, levels)) / peak - rate
-    indices = levels.numpy().astype(np.uint8)
-    distinct = int(np.count_nonzero(np.bincount(indices.ravel(), minlength=256)))
-    v = 1 << (distinct - 1).bit_length()
-    counts = _draw_counts(indices, v, generator)
-    return torch.from_numpy(counts).div_(v).sub_(levels / 255)
+def quantize(images: Tensor) -> Tensor:
+    """Values in [0, 1] as whole levels in [0, 255]."""
+    return (images * 255).round().clamp_(0, 255)
+
+
+def luma(images: Tensor) -> Tensor:
+    """Grey images (..., 1, H, W) of RGB ones (..., 3, H, W)."""
+    red, green, blue = images.split(1, dim=-3)
+    return _GREY_WEIGHTS[0] * red + _GREY_WEIGHTS[1] * green + _GREY_WEIGHTS[2] * blue
+
+
+def distinct_peaks(levels: Tensor, inside: Tensor | None = None) -> Tensor:
+    """How many distinct `levels` each image (N, C, H, W) has, rounded up to a power of two, (N).
+
+    `inside` (N, 1, H, W), if given, tells which pixels count. Nothing waits for the device.
+    """
+    bins = levels.long() if inside is None else torch.where(inside, levels.long(), 256)
+    present = torch.zeros(len(levels), 257, device=levels.device).scatter_(1, bins.flatten(1), 1.0)
+    return torch.exp2(present[:, :256].sum(1).log2().ceil())
+
+
+def poisson(levels: Tensor, peak: Tensor, generator: np.random.Generator) -> Tensor:
+    """A Poisson(peak · level / 255) draw for each of `levels` (C, H, W); `peak`, one number, is a power of two."""
+    if levels.device.type == "cpu":
+        return torch.from_numpy(_draw_counts(levels.numpy().astype(np.uint8), int(peak), generator))
+    return torch.poisson(levels.contiguous() * (peak / 255), generator=_on_device(generator, levels))
+
+
+def normal(shape: tuple[int, ...], generator: np.random.Generator, like: Tensor) -> Tensor:
+    """Standard normal draws of this shape, on the device of `like`."""
+    if like.device.type == "cpu":
+        return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
+    return torch.randn(shape, generator=_on_device(generator, like), device=like.device)
 
 
 def _draw_counts(levels: npt.NDArray[np.uint8], v: int, generator: np.random.Generator) -> npt.NDArray[np.float32]:
@@ -138,19 +159,8 @@ def _alias(v: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     return accept, alias
 
 
-def _normal(shape: tuple[int, ...], generator: np.random.Generator, like: Tensor) -> Tensor:
-    if like.device.type == "cpu":
-        return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
-    return torch.randn(shape, generator=_on_device(generator, like), device=like.device)
-
-
 def _on_device(generator: np.random.Generator, like: Tensor) -> torch.Generator:
     return torch.Generator(like.device).manual_seed(int(generator.integers(2**63)))
-
-
-def _luma(image: Tensor) -> Tensor:
-    red, green, blue = _GREY_WEIGHTS
-    return (red * image[0] + green * image[1] + blue * image[2]).unsqueeze(0)
 
 
 def _column(values: Values, images: Tensor) -> Tensor:
