@@ -12,7 +12,7 @@ from blindsr.errors import UserError
 
 EXPECTED = {
     "backbone": {"bicubic", "msrn", "rrdb", "srresnet", "swinir"},
-    "regularizer": {"brute_force", "dropout", "linear", "none", "rff", "rff_released"},
+    "regularizer": {"brute_force", "dropout", "linear", "none", "rff", "rff_released", "two_views"},
 }
 PACKAGES = {"backbone": backbones, "regularizer": regularizers}
 KINDS = sorted(EXPECTED)

@@ -14,6 +14,7 @@ DROPOUT = "Alignment (RFF) beats Dropout everywhere"
 HARDEST = "The gain of alignment is smallest under b+n+j"
 WORSE = "Dropout raises LPIPS (looks worse)"
 BETTER = "Alignment (RFF) lowers LPIPS (looks better)"
+CONTROL = "Alignment (RFF) raises PSNR over its two views without a penalty"
 NTIRE = "Alignment (RFF) raises PSNR on NTIRE 2018"
 LINEAR = "Full alignment (RFF) beats linear alignment"
 UNSTABLE = "Brute-force alignment falls below the baseline, alignment of moments does not"
@@ -60,7 +61,7 @@ def judged(
 def test_every_claim_has_a_verdict_whatever_is_here() -> None:
     nothing = judged(Grid(["net"], [], [], CASES, {}, {}, {}))
     assert list(nothing) == [
-        RAISES, DROPOUT, HARDEST, WORSE, BETTER, NTIRE, LINEAR, UNSTABLE, CLUSTERS, INTERACTION
+        RAISES, DROPOUT, HARDEST, WORSE, BETTER, CONTROL, NTIRE, LINEAR, UNSTABLE, CLUSTERS, INTERACTION
     ]  # fmt: skip
     assert {one.verdict for one in nothing.values()} == {"not testable"}
 
@@ -71,6 +72,9 @@ def test_every_claim_has_a_verdict_whatever_is_here() -> None:
         (RAISES, grid({"none": 0, "rff": 0.3}), "supported"),
         (RAISES, grid({"none": 0, "rff": -0.3}), "contradicted"),
         (RAISES, grid({"none": 0, "rff": 0.0}), "undecided"),
+        (CONTROL, grid({"none": 0, "two_views": 0.1, "rff": 0.3}), "supported"),
+        (CONTROL, grid({"none": 0, "two_views": 0.3, "rff": 0.1}), "contradicted"),
+        (CONTROL, grid({"none": 0, "rff": 0.3}), "not testable"),
         (RAISES, grid({"none": 0, "dropout": 0.3}), "not testable"),
         (RAISES, grid({"none": 0, "rff": 0.3}, others={"Other": {"none": 0, "rff": 0.0}}), "undecided"),
         (RAISES, grid({"none": 0, "rff": 0.3}, others={"Other": {"none": 0, "rff": -0.1}}), "contradicted"),

@@ -22,6 +22,7 @@ METHODS = {
     "linear": "+ linear",
     "rff": "+ ours",
     "rff_released": "+ released code",
+    "two_views": "two views only",
 }
 PARTS = {"table1_small": ["Set5", "Set14", "BSD100"], "table1_large": ["Test2k", "Urban100", "Manga109"]}
 TRACKS = {"mild": "NTIRE2018_mild", "difficult": "NTIRE2018_difficult", "wild": "NTIRE2018_wild"}

@@ -80,6 +80,12 @@ def judge(grid: Grid, separation: pd.DataFrame | None, strengths: pd.DataFrame |
             _pairs(grid, grid.lpips, plain, ours),
             "LPIPS",
         ),
+        (
+            "Alignment (RFF) raises PSNR over its two views without a penalty",
+            "control of our own",
+            _pairs(grid, grid.psnr, ours, "two_views"),
+            "dB",
+        ),
         ("Alignment (RFF) raises PSNR on NTIRE 2018", "Table 2 left", _pairs(grid, grid.real, ours, plain), "dB"),
         ("Full alignment (RFF) beats linear alignment", "ablation", _pairs(grid, grid.psnr, ours, "linear"), "dB"),
     ]

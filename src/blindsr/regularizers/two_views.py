@@ -1,0 +1,16 @@
+"""Two views of each patch and nothing else: what a regularizer of two views must beat, besides `none`.
+
+At equal numbers of LR images per step, two views also mean half as many patches. What that alone brings is not the
+penalty's merit.
+"""
+
+from blindsr.regularizers._blocks import Regularizer
+
+
+def build() -> Regularizer:
+    """Two views, features unchanged, no penalty."""
+    return _TwoViews()
+
+
+class _TwoViews(Regularizer):
+    views = 2
