@@ -160,6 +160,19 @@ def test_the_papers_whole_grid(tmp_path: Path) -> None:
     assert said["Brute-force alignment falls below the baseline, alignment of moments does not"] == "supported"
 
 
+def test_the_control_has_a_table_of_its_own(tmp_path: Path) -> None:
+    settings = synthetic_grid.settings(benchmarks=["Set14"], names=["none", "rff", "two_views"])
+    synthetic_grid.write(
+        tmp_path, tmp_path / "index", settings, {"Set14": 14}, gains={"none": 0, "rff": 0.5, "two_views": 0.2}
+    )
+    found = book.write(source(tmp_path, settings, {}))
+    assert "differences_two_views" in [table.key for table in found.tables]
+    rows = pd.read_csv(tmp_path / "tables" / "differences_two_views.csv").set_index("reg")
+    # a planted gain shrinks to its half, case by case
+    assert rows.loc["rff", "difference"] == pytest.approx(0.75 * 0.3, abs=0.02)
+    assert rows.loc["none", "difference"] == pytest.approx(0.75 * -0.2, abs=0.02)
+
+
 def renew() -> None:
     """Write golden/ anew."""
     with tempfile.TemporaryDirectory() as folder:

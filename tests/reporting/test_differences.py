@@ -86,6 +86,18 @@ def test_pooled_counts_benchmarks_alike_and_an_image_once():
     assert (row["benchmark"], row["case"]) == ("all", "mean")
 
 
+def test_another_baseline(tmp_path: Path):
+    """Differences of means are what they are, whichever row is subtracted; the table says which."""
+    table = scores(GAINS)
+    rows = differences.pooled(table, ["Toy"], CASES, "psnr_db", baseline="dropout").set_index("reg")
+    means = table.groupby("reg")["psnr_db"].mean()
+    assert rows["difference"].to_dict() == pytest.approx(
+        {reg: means[reg] - means["dropout"] for reg in ("none", "rff")}
+    )
+    differences.write(rows.reset_index(), tmp_path / "d", title="T", seeds=1, notes=[], baseline="dropout")
+    assert "of the regularizer minus `dropout`" in (tmp_path / "d.md").read_text()
+
+
 def test_a_missing_benchmark_keeps_its_rows(tmp_path: Path):
     rows = differences.per_case(scores(GAINS), ["Toy", "Gone"], CASES, "psnr_db")
     gone = rows[rows["benchmark"] == "Gone"]

@@ -13,7 +13,7 @@ from blindsr import files
 from blindsr.params import Params, cell_name, row_name
 from blindsr.reporting import analyses, comparison, differences, paper_tables, scores, tables, verdicts
 from blindsr.reporting.paper_tables import METHODS, PARTS, TRACKS, Grid
-from blindsr.reporting.scores import BASELINE
+from blindsr.reporting.scores import BASELINE, CONTROL
 from blindsr.reporting.tables import Table
 from blindsr.reporting.verdicts import Verdict
 
@@ -200,14 +200,19 @@ def _differences(source: Source, folder: Path) -> list[Table]:
         return []
     what, notes = "psnr_db minus the same backbone without regularizer", source.notes()
     suite = source.scores[source.scores["benchmark"].isin(source.suite)]
-    made = []
+    made, seeds, everywhere = [], len(source.params.seeds), "over all benchmarks and cases"
     for name, build, over in (
-        ("differences_pooled", differences.pooled, "over all benchmarks and cases"),
+        ("differences_pooled", differences.pooled, everywhere),
         ("differences", differences.per_case, "per benchmark and case"),
     ):
         rows = build(suite, source.suite, source.cases, "psnr_db")
-        title, seeds = f"{what}, {over} ({source.size})", len(source.params.seeds)
+        title = f"{what}, {over} ({source.size})"
         made.append(differences.write(rows, folder / name, title=title, seeds=seeds, notes=notes))
+    if CONTROL in source.params.reg.names:
+        rows = differences.pooled(suite, source.suite, source.cases, "psnr_db", baseline=CONTROL)
+        title = f"psnr_db minus the same backbone with two views and no penalty, {everywhere} ({source.size})"
+        stem = folder / f"differences_{CONTROL}"
+        made.append(differences.write(rows, stem, title=title, seeds=seeds, notes=notes, baseline=CONTROL))
     plain = tables.improvement(source.psnr)
     title, notes = f"{what} ({source.size})", source.notes(*source.suite)
     stem = folder / "improvement_psnr_db"

@@ -36,7 +36,7 @@ def per_case(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[st
     """
     known, frames = arrays(scores, cases, metric), []
     for benchmark in benchmarks:
-        for backbone, reg in _compared(scores):
+        for backbone, reg in _compared(scores, BASELINE):
             keys = pd.DataFrame({"benchmark": benchmark, "backbone": backbone, "reg": reg, "case": list(cases)})
             both = [known.get((benchmark, backbone, name)) for name in (reg, BASELINE)]
             frames.append(keys if both[0] is None or both[1] is None else _described(keys, both[0], both[1], None))
@@ -44,9 +44,15 @@ def per_case(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[st
 
 
 def pooled(
-    scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[str], metric: str, *, by_case: bool = False
+    scores: pd.DataFrame,
+    benchmarks: Sequence[str],
+    cases: Sequence[str],
+    metric: str,
+    *,
+    baseline: str = BASELINE,
+    by_case: bool = False,
 ) -> pd.DataFrame:
-    """Every regularizer minus the baseline over all benchmarks and cases: the paper's average improvement (Fig. 6).
+    """Every regularizer minus `baseline` over all benchmarks and cases: the paper's average improvement (Fig. 6).
 
     An image counts once, with its mean over the cases: its cases are not independent of each other. Benchmarks
     count alike. Columns as for `per_case`; benchmarks without scores are left out. `by_case` gives a row for each
@@ -54,22 +60,24 @@ def pooled(
     """
     known, frames = arrays(scores, cases, metric), []
     names = [*cases, MEAN] if by_case else [MEAN]
-    for backbone, reg in _compared(scores):
+    for backbone, reg in _compared(scores, baseline):
         sides: list[list[NDArray[np.float64]]] = [[], []]
         for benchmark in benchmarks:
-            both = [known.get((benchmark, backbone, name)) for name in (reg, BASELINE)]
+            both = [known.get((benchmark, backbone, name)) for name in (reg, baseline)]
             for side, values in zip(sides, both, strict=True):
                 if values is not None:
                     means = values.mean(axis=2, keepdims=True)
                     side.append(np.concatenate([values, means], axis=2) if by_case else means)
         keys = pd.DataFrame({"benchmark": "all", "backbone": backbone, "reg": reg, "case": names})
         sizes = [values.shape[1] for values in sides[0]]
-        method, baseline = (np.concatenate(side, axis=1) if side else None for side in sides)
-        frames.append(keys if method is None or baseline is None else _described(keys, method, baseline, sizes))
+        first, second = (np.concatenate(side, axis=1) if side else None for side in sides)
+        frames.append(keys if first is None or second is None else _described(keys, first, second, sizes))
     return _judged(frames)
 
 
-def write(rows: pd.DataFrame, stem: Path, *, title: str, seeds: int, notes: Sequence[str]) -> Table:
+def write(
+    rows: pd.DataFrame, stem: Path, *, title: str, seeds: int, notes: Sequence[str], baseline: str = BASELINE
+) -> Table:
     """Write <stem>.csv with every column, and <stem>.md with what a reader needs and how to read it."""
     text = rows.copy()
     for column, style in _FORMATS.items():
@@ -81,17 +89,17 @@ def write(rows: pd.DataFrame, stem: Path, *, title: str, seeds: int, notes: Sequ
     shown = shown[[*KEYS, "images", "difference", "interval", "p_holm", "rank_biserial", "cohens_d", "mark"]]
     shown = shown.rename(columns={"interval": "95 % interval", "p_holm": "p (Holm)"})
     return tables.write_text(
-        text, shown, stem, left=len(KEYS), title=title, notes=[*_how_to_read(rows, seeds), *notes]
+        text, shown, stem, left=len(KEYS), title=title, notes=[*_how_to_read(rows, seeds, baseline), *notes]
     )
 
 
-def _how_to_read(rows: pd.DataFrame, seeds: int) -> list[str]:
+def _how_to_read(rows: pd.DataFrame, seeds: int, baseline: str) -> list[str]:
     family = int(rows["p"].notna().sum())
     needed = statistics.images_needed(family, ALPHA) if family else 0
     small = sorted({name for name, count in zip(rows["benchmark"], rows["images"], strict=True) if count < needed})
     notes = [
-        "Difference: mean over images and seeds of the regularizer minus `none` of the same backbone. Interval: "
-        "bootstrap over images and seeds. p: Wilcoxon signed-rank over images, Holm-corrected for the "
+        f"Difference: mean over images and seeds of the regularizer minus `{baseline}` of the same backbone. "
+        "Interval: bootstrap over images and seeds. p: Wilcoxon signed-rank over images, Holm-corrected for the "
         f"{family} comparisons of this table. `better` and `worse`: p below {ALPHA:g}, and 0 outside the interval."
     ]
     if seeds == 1:
@@ -109,10 +117,10 @@ def _how_to_read(rows: pd.DataFrame, seeds: int) -> list[str]:
     return notes
 
 
-def _compared(scores: pd.DataFrame) -> list[tuple[str, str]]:
-    """(backbone, regularizer) of every row that has a baseline, in the order of the scores."""
+def _compared(scores: pd.DataFrame, baseline: str) -> list[tuple[str, str]]:
+    """(backbone, regularizer) of every row whose backbone has a baseline, in the order of the scores."""
     pairs = list(scores[["backbone", "reg"]].drop_duplicates().itertuples(index=False, name=None))
-    return [(backbone, reg) for backbone, reg in pairs if reg != BASELINE and (backbone, BASELINE) in pairs]
+    return [(backbone, reg) for backbone, reg in pairs if reg != baseline and (backbone, baseline) in pairs]
 
 
 def arrays(

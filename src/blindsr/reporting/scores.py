@@ -11,6 +11,8 @@ METRICS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4}
 """Metric -> decimals in the tables."""
 BASELINE = "none"
 """The regularizer that every other one is compared with."""
+CONTROL = "two_views"
+"""What a regularizer of two views is compared with, too: the views without a penalty."""
 
 
 def read(folder: Path, cells: Mapping[str, tuple[str, str, int]]) -> pd.DataFrame:

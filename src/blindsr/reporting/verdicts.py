@@ -10,7 +10,7 @@ from blindsr.metrics import statistics
 from blindsr.metrics.statistics import Array
 from blindsr.reporting.differences import ALPHA
 from blindsr.reporting.paper_tables import BACKBONES, METHODS, Grid, Key
-from blindsr.reporting.scores import BASELINE
+from blindsr.reporting.scores import BASELINE, CONTROL
 
 Word = Literal["supported", "contradicted", "undecided", "not testable"]
 HARDEST = "b+n+j"
@@ -83,7 +83,7 @@ def judge(grid: Grid, separation: pd.DataFrame | None, strengths: pd.DataFrame |
         (
             "Alignment (RFF) raises PSNR over its two views without a penalty",
             "control of our own",
-            _pairs(grid, grid.psnr, ours, "two_views"),
+            _pairs(grid, grid.psnr, ours, CONTROL),
             "dB",
         ),
         ("Alignment (RFF) raises PSNR on NTIRE 2018", "Table 2 left", _pairs(grid, grid.real, ours, plain), "dB"),
