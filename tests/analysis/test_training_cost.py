@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from blindsr import networks
+from blindsr import networks, plugins
 from blindsr.analysis.training_cost import training_cost
 from blindsr.networks import Network
 
@@ -44,6 +44,13 @@ def test_two_views_see_half_the_patches_and_pay_for_the_penalty():
 
 def test_dropout_costs_nothing_that_is_counted():
     assert training_cost(build("dropout"), 2, 32) == training_cost(build("none"), 2, 32)
+
+
+@pytest.mark.parametrize("reg", plugins.names("regularizer"))
+def test_every_regularizer_costs_at_least_the_network(reg):
+    none, cost = (training_cost(build(name), 4, 32) for name in ("none", reg))
+    assert cost.iteration_flops - cost.penalty_flops == none.iteration_flops
+    assert cost.penalty_flops >= 0
 
 
 @pytest.mark.parametrize(

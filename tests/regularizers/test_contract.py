@@ -105,13 +105,13 @@ def test_same_seed_same_bits(regularizer: nn.Module, views: tuple[Tensor, Tensor
 def test_gradients_reach_both_views_and_are_finite(
     name: str, regularizer: nn.Module, views: tuple[Tensor, Tensor]
 ) -> None:
-    if regularizer.views == 1 or name == CONTROL:
-        pytest.skip("without a penalty")
+    if regularizer.views == 1:
+        pytest.skip("one view has no penalty")
     a, b = (view.clone().requires_grad_() for view in views)
     regularizer.penalty(a, b).backward()
     for view in (a, b):
         assert torch.isfinite(view.grad).all()
-        assert view.grad.abs().sum() > 0
+        assert bool(view.grad.any()) == (name != CONTROL)
 
 
 @pytest.mark.parametrize("fill", [0.0, 5.0])

@@ -7,8 +7,12 @@ from blindsr.regularizers import two_views
 
 def test_nothing_but_two_views() -> None:
     control = two_views.build()
-    a, b = torch.rand(2, 2, 3, 4, 5)
+    a, b = (torch.rand(2, 3, 4, 5, requires_grad=True) for _ in range(2))
     assert control.views == 2
-    assert control.penalty(a, b) == 0
+    penalty = control.penalty(a, b)
+    penalty.backward()
+    assert penalty == 0
+    assert not a.grad.any()
+    assert not b.grad.any()
     assert control.perturb(a) is a
     assert not list(control.parameters())

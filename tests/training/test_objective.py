@@ -34,12 +34,6 @@ def test_the_share_of_the_gradient_is_between_none_and_all() -> None:
     assert diagnosis["penalty_gradient_share"] == pytest.approx(0.25)
 
 
-def test_a_penalty_that_is_none_of_the_features_has_no_share() -> None:
-    features = torch.ones(2, 1, 1, 1, requires_grad=True)
-    scaled = features * 1
-    assert diagnose(terms(scaled, scaled.sum(), torch.zeros(())), 1.0, ALONE)["penalty_gradient_share"] == 0
-
-
 def test_the_distance_of_the_views_by_hand() -> None:
     """Views 0, 2 and 4, 2 of one channel: mean squared distance 8, variance 8/3."""
     features = torch.tensor([0.0, 2.0, 4.0, 2.0], requires_grad=True).view(4, 1, 1, 1)

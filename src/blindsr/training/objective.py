@@ -46,13 +46,11 @@ def diagnose(terms: Terms, weight: float, world: World) -> dict[str, float]:
     features lowers the penalty, and leaves this as it is. Both are those of the whole batch. Call it before the
     backward pass.
     """
-    features = terms.features.detach().double()
     squares = [
         torch.autograd.grad(part, terms.features, retain_graph=True)[0].double().square().sum()
-        if part.requires_grad  # a penalty need not be one of the features
-        else features.new_zeros(())
         for part in (terms.l1, weight * terms.penalty)
     ]
+    features = terms.features.detach().double()
     first, second = features.chunk(2)
     gap = (first - second).square().sum()
     channels = (0, 2, 3)
