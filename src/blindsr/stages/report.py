@@ -23,9 +23,10 @@ def run(params: Params, folder: Path = paths.REPORTS, index: Path = paths.INDEX)
 
     `index` is the folder of the data sets' indices.
     """
+    scored = scores.read(folder / "scores", params.scored)
     known = {name: indices.read_index(name, index) for name in params.data.sets}
     suite = [name for name in params.data.benchmarks if not known[name].hr]
-    source = Source(params, folder, scores.read(folder / "scores", params.scored), suite, _holes(params, known))
+    source = Source(params, folder, scored, suite, _holes(params, known))
     made = book.write(source)
     figures = album.draw(source)
     files.write_atomic(folder / "report.html", page.render(_page(source, made, figures)))
