@@ -25,7 +25,7 @@ SUFFIXES = {
 """Suffixes of photos -> the container that keeps all that they hold."""
 CONTAINERS = ("png", "jpg", "webp", "tif")
 _MARK = "blindsr upscale"
-_PNG_LEVEL = 3  # of zlib: a third of the time of the usual 6, and 5 % more bytes
+_PNG_LEVEL = 1  # of zlib, with runs alone: a quarter of the time of the usual 6, and as many bytes of a photo
 _QUALITY = 95  # of JPEG and WebP
 # what of a file's EXIF describes the photo; the rest of a TIFF's first directory describes the file
 _DESCRIPTIVE = (
@@ -236,7 +236,7 @@ def to_pillow(photo: Photo) -> Image.Image:
 
 def _encode_pillow(photo: Photo, container: str, exif: Image.Exif) -> bytes:
     options: dict[str, dict[str, Any]] = {
-        "png": {"compress_level": _PNG_LEVEL},
+        "png": {"compress_level": _PNG_LEVEL, "compress_type": zlib.Z_RLE},
         "jpg": {"quality": _QUALITY, "subsampling": 0, "optimize": True},
         "webp": {"quality": _QUALITY, "method": 4, "exact": True},
     }
@@ -276,5 +276,5 @@ def _encode_deep_png(photo: Photo, exif: Image.Exif) -> bytes:
         pixels = pixels[:, :, [2, 1, 0, 3] if photo.alpha is not None else [2, 1, 0]]
     chunks = {cv2.IMAGE_METADATA_EXIF: exif.tobytes().removeprefix(b"Exif\0\0"), cv2.IMAGE_METADATA_ICCP: photo.icc}
     present = {kind: np.frombuffer(value, np.uint8) for kind, value in chunks.items() if value}
-    options = [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL]
+    options = [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
     return bytes(cv2.imencodeWithMetadata(".png", pixels, [*present], [*present.values()], options)[1])

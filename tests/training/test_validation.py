@@ -107,3 +107,12 @@ def test_distances_are_those_of_the_windows_under_two_cases(store: PatchStore, p
     assert {name: found[name] for name in wanted} == pytest.approx(wanted, rel=2e-3)
     alone = params.model_copy(update={"cases": {"clean": params.cases["clean"]}})
     assert list(Validation(store, alone, Nearest(1.0), 64, 4)(4, Ema(Nearest(1.0)))) == ["psnr_db_clean"]
+
+
+def test_flat_windows_are_drawn_again(store: PatchStore, params: ValidationParams, monkeypatch: Any) -> None:
+    """A flat window is kept only where nothing else is found."""
+    drawn = Validation(store, params, Nearest(1.0), 64, 4)._hr
+    assert all(window.std(axis=(0, 1)).max() >= 5 for window in drawn)
+    monkeypatch.setattr(type(store), "image", lambda *_: np.full((80, 80, 3), 7, np.uint8))
+    scores = Validation(store, params, Nearest(1.0), 64, 4)(4, Ema(Nearest(1.0)))
+    assert scores["psnr_db_clean"] == np.inf

@@ -71,6 +71,7 @@ def run(
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise UserError(f"unknown device {device}: give auto, cpu, cuda or cuda:N")
     where = devices.choose(device)
+    devices.keep_freed_memory()
     network = load_model(model, scale).to(where)
     trunk = _trunk(lpips_trunk, project) if "lpips" in metrics else None
     lpips = load_lpips(trunk).to(where) if trunk else None

@@ -48,6 +48,7 @@ def run(params: Params, cell: str) -> None:
     network.to(devices.choose(params.runtime.device))
     pairs = [pair for pair in evaluation.all_pairs(params) if pair.case != evaluation.REAL]
     folder = paths.ANALYSIS / cell
+    devices.keep_freed_memory()
     with devices.threads(params.evaluate.threads):
         _whole_images(network, pairs, params, folder, cell)
         contents = choose_contents(pairs, params.analyse)

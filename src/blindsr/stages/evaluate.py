@@ -49,6 +49,7 @@ def run(params: Params, cell: str) -> None:
     Raises UserError that counts the images without a score, after the others were scored; each is named in a line.
     """
     settings = params.evaluate
+    devices.keep_freed_memory()
     network, info = evaluation.network_of(params, cell)
     share = _share()
     device = devices.choose(params.runtime.device)

@@ -22,6 +22,7 @@ def run(params: Params) -> None:
     index.json lists them: benchmark, image, rule, gain_db, window (top, left, height, width in HR px), paths below
     reports/ (hr, in cases -> case lr, and in models -> row of the tables picture), and psnr_db of each whole picture.
     """
+    devices.keep_freed_memory()
     pairs = [pair for pair in evaluation.all_pairs(params) if pair.case != REAL]
     known = scores.read(paths.SCORES, params.scored)
     method, baseline = selection.compared(params.reg.names)

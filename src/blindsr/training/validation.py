@@ -21,6 +21,8 @@ from blindsr.settings import ValidationParams
 from blindsr.training.ema import Ema
 
 _BORDER = 4  # px removed before the PSNR, as in the tables
+_CONTRAST = 5.0  # levels: the PSNR of a flatter window is infinite at first, and its fall would be all that one sees
+_TRIES = 100
 
 
 class Validation:
@@ -35,11 +37,7 @@ class Validation:
         self._params = params
         self._network = copy.deepcopy(backbone).eval()
         draw = np.random.Generator(np.random.Philox(key=[0, 0]))
-        self._hr = []
-        for _ in range(params.windows):
-            image = store.image(int(draw.integers(store.image_count)))
-            top, left = (int(draw.integers(side - crop + 1)) for side in image.shape[:2])
-            self._hr.append(np.ascontiguousarray(image[top : top + crop, left : left + crop]))
+        self._hr = [_window(store, crop, draw) for _ in range(params.windows)]
         self._lr = {
             name: torch.stack(
                 [
@@ -71,6 +69,17 @@ class Validation:
             views.append(network.features(lr))
             psnr[f"psnr_db_{name.replace('+', '-')}"] = _psnr(network.reconstruct(views[-1], lr), hr)
         return psnr if len(views) < 2 else statistics_distances(views[0], views[-1]) | psnr
+
+
+def _window(store: PatchStore, crop: int, draw: np.random.Generator) -> np.ndarray:
+    """A window (crop, crop, 3), drawn again while it is flat, unless the images have nothing else."""
+    for _ in range(_TRIES):
+        image = store.image(int(draw.integers(store.image_count)))
+        top, left = (int(draw.integers(side - crop + 1)) for side in image.shape[:2])
+        window = np.ascontiguousarray(image[top : top + crop, left : left + crop])
+        if window.std(axis=(0, 1)).max() >= _CONTRAST:
+            break
+    return window
 
 
 def statistics_distances(a: Tensor, b: Tensor) -> dict[str, float]:
