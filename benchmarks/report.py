@@ -20,7 +20,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 _LIMITS = """## Where a target is out of reach
 
 `rff` at no more than 3 % of a step on a CPU, with 32 random features: its products of matrices are 6.17 GFLOP beside
-the 249 of the step (`linear`: 3.22), and to its 8.4 million angles come 16.8 million cosines and sines, about 1 ns each.
+the 249 of the step (`linear`: 3.22), and to its 8.4 million angles come 16.8 million cosines and sines, 1 ns each.
 A convolution of 3x3 takes fewer multiplications than are counted (Winograd), a product does not, so that 2.5 % of the
 operations are 4.5 % of the time where the step runs at twice the rate of products; the rows of `regularizers` give
 the time of the products alone, which is 2.4 % of the step for `linear`. `stride: 2` takes the statistics of every
