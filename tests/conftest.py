@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from torch import library as torch_library
+from torch import library
 
 from blindsr.datasets import inspection
 from blindsr.datasets.catalog import Manifest, UserSource
@@ -49,12 +49,10 @@ def torchvision_operators() -> Iterator[None]:
     except RuntimeError:
         for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
             del sys.modules[name]
-        operators = torch_library.Library("torchvision", "FRAGMENT")  # they live as long as this
         for name in ("nms", "qnms"):
             with contextlib.suppress(RuntimeError):  # defined already
-                operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+                library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         yield
-        del operators
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from blindsr.errors import UserError
 from blindsr.params import Params
 from blindsr.reporting import album, scores
 from blindsr.reporting.book import Source
+from blindsr.reporting.page import PageFigure
 
 ALWAYS = ["learning_curves", "frequency", "channel_entropy"]
 
@@ -27,8 +28,12 @@ def settings(names: list[str]) -> Params:
     return synthetic_grid.settings(benchmarks=["Set5", "Gone"], names=names, seeds=[0, 1])
 
 
+def drawn(found: Source) -> list[PageFigure]:
+    return album.draw(found, album.gallery(found))
+
+
 def test_every_figure_is_written_and_captioned(tmp_path: Path) -> None:
-    made = album.draw(source(tmp_path, settings(["none", "dropout", "rff"]), gallery=True))
+    made = drawn(source(tmp_path, settings(["none", "dropout", "rff"]), gallery=True))
     assert [figure.key for figure in made] == [
         "improvement", *ALWAYS, "regularizers", "cost_quality", "separation", "planes",
         "interaction",
@@ -43,7 +48,7 @@ def test_every_figure_is_written_and_captioned(tmp_path: Path) -> None:
 
 
 def test_without_pictures_or_a_baseline(tmp_path: Path) -> None:
-    made = [figure.key for figure in album.draw(source(tmp_path, settings(["rff"]), gallery=False))]
+    made = [figure.key for figure in drawn(source(tmp_path, settings(["rff"]), gallery=False))]
     assert "improvement" not in made
     assert not list((tmp_path / "figures").glob("comparison*"))
     assert made[: len(ALWAYS)] == ALWAYS
@@ -77,5 +82,5 @@ def test_a_gallery_of_more_benchmarks_is_cut(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("here", [True, False])
 def test_a_run_without_images_has_no_crops(tmp_path: Path, here: bool) -> None:
-    made = [figure.key for figure in album.draw(source(tmp_path, settings(["none"]), gallery=False, here=here))]
+    made = [figure.key for figure in drawn(source(tmp_path, settings(["none"]), gallery=False, here=here))]
     assert ("planes" in made) == here

@@ -1,7 +1,7 @@
 """All figures of a report, with their captions, from the files of the other stages."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,8 @@ from blindsr.reporting.tables import MEAN
 from blindsr.reporting.verdicts import HARDEST
 
 
-def draw(source: Source) -> list[PageFigure]:
-    """Write figures/*.svg and *.png; a figure without data is left out.
-
-    Raises UserError for a gallery of other settings.
-    """
+def draw(source: Source, entries: Sequence[Mapping[str, Any]]) -> list[PageFigure]:
+    """Write figures/*.svg and *.png; a figure without data is left out. `entries` as from `gallery`."""
     folder, made = source.folder / "figures", dict[str, tuple[str, str]]()
 
     def add(key: str, drawn: Callable[..., None], data: tuple[Any, ...], title: str, caption: str) -> None:
@@ -36,7 +33,7 @@ def draw(source: Source) -> list[PageFigure]:
             "PSNR gained by each regularizer",
             "Over the baseline, per case and on average (Fig. 6), with 95 % intervals.",
         )
-    _pictures(source, folder)
+    _pictures(source, entries, folder)
     add(
         "learning_curves",
         figures.learning_curves,
@@ -113,13 +110,12 @@ def gallery(source: Source) -> list[dict[str, Any]]:
     return [entry for entry in entries if entry["benchmark"] in source.suite]
 
 
-def _pictures(source: Source, folder: Path) -> None:
+def _pictures(source: Source, entries: Sequence[Mapping[str, Any]], folder: Path) -> None:
     """comparison_<backbone>_<benchmark>: images of the gallery, each in the case where the rows differ most.
 
     The page has the same pictures to look at more closely.
     """
     method, baseline = selection.compared(source.params.reg.names)
-    entries = gallery(source)
     for backbone in source.params.backbone.names:
         shown = [reg for reg in source.params.reg.names if reg in {BASELINE, "dropout", method}]
         models = {BICUBIC: BICUBIC} | {row_name(backbone, reg): reg for reg in shown}

@@ -6,6 +6,7 @@ blindsr report reports/reference    # of a folder with params.yaml, index, score
 
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from blindsr import files, paths, tracking
 from blindsr.datasets import indices
@@ -28,13 +29,14 @@ def run(params: Params, folder: Path = paths.REPORTS, index: Path = paths.INDEX)
     suite = [name for name in params.data.benchmarks if not known[name].hr]
     source = Source(params, folder, scored, suite, _holes(params, known))
     made = book.write(source)
-    figures = album.draw(source)
-    files.write_atomic(folder / "report.html", page.render(_page(source, made, figures)))
+    gallery = album.gallery(source)
+    figures = album.draw(source, gallery)
+    files.write_atomic(folder / "report.html", page.render(_page(source, made, figures, gallery)))
     if folder == paths.REPORTS:
         publish(params)
 
 
-def _page(source: Source, made: Book, figures: list[PageFigure]) -> Page:
+def _page(source: Source, made: Book, figures: list[PageFigure], gallery: list[dict[str, Any]]) -> Page:
     """The page shows every table that has a value; the files of the others are beside it."""
     return Page(
         title="blindsr report",
@@ -44,7 +46,7 @@ def _page(source: Source, made: Book, figures: list[PageFigure]) -> Page:
         tables=[table for table in made.tables if table.key not in made.empty],
         figures=figures,
         scores=payload.build(source.scores, source.params.rows, source.suite, source.cases),
-        gallery=album.gallery(source),
+        gallery=gallery,
         settings=source.params.as_text(),
         versions={name: metadata.version(name) for name in ("blindsr", *_VERSIONS)},
     )
