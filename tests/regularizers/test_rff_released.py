@@ -27,6 +27,16 @@ def released_map(u: Tensor, w: Tensor, shift: Tensor) -> Tensor:
     return math.sqrt(2.0) * (torch.cos(p) + torch.sin(p))
 
 
+class NoMap:
+    """Every channel maps to 0."""
+
+    def __init__(self, u: Tensor, slope: Tensor, phase: Tensor) -> None:
+        self.value = torch.zeros_like(u)
+
+    def gradient(self, outer: Tensor) -> Tensor:
+        return torch.zeros_like(outer)
+
+
 def features(batch: int, channels: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(batch)
     a, b = (torch.randn(batch, channels, 3, 4, generator=generator, dtype=torch.float64) for _ in range(2))
@@ -47,7 +57,7 @@ def test_value_and_gradient_of_the_plain_loop(batch: int, channels: int) -> None
 
 def test_linear_part_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """u = ±(1, 0) and v = ±(0, 2) after centring; the map is switched off."""
-    monkeypatch.setattr(rff_released, "_map", lambda u, slope, phase: torch.zeros_like(u))
+    monkeypatch.setattr(rff_released, "_Map", NoMap)
     a = torch.tensor([[2.0, 5.0], [0.0, 5.0]])[:, :, None, None]
     b = torch.tensor([[1.0, 2.0], [1.0, -2.0]])[:, :, None, None]
     each = (1 + 4) / 2 + (1**2 + 4**2) / 4
@@ -56,7 +66,7 @@ def test_linear_part_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_map_by_hand() -> None:
     """p = (0, 1, 4) becomes (0, π/8, π/2)."""
-    mapped = rff_released._map(torch.tensor([[1.0, 2.0, 5.0]]), torch.ones(1, 1), torch.full((1, 3), -1.0))
+    mapped = rff_released._Map(torch.tensor([[1.0, 2.0, 5.0]]), torch.ones(1, 1), torch.full((1, 3), -1.0)).value
     eighth = math.pi / 8
     wanted = math.sqrt(2) * torch.tensor([[1.0, math.cos(eighth) + math.sin(eighth), 1.0]])
     torch.testing.assert_close(mapped, wanted)
@@ -72,7 +82,7 @@ def test_a_batch_of_one_costs_nothing() -> None:
 
 
 def test_sum_over_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rff_released, "_map", lambda u, slope, phase: torch.zeros_like(u))
+    monkeypatch.setattr(rff_released, "_Map", NoMap)
     a, b = features(3, 6)
     once = rff_released.build().penalty(a, b)
     twice = rff_released.build().penalty(a.repeat(2, 1, 1, 1), b.repeat(2, 1, 1, 1))

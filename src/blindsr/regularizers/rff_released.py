@@ -1,9 +1,11 @@
 """What the authors' released code computes, which is not what the paper's text says: see `rff` for that."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from blindsr.regularizers._blocks import Regularizer, upload
 
@@ -25,15 +27,13 @@ class _Released(Regularizer):
     views = 2
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        # In float64, which costs nothing at this size: beside b, float32 rounds the small w·(u - v) away. Both views,
-        # and then both kinds of moments, go through the same calls: their number is what this costs. The whole batch
-        # is needed, of which this process may have a part.
+        # In float64, which costs nothing at this size: beside b, float32 rounds the small w·(u - v) away. The whole
+        # batch is needed, of which this process may have a part.
         pooled = torch.stack((a.mean((2, 3)), b.mean((2, 3))), dim=1).double()  # (B, views, C)
         pooled = self.share.gather(pooled)
-        centred = pooled - pooled.mean(0)
-        slope, phase = (upload(drawn, centred).unsqueeze(1) for drawn in draw(len(pooled), a.shape[1]))
-        u, v = torch.stack((centred, _map(centred, slope, phase))).unbind(2)
-        return _moment_distance(u, v).to(a.dtype)
+        slope, phase = (upload(drawn, pooled).unsqueeze(1) for drawn in draw(len(pooled), a.shape[1]))
+        distance: Tensor = _PooledDistance.apply(pooled, slope, phase)
+        return distance.to(a.dtype)
 
 
 def draw(batch: int, channels: int) -> tuple[Tensor, Tensor]:
@@ -41,21 +41,57 @@ def draw(batch: int, channels: int) -> tuple[Tensor, Tensor]:
     return torch.randn(batch, 1), 2 * math.pi * torch.rand(batch, channels)
 
 
-def _map(u: Tensor, slope: Tensor, phase: Tensor) -> Tensor:
-    """√2·(cos p + sin p) = 2·cos(p - π/4), (..., C); equal channels, which would be 0/0, map to p = 0."""
-    p = torch.addcmul(phase, slope, u)
-    low, high = p.min(-1, keepdim=True).values, p.max(-1, keepdim=True).values
-    stretch = (math.pi / 2) / (high - low).clamp_min(torch.finfo(p.dtype).tiny)
-    return 2 * torch.cos((p - low) * stretch - math.pi / 4)
+class _PooledDistance(torch.autograd.Function):
+    """Of pooled features (B, 2, C). The gradient is made beside the value: at this size calls are all that costs."""
+
+    @staticmethod
+    def forward(ctx: Any, pooled: Tensor, slope: Tensor, phase: Tensor) -> Tensor:
+        centred = pooled - pooled.mean(0)
+        mapped = _Map(centred, slope, phase)
+        distance, (by_centred, by_mapped) = _moment_distance(torch.stack((centred, mapped.value)))
+        gradient = mapped.gradient(by_mapped).add_(by_centred)
+        ctx.save_for_backward(gradient.sub_(gradient.mean(0)))
+        return distance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * factor, None, None
 
 
-def _moment_distance(u: Tensor, v: Tensor) -> Tensor:
-    """Sum over all rows (..., C) of mean (u-v)² + mean (uuᵀ-vvᵀ)², without the C×C matrices.
+class _Map:
+    """√2·(cos p + sin p) = 2·cos(p - π/4), (..., C), where p is w·u + b scaled to [0, π/2] over the channels.
 
-    With d = u - v and s = u + v, ‖uuᵀ-vvᵀ‖² = ½(‖d‖²‖s‖² + (d·s)²).
+    Equal channels, which would be 0/0, map to p = 0.
     """
-    d, s = u - v, u + v
-    channels = u.shape[-1]
-    squared = d.square().sum(-1)
-    outer = squared * s.square().sum(-1) + (d * s).sum(-1).square()
-    return squared.sum() / channels + outer.sum() / (2 * channels**2)
+
+    def __init__(self, u: Tensor, slope: Tensor, phase: Tensor) -> None:
+        wave = torch.addcmul(phase, slope, u)
+        (low, self._lowest), (high, self._highest) = wave.min(-1, keepdim=True), wave.max(-1, keepdim=True)
+        self._stretch = (math.pi / 2) / (high - low).clamp_min_(torch.finfo(u.dtype).tiny)
+        self._slope, self._angle = slope, wave.sub_(low).mul_(self._stretch)  # the angle is p
+        self.value = torch.cos(self._angle - math.pi / 4).mul_(2)
+
+    def gradient(self, outer: Tensor) -> Tensor:
+        """By u, of a function whose gradient by `value` is `outer`."""
+        by_p = outer.mul(torch.sin(self._angle - math.pi / 4)).mul_(-2)
+        # p = (x - low)·(π/2) / (high - low) for x = w·u + b: the extremes, too, are channels of x
+        by_high = (by_p * self._angle).sum(-1, keepdim=True).mul_(-2 / math.pi)
+        by_low = by_p.sum(-1, keepdim=True).add_(by_high).neg_()
+        by_p.scatter_add_(-1, self._lowest, by_low).scatter_add_(-1, self._highest, by_high)
+        return by_p.mul_(self._stretch * self._slope)
+
+
+def _moment_distance(views: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum over all pairs u, v of mean (u-v)² + mean (uuᵀ-vvᵀ)², and its gradient, of `views` (..., 2, C).
+
+    With d = u - v and s = u + v, ‖uuᵀ-vvᵀ‖² = ½(‖d‖²‖s‖² + (d·s)²): no C×C matrix is made.
+    """
+    u, v = views.unbind(-2)
+    d, s, channels = u - v, u + v, u.shape[-1]
+    dd, ss, ds = (d * d).sum(-1, keepdim=True), (s * s).sum(-1, keepdim=True), (d * s).sum(-1, keepdim=True)
+    distance = dd.sum() / channels + torch.addcmul(ds * ds, dd, ss).sum() / (2 * channels**2)
+    by_d = torch.addcmul(d * (ss + 2 * channels), s, ds)
+    by_s = torch.addcmul(s * dd, d, ds)
+    return distance, torch.stack((by_s + by_d, by_s - by_d), dim=-2).div_(channels**2)
