@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from blindsr import devices
 from blindsr.datasets.patch_store import PatchStore
 from blindsr.settings import DegradationParams, TrainParams
 from blindsr.training import loading
@@ -53,7 +54,12 @@ class Event:
         return 500.0
 
 
-def test_on_a_gpu_the_next_batch_is_made_beside_the_step(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("start", "stop"), [(0, 5), (1, 2), (3, 4), (2, 4), (4, 4)])
+def test_on_a_gpu_the_next_batches_are_made_beside_the_step(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch, start: int, stop: int, workers: int
+) -> None:
+    """Two at a time, in the same pairs wherever the run begins."""
     said: list[str] = []
     side, main = Pretended(said, "side"), Pretended(said, "main")
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: side)
@@ -62,9 +68,12 @@ def test_on_a_gpu_the_next_batch_is_made_beside_the_step(batches: Batches, monke
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: main)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
     monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: said.append(f"kept for {stream.name}"))
+    monkeypatch.setattr(Batches, "together", 2)
+    pairs = [batches.finish(batches.sources(group), torch.device("cpu")) for group in range(3)]
+    wanted = [batch for pair in pairs for batch in pair]
     finish = batches.finish
 
-    def on_cpu(sources: Any, device: torch.device) -> Batch:
+    def on_cpu(sources: Any, device: torch.device) -> list[Batch]:
         assert device.type == "cuda"
         said.append("made")
         return finish(sources, torch.device("cpu"))
@@ -72,10 +81,24 @@ def test_on_a_gpu_the_next_batch_is_made_beside_the_step(batches: Batches, monke
     monkeypatch.setattr(batches, "finish", on_cpu)
     real = loading.DataLoader
     monkeypatch.setattr(loading, "DataLoader", lambda *a, **more: real(*a, **more | {"pin_memory": False}))
-    loader = Loader(batches, 0, 2, 0, torch.device("cuda"))
-    for batch in loader:
-        assert batch.lr.is_contiguous(memory_format=torch.channels_last)
-        said.append("step")
-    ready = ["main waits for side", "kept for main", "kept for main", "step"]
-    assert said == ["made", *ready, "made", *ready]
-    assert loader.waited == 0.5  # the first pair of events is over when the second is recorded
+    loader = Loader(batches, start, stop, workers, torch.device("cuda"))
+    with devices.threads(1):  # as in a worker process, to the bit
+        for iteration, batch in zip(range(start, stop), loader, strict=True):
+            assert batch.lr.is_contiguous(memory_format=torch.channels_last)
+            assert torch.equal(batch.lr, wanted[iteration].lr)
+            assert torch.equal(batch.hr, wanted[iteration].hr)
+            said.append(f"step {iteration}")
+    kept, wait = ["kept for main"] * 2, "main waits for side"
+    told = {
+        (0, 5): [
+            *("made", wait, *kept, "step 0", "made", *kept, "step 1"),
+            *(wait, *kept, "step 2", "made", *kept, "step 3", wait, *kept, "step 4"),
+        ],
+        (1, 2): ["made", wait, *kept, "step 1"],
+        (3, 4): ["made", wait, *kept, "step 3"],
+        (2, 4): ["made", wait, *kept, "step 2", *kept, "step 3"],
+        (4, 4): [],
+    }
+    assert said == told[start, stop]
+    groups = said.count(wait)
+    assert loader.waited == 0.5 * max(0, groups - 1)  # each pair of events is over when the next is recorded

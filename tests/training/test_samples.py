@@ -210,10 +210,26 @@ def test_a_batch_finished_on_a_device_is_that_of_the_cpu(
 ) -> None:
     """On the CPU, where both draw the same noise: the same targets and views, up to rounding."""
     batches = make(store, train_params.model_copy(update={"usm_target": usm_target, "batch": 8}), degradation)
-    sources = pickle.loads(pickle.dumps(batches.sources(3)))  # as it comes from a worker process
-    finished, wanted = batches.finish(sources, torch.device("cpu")), batches[3]
-    torch.testing.assert_close(finished.hr, wanted.hr, rtol=0, atol=1e-3)
-    assert finished.lr.shape == wanted.lr.shape
-    error = (finished.lr - wanted.lr).square().mean((1, 2, 3)) * 255**2
-    assert error.median() < 1  # squared levels: a last bit before JPEG's rounding makes a level here and there
-    assert error.max() < 30
+    assert batches.together == 8  # 64 LR images
+    sources = pickle.loads(pickle.dumps(batches.sources(2)))  # as it comes from a worker process
+    finished = batches.finish(sources, torch.device("cpu"))
+    for iteration, batch in enumerate(finished, 2 * 8):
+        wanted = batches[iteration]
+        torch.testing.assert_close(batch.hr, wanted.hr, rtol=0, atol=1e-3)
+        assert batch.lr.shape == wanted.lr.shape
+        error = (batch.lr - wanted.lr).square().mean((1, 2, 3)) * 255**2
+        assert error.median() < 1  # squared levels: a last bit before JPEG's rounding makes a level here and there
+        assert error.max() < 30
+
+
+@pytest.mark.parametrize(("batch", "ranks", "together"), [(16, 1, 4), (16, 4, 16), (64, 1, 1), (200, 1, 1)])
+def test_a_gpu_makes_so_many_batches_at_once(
+    store: PatchStore,
+    train_params: TrainParams,
+    degradation: DegradationParams,
+    batch: int,
+    ranks: int,
+    together: int,
+) -> None:
+    train = train_params.model_copy(update={"batch": batch})
+    assert make(store, train, degradation, ranks=ranks).together == together

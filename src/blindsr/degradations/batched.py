@@ -6,7 +6,9 @@ sample's size. The results are those of `second_order.degrade` up to the roundin
 the device, and nothing depends on what else is in the batch, but for that rounding.
 """
 
+import math
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -154,16 +156,32 @@ def _noise(
     inside = _inside(canvas, sizes)
     levels = noise.quantize(torch.where(is_grey, noise.luma(canvas), canvas))
     peaks = noise.distinct_peaks(levels, inside)
-    field = torch.zeros_like(canvas)
-    for i, (one, generator, (height, width)) in enumerate(zip(drawn, generators, sizes, strict=True)):
-        channels = 1 if one.grey else 3
+    shapes = [(1 if one.grey else canvas.shape[1], *size) for one, size in zip(drawn, sizes, strict=True)]
+    draws = []
+    for i, (shape, generator) in enumerate(zip(shapes, generators, strict=True)):
         if gaussian[i]:
-            draws = noise.normal((channels, height, width), generator, canvas)
+            draws.append(noise.normal((math.prod(shape),), generator, canvas))
         else:
-            draws = noise.poisson(levels[i, :channels, :height, :width], peaks[i], generator)
-        field[i, :, :height, :width] = draws
+            channels, height, width = shape
+            draws.append(noise.poisson(levels[i, :channels, :height, :width], peaks[i], generator).flatten())
+    field = torch.cat(draws).take(_places(canvas, shapes))
     field = torch.where(is_gaussian, field, field / peaks.view(-1, 1, 1, 1) - levels / 255)
     return field.mul_(factor).add_(canvas).clamp_(0, 1).mul_(inside)
+
+
+def _places(canvas: Tensor, shapes: Sequence[tuple[int, int, int]]) -> Tensor:
+    """Where the pixels (N, C, H, W) of samples of these shapes are in a line that holds one sample after the other.
+
+    All channels of a sample with one channel share it; what lies around a sample gets any place of the line.
+    """
+    lengths = [math.prod(shape) for shape in shapes]
+    numbers = [
+        (end - length, *shape) for end, length, shape in zip(accumulate(lengths), lengths, shapes, strict=True)
+    ]
+    start, channels, height, width = upload(torch.tensor(numbers), canvas.device).T[..., None, None, None]
+    channel, row, column = (torch.arange(length, device=canvas.device) for length in canvas.shape[1:])
+    channel = channel.view(-1, 1, 1).minimum(channels - 1)
+    return (start + (channel * height + row[:, None]) * width + column).clamp_max_(sum(lengths) - 1)
 
 
 def _jpeg(canvas: Tensor, sizes: Sequence[Size], drawn: Sequence[Pass], which: Sequence[int]) -> Tensor:

@@ -13,7 +13,7 @@ from blindsr.errors import UserError
 from blindsr.networks import Network
 from blindsr.training import checkpoint
 from blindsr.training.objective import Objective, Terms
-from blindsr.training.samples import Batches
+from blindsr.training.samples import Batch, Batches
 
 _WEIGHTS, _BATCH = ".failure.pt", ".failure.json"
 
@@ -54,7 +54,7 @@ def replay(objective: Objective, batches: Batches, iteration: int, device: torch
 
     The generators of torch are keyed already, the weights are those of the record.
     """
-    batch = batches[iteration] if device.type == "cpu" else batches.finish(batches.sources(iteration), device)
+    batch = _batch(batches, iteration, device)
     terms: Terms = objective(batch.lr, batch.hr)
     views = objective.network.views
     error = (terms.sr.float() - batch.hr.repeat(views, 1, 1, 1)).abs().mean((1, 2, 3))
@@ -79,6 +79,13 @@ def replay(objective: Objective, batches: Batches, iteration: int, device: torch
             yield f"gradient of {parameter_name}: {_range(parameter.grad)}"
     if terms.loss.isfinite():
         yield "this loss is finite here: on the device of that training it was not, or a gradient was not"
+
+
+def _batch(batches: Batches, iteration: int, device: torch.device) -> Batch:
+    if device.type == "cpu":
+        return batches[iteration]
+    group, place = divmod(iteration, batches.together)
+    return batches.finish(batches.sources(group), device)[place]
 
 
 def _range(tensor: Tensor) -> str:

@@ -1,7 +1,7 @@
 """Batches on their way to the network.
 
 For a CPU, worker processes make them. For a GPU, which workers cannot feed, they only read and draw: the pixels are
-worked on by the device itself, on a stream of its own, one batch ahead of the network.
+worked on by the device itself, on a stream of its own, a few batches at once and ahead of the network.
 """
 
 import contextlib
@@ -26,11 +26,13 @@ class Loader:
         self.waited = 0.0
         """Seconds since the beginning in which the network had to wait for a batch, for the host or on the GPU."""
         self._idle: deque[tuple[torch.cuda.Event, torch.cuda.Event]] = deque()
-        self._count, self._device, self._source = stop - start, device, batches
+        self._iterations, self._device, self._source = range(start, stop), device, batches
+        # whole groups, wherever a run is resumed: what is in a group decides the last bits of its batches
+        self._groups = range(start // batches.together, -(-stop // batches.together)) if start < stop else range(0)
         self._loader: DataLoader[Any] = DataLoader(
             batches if device.type == "cpu" else _Sources(batches),
             batch_size=None,
-            sampler=range(start, stop),
+            sampler=self._iterations if device.type == "cpu" else self._groups,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
             pin_memory=device.type == "cuda",
@@ -40,27 +42,30 @@ class Loader:
     def __iter__(self) -> Iterator[Batch]:
         source = iter(self._loader)
         if self._device.type == "cpu":
-            for _ in range(self._count):
+            for _ in self._iterations:
                 yield self._next(source)
             return
         side = torch.cuda.Stream(self._device)
-        ahead = self._make(source, side) if self._count else None
-        for left in range(self._count - 1, -1, -1):
-            assert ahead is not None
-            batch = ahead
+        ahead = self._make(source, side) if self._groups else []
+        for group in self._groups:
+            batches, ahead = ahead, []
             main = torch.cuda.current_stream(self._device)
             self._wait(main, side)
-            for tensor in batch:
-                tensor.record_stream(main)  # its memory is not reused while the network still reads it
-            yield batch
-            if left:  # the step is under way on the device: the next batch is made beside it
-                ahead = self._make(source, side)
+            for iteration, batch in enumerate(batches, group * self._source.together):
+                if iteration not in self._iterations:
+                    continue
+                for tensor in batch:
+                    tensor.record_stream(main)  # its memory is not reused while the network still reads it
+                yield batch
+                if not ahead and group != self._groups[-1]:
+                    # the step is under way on the device: the next batches are made beside it
+                    ahead = self._make(source, side)
 
-    def _make(self, source: Iterator[Any], side: torch.cuda.Stream) -> Batch:
+    def _make(self, source: Iterator[Any], side: torch.cuda.Stream) -> list[Batch]:
         sources = self._next(source)
         with torch.cuda.stream(side):
-            lr, hr = self._source.finish(sources, self._device)
-            return Batch(lr.contiguous(memory_format=torch.channels_last), hr)
+            made = self._source.finish(sources, self._device)
+            return [Batch(lr.contiguous(memory_format=torch.channels_last), hr) for lr, hr in made]
 
     def _wait(self, main: torch.cuda.Stream, side: torch.cuda.Stream) -> None:
         """Let `main` wait for `side`, and add up for how long it did, which is known some steps later."""
@@ -86,8 +91,8 @@ class _Sources(Dataset[Sources]):
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
 
-    def __getitem__(self, iteration: int) -> Sources:
-        return self._batches.sources(iteration)
+    def __getitem__(self, group: int) -> Sources:
+        return self._batches.sources(group)
 
 
 def _start_worker(worker: int) -> None:

@@ -19,6 +19,7 @@ from blindsr.errors import UserError
 from blindsr.settings import DegradationParams, TrainParams
 
 _WHERE, _VIEWS = 0, 1  # purposes of a sample's generators: where to crop, then one for each view
+_TOGETHER = 64  # LR images that a GPU makes at once: the number of operations that the host launches hardly grows
 _PUBLIC_CROP = 400  # px: the released code first crops this from a patch, then the training crop from its LR
 
 
@@ -30,11 +31,14 @@ class Batch(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """What a batch is made of: uint8 windows (N, H, W, 3), (top, left) of the crops, and for each of the views·N
-    samples its degradation and the generator of its noise, with the kernels of `batched.synthesize`."""
+    """What the batches of consecutive iterations are made of, one after the other.
+
+    Of all together: uint8 windows (N, H, W, 3), and for each of the views·N samples its degradation and the generator
+    of its noise, with the kernels of `batched.synthesize`; of each batch: (top, left) of its crops.
+    """
 
     windows: Tensor
-    places: list[tuple[int, int]]
+    places: list[list[tuple[int, int]]]
     draws: list[second_order.Degradation]
     streams: list[np.random.Generator]
     kernels: Tensor
@@ -102,14 +106,22 @@ class Batches(Dataset[Batch]):
         lr = second_order.degrade(windows.repeat(self._views, 1, 1, 1), draws, streams, self._scale)
         return self._crops(lr, windows, [(top, left) for _, top, left in cut])
 
-    def sources(self, iteration: int) -> Sources:
-        """All of a batch that is drawn and read on the CPU, for `finish` to do the rest on a GPU."""
-        cut, draws, streams = self._draws(iteration)
-        windows = torch.from_numpy(np.stack([window for window, _, _ in cut]))
-        return Sources(windows, [(y, x) for _, y, x in cut], draws, streams, batched.synthesize(draws))
+    @property
+    def together(self) -> int:
+        """How many iterations `sources` and `finish` take at once: iteration i is in group i // together."""
+        return max(1, _TOGETHER // (self._views * len(self._samples)))
 
-    def finish(self, sources: Sources, device: torch.device) -> Batch:
-        """The batch on a device, in a few large operations and without waiting for it.
+    def sources(self, group: int) -> Sources:
+        """All of the batches of a group that is drawn and read on the CPU, for `finish` to do the rest on a GPU."""
+        made = [self._draws(group * self.together + number) for number in range(self.together)]
+        windows = torch.from_numpy(np.stack([window for cut, _, _ in made for window, _, _ in cut]))
+        draws = [draw for _, drawn, _ in made for draw in drawn]
+        streams = [stream for _, _, streams in made for stream in streams]
+        places = [[(y, x) for _, y, x in cut] for cut, _, _ in made]
+        return Sources(windows, places, draws, streams, batched.synthesize(draws))
+
+    def finish(self, sources: Sources, device: torch.device) -> list[Batch]:
+        """The batches of a group on a device, in a few large operations and without waiting for it.
 
         The noise of a GPU is another draw of the same distribution; without noise, this is what `[]` gives, up to
         rounding.
@@ -118,9 +130,11 @@ class Batches(Dataset[Batch]):
         if self._train.usm_target:
             windows = usm.sharpen(windows)
         kernels = sources.kernels.to(device, non_blocking=True)
-        views = windows.repeat(self._views, 1, 1, 1)
+        parts = windows.split(len(self._samples))
+        views = torch.cat([part for part in parts for _ in range(self._views)])
         lr = batched.degrade(views, kernels, sources.draws, sources.streams, self._scale)
-        return self._crops(lr, windows, sources.places)
+        lrs = lr.split(self._views * len(self._samples))
+        return [self._crops(*batch) for batch in zip(lrs, parts, sources.places, strict=True)]
 
     def _draws(
         self, iteration: int
