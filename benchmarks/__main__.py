@@ -19,6 +19,7 @@ from benchmarks import (
     iteration,
     jpeg,
     kernels,
+    launches,
     loader,
     poisson,
     regularizers,
@@ -28,6 +29,7 @@ from benchmarks import (
     synthesis,
     upscale,
     usm,
+    views,
 )
 from benchmarks.measure import Result
 from blindsr import devices, files
@@ -35,8 +37,8 @@ from blindsr import devices, files
 TOPICS = {
     module.__name__.rpartition(".")[2]: module.run
     for module in (
-        kernels, loader, usm, jpeg, poisson, synthesis, alignment, regularizers, iteration, step, suite,
-        evaluation, upscale,
+        kernels, loader, usm, jpeg, poisson, synthesis, launches, alignment, regularizers, iteration, step, suite,
+        views, evaluation, upscale,
     )
 }  # fmt: skip
 

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from blindsr import devices
 
@@ -129,6 +130,18 @@ def duration(seconds: float) -> str:
 def same_distribution(what: str, plain: Sequence[float], ours: Sequence[float], least: float = 1e-3) -> Check:
     """Kolmogorov-Smirnov test of two samples: its p-value must not be tiny."""
     return Check(f"KS p-value, {what}", float(stats.ks_2samp(plain, ours).pvalue), Bound(">=", least))
+
+
+class Operations(TorchDispatchMode):
+    """In a `with` block: how many operations torch dispatches, which is what a small one costs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        self.count += 1
+        return function(*args, **(kwargs or {}))
 
 
 @contextlib.contextmanager

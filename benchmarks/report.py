@@ -27,7 +27,6 @@ the time of the products alone, which is 2.4 % of the step for `linear`. `stride
 second pixel in each direction: that brings `linear` below 3 %, and `rff` to 3.7 %. It is another estimate of the same
 statistics, and not the default. With `dim: 16` the part that `rff` adds to `linear` halves. For the same reason the
 ratios of `alignment` on whole feature maps stay below 8: three of six products of `linear` remain, and all cosines.
-That of `rff_released` is bound by the 125 calls that its value and gradient take, whatever the number of pairs.
 """
 
 _GPU = """## On a GPU
@@ -36,10 +35,9 @@ Nothing was run on a GPU. Not measured, and therefore not claimed: iterations/s 
 regularizer, the regularizer's share of a step there (target at most 5 %), the data wait, a profile of a step, bf16
 autocast, channels_last, fused Adam, torch.compile and CUDA graphs, synthesis on the device, NCCL over several GPUs,
 and any throughput on an H100. That code was read line by line for waits of the host; its order of streams and copies
-is tested with stand-ins for CUDA's, its synthesis against the CPU's on the CPU. 150 iterations/s of SRResNet are in
-doubt: to synthesize 16 LR images the host dispatches about 1400 operations (1424 on average over ten batches on a
-CPU, 533 of them views, without a kernel; 404 for the noise, whose draws each image makes by itself). A launch costs
-the host a few µs, which no stream hides.
+is tested with stand-ins for CUDA's, its synthesis against the CPU's on the CPU. Whether SRResNet reaches 150
+iterations/s is not known: a launch costs the host a few µs, which no stream hides, and beside the step's own launches
+the host launches those of `launches` above for each batch.
 """
 
 _READING = """The value is the median over interleaved repetitions, with the lower and upper quartile beside it. A

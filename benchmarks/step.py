@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import inputs
@@ -17,6 +16,7 @@ from benchmarks.measure import Bound, Check, Result, duration, interleave
 from blindsr import devices, networks
 from blindsr.networks import Network
 from blindsr.training.ema import Ema
+from blindsr.training.objective import Objective
 
 
 def run(quick: bool) -> list[Result]:
@@ -26,7 +26,7 @@ def run(quick: bool) -> list[Result]:
     network, step = build({"num_blocks": 1, "num_features": 8} if quick else {}, images, side)
     convolutions = _convolutions(network, images, side)
     alone = [_alone(images, *shape) for shape in sorted(set(convolutions)) if min(shape) > 3]
-    operations = [_count(function) for function in (step, *alone)]
+    operations = [count_operations(function) for function in (step, *alone)]
     # forward, and the gradients of weights and input; that of the network's own input is not needed
     by_hand = sum(
         (2 if number == 0 else 3) * images * 2 * 9 * inner * outer * width**2
@@ -60,18 +60,21 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def build(hyper: dict[str, int], images: int, side: int) -> tuple[Network, Callable[[], None]]:
-    """SRResNet and its training step without regularizer on random images, as the trainer does it."""
-    network = Network(networks.build_backbone("srresnet", hyper, 4), networks.build_regularizer("none", {}))
+def build(
+    hyper: dict[str, int], images: int, side: int, regularizer: str = "none"
+) -> tuple[Network, Callable[[], None]]:
+    """SRResNet and its training step on random LR images, as the trainer does it: two views mean half as many HR."""
+    network = Network(networks.build_backbone("srresnet", hyper, 4), networks.build_regularizer(regularizer, {}))
+    objective = Objective(network, weight=1.0)
     optimizer = torch.optim.Adam(network.parameters())
     ema = Ema(network.backbone)
     generator = torch.Generator().manual_seed(0)
     lr = torch.rand(images, 3, side, side, generator=generator)
-    hr = torch.rand(images, 3, 4 * side, 4 * side, generator=generator)
+    hr = torch.rand(images // network.views, 3, 4 * side, 4 * side, generator=generator)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        functional.l1_loss(network(lr).sr, hr).backward()
+        objective(lr, hr).loss.backward()
         optimizer.step()
         ema.update(network.backbone)
 
@@ -106,7 +109,7 @@ def _alone(images: int, channels_in: int, channels_out: int, side: int) -> Calla
     return both_ways
 
 
-def _count(function: Callable[[], object]) -> int:
+def count_operations(function: Callable[[], object]) -> int:
     """Floating-point operations of convolutions and matrix products, two per multiply-add."""
     with FlopCounterMode(display=False) as counter:
         function()

@@ -71,11 +71,12 @@ class _Map:
         (low, self._lowest), (high, self._highest) = wave.min(-1, keepdim=True), wave.max(-1, keepdim=True)
         self._stretch = (math.pi / 2) / (high - low).clamp_min_(torch.finfo(u.dtype).tiny)
         self._slope, self._angle = slope, wave.sub_(low).mul_(self._stretch)  # the angle is p
-        self.value = torch.cos(self._angle - math.pi / 4).mul_(2)
+        self._shifted = self._angle - math.pi / 4
+        self.value = torch.cos(self._shifted).mul_(2)
 
     def gradient(self, outer: Tensor) -> Tensor:
         """By u, of a function whose gradient by `value` is `outer`."""
-        by_p = outer.mul(torch.sin(self._angle - math.pi / 4)).mul_(-2)
+        by_p = torch.sin(self._shifted).mul_(outer).mul_(-2)
         # p = (x - low)·(π/2) / (high - low) for x = w·u + b: the extremes, too, are channels of x
         by_high = (by_p * self._angle).sum(-1, keepdim=True).mul_(-2 / math.pi)
         by_low = by_p.sum(-1, keepdim=True).add_(by_high).neg_()
@@ -91,7 +92,8 @@ def _moment_distance(views: Tensor) -> tuple[Tensor, Tensor]:
     u, v = views.unbind(-2)
     d, s, channels = u - v, u + v, u.shape[-1]
     dd, ss, ds = (d * d).sum(-1, keepdim=True), (s * s).sum(-1, keepdim=True), (d * s).sum(-1, keepdim=True)
-    distance = dd.sum() / channels + torch.addcmul(ds * ds, dd, ss).sum() / (2 * channels**2)
-    by_d = torch.addcmul(d * (ss + 2 * channels), s, ds)
+    weight = ss + 2 * channels  # of the means' ‖d‖²/C beside the moments', both times 2·C²
+    distance = torch.addcmul(ds * ds, dd, weight).sum() / (2 * channels**2)
+    by_d = torch.addcmul(d * weight, s, ds)
     by_s = torch.addcmul(s * dd, d, ds)
     return distance, torch.stack((by_s + by_d, by_s - by_d), dim=-2).div_(channels**2)
