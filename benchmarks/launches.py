@@ -23,7 +23,7 @@ def run(quick: bool) -> list[Result]:
     """Batches of the paper, two views with USM target; quick: two batches of 4 LR images."""
     params = inputs.params()
     batch, groups = (4, 1) if quick else (params.train.batch, 3)
-    train = params.train.model_copy(update={"batch": batch, **({"crop": 32, "window": 32} if quick else {})})
+    train = params.train.model_copy(update={"batch": batch, **({"crop": 32, "window": 96} if quick else {})})
     settings = {"seed": 0, "views": 2, "scale": params.scale}
     with tempfile.TemporaryDirectory() as name:
         store = inputs.store(Path(name) / "store")
