@@ -1,8 +1,8 @@
 """Operations that the host launches to synthesize training batches on a GPU, counted on a CPU.
 
 A launch costs the host a few µs, whatever the device does meanwhile. Batches of several iterations are made at once:
-"plain" here makes them one by one. Views are counted, though they launch nothing; copies of draws that a CPU makes in
-NumPy are counted, too.
+"plain" here makes them one by one. The draws of noise, which a CPU makes in NumPy, are not the GPU's: a normal one
+takes one operation there, a Poisson one about four.
 """
 
 import tempfile
@@ -20,7 +20,7 @@ class _OneByOne(Batches):
 
 
 def run(quick: bool) -> list[Result]:
-    """Batches of the paper, two views with USM target; quick: two batches of 4 LR images."""
+    """Batches of the paper, two views with USM target; quick: one group of batches of 4 LR images."""
     params = inputs.params()
     batch, groups = (4, 1) if quick else (params.train.batch, 3)
     train = params.train.model_copy(update={"batch": batch, **({"crop": 32, "window": 96} if quick else {})})

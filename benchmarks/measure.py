@@ -133,14 +133,15 @@ def same_distribution(what: str, plain: Sequence[float], ours: Sequence[float], 
 
 
 class Operations(TorchDispatchMode):
-    """In a `with` block: how many operations torch dispatches, which is what a small one costs."""
+    """In a `with` block: how many operations torch dispatches, views apart: what many small ones cost."""
 
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        self.count += 1
+        aliases = [returned.alias_info for returned in function._schema.returns]
+        self.count += not any(alias is not None and not alias.is_write for alias in aliases)
         return function(*args, **(kwargs or {}))
 
 

@@ -36,8 +36,8 @@ regularizer, the regularizer's share of a step there (target at most 5 %), the d
 autocast, channels_last, fused Adam, torch.compile and CUDA graphs, synthesis on the device, NCCL over several GPUs,
 and any throughput on an H100. That code was read line by line for waits of the host; its order of streams and copies
 is tested with stand-ins for CUDA's, its synthesis against the CPU's on the CPU. Whether SRResNet reaches 150
-iterations/s is not known: a launch costs the host a few µs, which no stream hides, and beside the step's own launches
-the host launches those of `launches` above for each batch.
+iterations/s is not known: a launch costs the host a few µs, which no stream hides, and beside the step's own
+operations the host has those of `launches` above for each batch (counted on a CPU, without views).
 """
 
 _READING = """The value is the median over interleaved repetitions, with the lower and upper quartile beside it. A

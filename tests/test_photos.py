@@ -242,6 +242,27 @@ def test_the_profile_of_16_bits(container):
     same(photos.decode(content).colour, DEEP)
 
 
+def test_a_damaged_profile_loses_no_photo():
+    """libpng refuses one of a wrong length: 8 bits are written by Pillow, with it; 16 bits without."""
+    for damaged in (SRGB + b"abc", SRGB[:-4]):
+        photo = photos.decode(file(Image.fromarray(RGB), "TIFF", icc_profile=damaged))
+        content = photos.encode(photo, "png", "abc")
+        assert photos.is_marked(content, "abc")
+        assert photos.decode(content).icc == damaged
+        same(photos.decode(content).colour, RGB)
+        content = photos.encode(Photo(DEEP, icc=damaged), "png", "abc")
+        assert photos.is_marked(content, "abc")
+        assert photos.decode(content).icc is None
+        same(photos.decode(content).colour, DEEP)
+
+
+def test_png_of_a_side_above_a_million():
+    content = photos.encode(Photo(np.zeros((1, 1_000_001, 1), np.uint8)), "png", "abc")
+    assert Image.open(io.BytesIO(content)).size == (1_000_001, 1)
+    with pytest.raises(UserError, match=r"cannot be written as png of 1000001×1 pixels .*: try tif"):
+        photos.encode(Photo(np.zeros((1, 1_000_001, 3), np.uint16)), "png", "abc")
+
+
 def test_a_profile_of_another_colour_space_is_left_out():
     assert photos.decode(file(Image.fromarray(ALPHA), icc_profile=SRGB)).icc is None
     assert photos.decode(file(Image.fromarray(RGB), icc_profile=CMYK)).icc is None

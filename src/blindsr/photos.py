@@ -216,7 +216,10 @@ def encode(photo: Photo, container: str, digest: str) -> bytes:
         return _encode_pillow(photo, container, exif)
     except (*_DAMAGED, cv2.error) as error:
         size = f"{photo.colour.shape[1]}×{photo.colour.shape[0]}"
-        raise UserError(f"cannot be written as {container} of {size} pixels ({one_line(error)}): try png") from None
+        other = "tif" if container == "png" else "png"
+        raise UserError(
+            f"cannot be written as {container} of {size} pixels ({one_line(error)}): try {other}"
+        ) from None
 
 
 def to_8_bits(photo: Photo) -> Photo:
@@ -286,4 +289,12 @@ def _encode_png(photo: Photo, exif: Image.Exif) -> bytes:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA)
     chunks = {cv2.IMAGE_METADATA_EXIF: exif.tobytes().removeprefix(b"Exif\0\0"), cv2.IMAGE_METADATA_ICCP: photo.icc}
     present = {kind: np.frombuffer(value, np.uint8) for kind, value in chunks.items() if value}
-    return bytes(cv2.imencodeWithMetadata(".png", pixels, [*present], [*present.values()], _PNG_OPTIONS)[1])
+    written, content = cv2.imencodeWithMetadata(".png", pixels, [*present], [*present.values()], _PNG_OPTIONS)
+    if written:
+        return bytes(content)
+    # libpng refuses damaged colour profiles, and sides above a million; Pillow does not
+    if pixels.dtype == np.uint8:
+        return _encode_pillow(photo, "png", exif)
+    if photo.icc:
+        return _encode_png(photo._replace(icc=None), exif)
+    raise ValueError("OpenCV refuses it")

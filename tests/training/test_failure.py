@@ -50,5 +50,6 @@ Network.forward = greedy
 """
     said = cell().train(before=greedy, status=2)
     assert said == (
-        "error: out of memory on cpu in iteration 6: lower train.batch (8 LR images) or train.crop (32 px)\n"
+        "error: out of memory on cpu in iteration 6: lower train.batch (8 LR images), train.crop (32 px) or "
+        "train.window\n"
     )

@@ -60,6 +60,7 @@ def test_an_allocation_that_fails_names_the_settings() -> None:
         problem = guard.out_of_memory(error, CPU, 7, 16, 128)
         assert problem is not None
         assert str(problem) == (
-            "out of memory on cpu in iteration 7: lower train.batch (16 LR images) or train.crop (128 px)"
+            "out of memory on cpu in iteration 7: lower train.batch (16 LR images), train.crop (128 px) or "
+            "train.window"
         )
     assert guard.out_of_memory(RuntimeError("something else"), CPU, 7, 16, 128) is None

@@ -206,14 +206,18 @@ def test_images_smaller_than_the_crop_are_one_line(
 
 @pytest.mark.parametrize("usm_target", [False, True])
 def test_a_batch_finished_on_a_device_is_that_of_the_cpu(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams, usm_target: bool
+    store: PatchStore,
+    train_params: TrainParams,
+    degradation: DegradationParams,
+    usm_target: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """On the CPU, where both draw the same noise: the same targets and views, up to rounding."""
     batches = make(store, train_params.model_copy(update={"usm_target": usm_target, "batch": 8}), degradation)
-    assert batches.together == 8  # 64 LR images
+    monkeypatch.setattr(Batches, "together", 3)
     sources = pickle.loads(pickle.dumps(batches.sources(2)))  # as it comes from a worker process
     finished = batches.finish(sources, torch.device("cpu"))
-    for iteration, batch in enumerate(finished, 2 * 8):
+    for iteration, batch in enumerate(finished, 2 * 3):
         wanted = batches[iteration]
         torch.testing.assert_close(batch.hr, wanted.hr, rtol=0, atol=1e-3)
         assert batch.lr.shape == wanted.lr.shape
@@ -222,14 +226,19 @@ def test_a_batch_finished_on_a_device_is_that_of_the_cpu(
         assert error.max() < 30
 
 
-@pytest.mark.parametrize(("batch", "ranks", "together"), [(16, 1, 4), (16, 4, 16), (64, 1, 1), (200, 1, 1)])
+@pytest.mark.parametrize(
+    ("batch", "ranks", "side", "together"),
+    [(16, 1, 96, 25), (16, 4, 96, 100), (16, 1, 144, 11), (128, 1, 144, 1), (400, 1, 144, 1)],
+)
 def test_a_gpu_makes_so_many_batches_at_once(
     store: PatchStore,
     train_params: TrainParams,
     degradation: DegradationParams,
     batch: int,
     ranks: int,
+    side: int,
     together: int,
 ) -> None:
-    train = train_params.model_copy(update={"batch": batch})
+    """About 64 windows of 240 px."""
+    train = train_params.model_copy(update={"batch": batch, "window": side})
     assert make(store, train, degradation, ranks=ranks).together == together

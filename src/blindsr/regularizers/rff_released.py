@@ -42,7 +42,10 @@ def draw(batch: int, channels: int) -> tuple[Tensor, Tensor]:
 
 
 class _PooledDistance(torch.autograd.Function):
-    """Of pooled features (B, 2, C). The gradient is made beside the value: at this size calls are all that costs."""
+    """Of pooled features (B, 2, C). The gradient is made beside the value: at this size calls are all that costs.
+
+    It is a constant to autograd: there are no second derivatives.
+    """
 
     @staticmethod
     def forward(ctx: Any, pooled: Tensor, slope: Tensor, phase: Tensor) -> Tensor:

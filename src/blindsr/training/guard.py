@@ -50,6 +50,6 @@ def out_of_memory(
     if not on_cpu and not isinstance(error, torch.OutOfMemoryError):
         return None
     return UserError(
-        f"out of memory on {device} in iteration {iteration}: lower train.batch ({batch} LR images) or train.crop "
-        f"({crop} px)"
+        f"out of memory on {device} in iteration {iteration}: lower train.batch ({batch} LR images), train.crop "
+        f"({crop} px) or train.window"
     )

@@ -34,7 +34,7 @@ class Loader:
             batch_size=None,
             sampler=self._iterations if device.type == "cpu" else self._groups,
             num_workers=workers,
-            prefetch_factor=4 if workers else None,
+            prefetch_factor=(4 if device.type == "cpu" else max(1, 4 // batches.together)) if workers else None,
             pin_memory=device.type == "cuda",
             worker_init_fn=_start_worker,
         )

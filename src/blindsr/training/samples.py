@@ -19,7 +19,8 @@ from blindsr.errors import UserError
 from blindsr.settings import DegradationParams, TrainParams
 
 _WHERE, _VIEWS = 0, 1  # purposes of a sample's generators: where to crop, then one for each view
-_TOGETHER = 64  # LR images that a GPU makes at once: the number of operations that the host launches hardly grows
+# HR pixels that a GPU synthesizes at once, of 64 windows of 240 px: with more, the host has hardly more to launch
+_TOGETHER = 64 * 240**2
 _PUBLIC_CROP = 400  # px: the released code first crops this from a patch, then the training crop from its LR
 
 
@@ -109,7 +110,7 @@ class Batches(Dataset[Batch]):
     @property
     def together(self) -> int:
         """How many iterations `sources` and `finish` take at once: iteration i is in group i // together."""
-        return max(1, _TOGETHER // (self._views * len(self._samples)))
+        return max(1, _TOGETHER // (self._views * len(self._samples) * self._window**2))
 
     def sources(self, group: int) -> Sources:
         """All of the batches of a group that is drawn and read on the CPU, for `finish` to do the rest on a GPU."""
