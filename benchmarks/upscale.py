@@ -57,4 +57,4 @@ def run(quick: bool) -> list[Result]:
         ]
         check = Check("max difference in levels", float(max(differences)), Bound("<=", 1))
         what = f"network in upscale, SRResNet, {len(photos)} photos of {side}x{side} px, 2 threads"
-        return [compare("upscale", what, Bound(">=", 0.95), [check], 1 if quick else 5, plain, ours, threads=2)]
+        return [compare("upscale", what, Bound(">=", 0.95), [check], 1 if quick else 9, plain, ours, threads=2)]
