@@ -54,8 +54,9 @@ def test_another_architecture_or_size_is_named(folder):
     torch.save(network(num_blocks=2).state_dict(), folder / "deep.pth")
     with pytest.raises(UserError, match=r"body.1.conv1.weight is 4×4×3×3 in the file and absent in the settings"):
         initial.start_from(network(), "deep.pth", 4)
-    with pytest.raises(UserError, match=r"train\.init_from absent\.pth cannot be read: No such file"):
-        initial.digest("absent.pth")
+    for read in (initial.digest, lambda path: initial.start_from(network(), path, 4)):
+        with pytest.raises(UserError, match=r"train\.init_from absent\.pth is no file: .*`blindsr export`"):
+            read("absent.pth")
 
 
 def test_a_changed_file_is_refused_until_the_training_has_ended(folder):

@@ -22,7 +22,8 @@ def digest(init_from: str | None) -> str | None:
 def start_from(backbone: Backbone, init_from: str | None, scale: int) -> None:
     """Give `backbone` the weights in the file: of this project, or a public checkpoint of the same architecture.
 
-    Raises UserError as `checkpoints.load` does, and for another architecture or other sizes, with both named.
+    Raises UserError without the file, as `checkpoints.load` does, and for another architecture or other sizes, with
+    both named.
     """
     if init_from is None:
         return
@@ -61,7 +62,13 @@ def forget(record: Path) -> None:
 
 def _path(init_from: str) -> Path:
     """Relative to the project's root, also in the temporary copies in which DVC runs experiments."""
-    return paths.project_root() / init_from
+    path = paths.project_root() / init_from
+    if not path.is_file():
+        raise UserError(
+            f"train.init_from {init_from} is no file: weights in models/ come and go with experiments, give those "
+            "that `blindsr export` writes, or another path"
+        )
+    return path
 
 
 def _shape(state: dict[str, Tensor], key: str) -> str:

@@ -27,14 +27,15 @@ class Loader:
         """Seconds since the beginning in which the network had to wait for a batch, for the host or on the GPU."""
         self._idle: deque[tuple[torch.cuda.Event, torch.cuda.Event]] = deque()
         self._iterations, self._device, self._source = range(start, stop), device, batches
+        together = 1 if device.type == "cpu" else batches.together
         # whole groups, wherever a run is resumed: what is in a group decides the last bits of its batches
-        self._groups = range(start // batches.together, -(-stop // batches.together)) if start < stop else range(0)
+        self._groups = range(start // together, -(-stop // together)) if start < stop else range(0)
         self._loader: DataLoader[Any] = DataLoader(
             batches if device.type == "cpu" else _Sources(batches),
             batch_size=None,
-            sampler=self._iterations if device.type == "cpu" else self._groups,
+            sampler=self._groups,
             num_workers=workers,
-            prefetch_factor=(4 if device.type == "cpu" else max(1, 4 // batches.together)) if workers else None,
+            prefetch_factor=max(1, 4 // together) if workers else None,
             pin_memory=device.type == "cuda",
             worker_init_fn=_start_worker,
         )
@@ -42,7 +43,7 @@ class Loader:
     def __iter__(self) -> Iterator[Batch]:
         source = iter(self._loader)
         if self._device.type == "cpu":
-            for _ in self._iterations:
+            for _ in self._groups:
                 yield self._next(source)
             return
         side = torch.cuda.Stream(self._device)
