@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from blindsr.reporting import analyses
@@ -86,3 +87,13 @@ def test_nothing_recorded_is_no_figure(tmp_path: Path) -> None:
     curves = pd.DataFrame({"backbone": "net", "reg": "none", "seed": 0, "iteration": [1, 2], "penalty": 0.0})
     figures.regularizers_at_work(curves, tmp_path / "none", title="T")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_only_validation_records_is_a_line_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    curves = pd.DataFrame({"backbone": "net", "reg": "rff", "seed": 0, "iteration": [1, 2, 3, 4], "penalty": 1.0})
+    curves["mean_distance"] = [float("nan"), 0.5, float("nan"), 0.25]
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figures, "save", lambda figure, stem: drawn.append(figure))
+    figures.regularizers_at_work(curves, tmp_path / "some", title="T")
+    (line,) = drawn[0].axes[1].lines
+    assert line.get_xydata().tolist() == [[2, 0.5], [4, 0.25]]

@@ -24,7 +24,7 @@ def regularizers_at_work(curves: pd.DataFrame, stem: Path, *, title: str) -> Non
         for row, (backbone, mine) in zip(axes, curves.groupby("backbone", sort=False), strict=True):
             for axis, (column, label) in zip(row, panels.items(), strict=True):
                 for number, name, curve in _series(curves, mine):
-                    means = curve.groupby("iteration")[column].mean()
+                    means = curve.groupby("iteration")[column].mean().dropna()  # validation is not in every row
                     if (means > 0).any():
                         look: Any = {
                             "color": colour(number),
