@@ -32,7 +32,7 @@ from benchmarks import (
     views,
 )
 from benchmarks.measure import Result
-from blindsr import devices, files
+from blindsr.runtime import devices, files
 
 TOPICS = {
     module.__name__.rpartition(".")[2]: module.run

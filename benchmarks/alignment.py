@@ -13,8 +13,8 @@ from torch import Tensor
 
 from benchmarks.measure import Bound, Check, Operations, Result, compare
 from benchmarks.plain import alignment as plain
-from blindsr import plugins
-from blindsr.regularizers import rff, rff_released
+from blindsr.config import registry
+from blindsr.plugins.regularizers import rff, rff_released
 
 Penalty = Callable[[Tensor, Tensor], Tensor]
 Views = tuple[Tensor, Tensor]
@@ -26,7 +26,7 @@ def run(quick: bool) -> list[Result]:
     shape = (PAIRS, 8, 16, 16) if quick else (PAIRS, 64, 128, 128)
     results = []
     for name, loop in (("rff_released", _released), ("linear", plain.linear), ("rff", _rff)):
-        penalty = plugins.load("regularizer", name)().penalty
+        penalty = registry.load("regularizer", name)().penalty
         checks = [_agreement(penalty, loop, (PAIRS, 64, 16, 16)), _constant_operations(penalty)]
         views = _views(shape, torch.float32)
         if name == "rff_released":  # the rest of it is the mean over the pixels, the same on both sides

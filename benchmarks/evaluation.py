@@ -18,12 +18,14 @@ import torch
 
 from benchmarks import inputs
 from benchmarks.measure import Bound, Result, compare, times
-from blindsr import devices, evaluation, images, inference, networks
-from blindsr.degradations import suite
-from blindsr.evaluation import Pair
-from blindsr.images import RGB
-from blindsr.metrics.lpips import Lpips
-from blindsr.scoring import Measure
+from blindsr.data import images, suite
+from blindsr.data.images import RGB
+from blindsr.evaluation import benchmarks
+from blindsr.evaluation.benchmarks import Pair
+from blindsr.evaluation.scoring import Measure
+from blindsr.model import inference, networks
+from blindsr.plugins.metrics.lpips import Lpips
+from blindsr.runtime import devices
 
 
 def run(quick: bool) -> list[Result]:
@@ -51,7 +53,7 @@ def run(quick: bool) -> list[Result]:
                 [],
                 repetitions,
                 lambda: list(upscale(lrs)),
-                lambda: list(evaluation.evaluate(pairs, upscale, measure, 4)),
+                lambda: list(benchmarks.evaluate(pairs, upscale, measure, 4)),
             )
             with devices.threads(1):
                 seconds = np.array([_of_thread(pairs, lrs, upscale, measure) for _ in range(repetitions)]).T
@@ -83,7 +85,7 @@ def _of_thread(pairs: list[Pair], lrs: list[RGB], upscale: Upscale, measure: Mea
             yield sr
 
     begun = time.perf_counter()
-    list(evaluation.evaluate(pairs, followed, measure, 4))
+    list(benchmarks.evaluate(pairs, followed, measure, 4))
     return alone, cpu + time.perf_counter() - begun - wall
 
 

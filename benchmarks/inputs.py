@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from blindsr import conf, images
-from blindsr.datasets import patch_store
-from blindsr.datasets.patch_store import PatchStore, Window
-from blindsr.degradations import second_order
-from blindsr.degradations.second_order import Degradation
-from blindsr.images import RGB
-from blindsr.params import Params, parse
+from blindsr.config import conf
+from blindsr.config.params import Params, parse
+from blindsr.data import images, patch_store
+from blindsr.data.images import RGB
+from blindsr.data.patch_store import PatchStore, Window
+from blindsr.plugins.degradations import second_order
+from blindsr.plugins.degradations.second_order import Degradation
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = {

@@ -16,10 +16,11 @@ from benchmarks.measure import Bound, Check, Result, times
 from benchmarks.plain import alignment, patches
 from benchmarks.plain.trainer import Trainer
 from benchmarks.step import cores
-from blindsr import devices, networks
-from blindsr.datasets.patch_store import PatchStore
-from blindsr.networks import Network
-from blindsr.regularizers import rff
+from blindsr.data.patch_store import PatchStore
+from blindsr.model import networks
+from blindsr.model.network import Network, build_regularizer
+from blindsr.plugins.regularizers import rff
+from blindsr.runtime import devices
 from blindsr.training import trainer
 from blindsr.training.distributed import World
 from blindsr.training.samples import Batches
@@ -61,7 +62,7 @@ def run(quick: bool) -> list[Result]:
 
 
 def _network(hyper: dict[str, int]) -> Network:
-    regularizer = networks.build_regularizer("rff", {"dim": _DIM})
+    regularizer = build_regularizer("rff", {"dim": _DIM})
     return Network(trainer.initialize(lambda: networks.build_backbone("srresnet", hyper, 4), 0), regularizer)
 
 

@@ -7,7 +7,7 @@ import torch
 from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, compare
 from benchmarks.plain import jpeg as plain
-from blindsr.degradations import jpeg
+from blindsr.plugins.degradations.operators import jpeg
 
 
 def run(quick: bool) -> list[Result]:

@@ -5,8 +5,8 @@ import numpy as np
 from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, compare
 from benchmarks.plain import kernels as plain
-from blindsr.degradations import blur
-from blindsr.degradations.blur import Kernel
+from blindsr.plugins.degradations.operators import blur
+from blindsr.plugins.degradations.operators.blur import Kernel
 
 
 def run(quick: bool) -> list[Result]:

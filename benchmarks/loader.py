@@ -13,8 +13,8 @@ import numpy as np
 from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, compare
 from benchmarks.plain import patches
-from blindsr.datasets.patch_store import PIXELS
-from blindsr.images import RGB
+from blindsr.data.images import RGB
+from blindsr.data.patch_store import PIXELS
 
 
 def run(quick: bool) -> list[Result]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from blindsr import devices
+from blindsr.runtime import devices
 
 _COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt}
 

@@ -23,10 +23,11 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from blindsr import images, parallel
-from blindsr.datasets import patch_builder
-from blindsr.datasets.indices import IndexedImage
-from blindsr.datasets.patch_store import PatchStore, Window, positions
+from blindsr.acquisition import patch_builder
+from blindsr.data import images
+from blindsr.data.indices import IndexedImage
+from blindsr.data.patch_store import PatchStore, Window, positions
+from blindsr.runtime import parallel
 
 ROUNDS = 3  # the ways take turns, so that a busy machine hits them alike
 Pixels = images.RGB

@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, compare, same_distribution
 from benchmarks.plain import noise as plain
-from blindsr.degradations import noise
+from blindsr.plugins.degradations.operators import noise
 
 
 def run(quick: bool) -> list[Result]:

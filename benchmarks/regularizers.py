@@ -18,9 +18,11 @@ from torch import Tensor
 from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, duration, interleave
 from benchmarks.step import build
-from blindsr import devices, networks, plugins
 from blindsr.analysis.training_cost import operations
-from blindsr.regularizers._blocks import Regularizer
+from blindsr.config import registry
+from blindsr.model.network import build_regularizer
+from blindsr.plugins.regularizers.base import Regularizer
+from blindsr.runtime import devices
 
 
 def run(quick: bool) -> list[Result]:
@@ -32,11 +34,11 @@ def run(quick: bool) -> list[Result]:
     with torch.no_grad():
         features = network.backbone.features(torch.rand(images, 3, side, side))
     free = {"none", "two_views"}  # they add nothing
-    chosen: list[tuple[str, dict[str, int]]] = [(n, {}) for n in plugins.names("regularizer") if n not in free]
+    chosen: list[tuple[str, dict[str, int]]] = [(n, {}) for n in registry.names("regularizer") if n not in free]
     chosen += [(name, {"stride": 2}) for name in ("linear", "rff")]
     names = [name + "".join(f", {key} {value}" for key, value in extra.items()) for name, extra in chosen]
     regularizers = [
-        networks.build_regularizer(name, params.reg.settings[name].hyper_for("srresnet") | extra).train()
+        build_regularizer(name, params.reg.settings[name].hyper_for("srresnet") | extra).train()
         for name, extra in chosen
     ]
     with devices.threads(params.train.threads):

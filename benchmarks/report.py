@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks.measure import Result
 from benchmarks.step import cores
-from blindsr import files
+from blindsr.runtime import files
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

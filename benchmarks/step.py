@@ -13,8 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, duration, interleave
-from blindsr import devices, networks
-from blindsr.networks import Network
+from blindsr.model import networks
+from blindsr.model.network import Network, build_regularizer
+from blindsr.runtime import devices
 from blindsr.training.ema import Ema
 from blindsr.training.objective import Objective
 
@@ -64,7 +65,7 @@ def build(
     hyper: dict[str, int], images: int, side: int, regularizer: str = "none"
 ) -> tuple[Network, Callable[[], None]]:
     """SRResNet and its training step on random LR images, as the trainer does it: two views mean half as many HR."""
-    network = Network(networks.build_backbone("srresnet", hyper, 4), networks.build_regularizer(regularizer, {}))
+    network = Network(networks.build_backbone("srresnet", hyper, 4), build_regularizer(regularizer, {}))
     objective = Objective(network, weight=1.0)
     optimizer = torch.optim.Adam(network.parameters())
     ema = Ema(network.backbone)

@@ -5,8 +5,8 @@ import numpy as np
 
 from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, compare
-from blindsr.degradations import suite
-from blindsr.images import RGB
+from blindsr.data import suite
+from blindsr.data.images import RGB
 
 
 def run(quick: bool) -> list[Result]:

@@ -10,8 +10,9 @@ from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, compare
 from benchmarks.plain import synthesis as plain
 from benchmarks.plain import usm as plain_usm
-from blindsr.degradations import second_order, usm
-from blindsr.degradations.second_order import Degradation
+from blindsr.plugins.degradations import second_order
+from blindsr.plugins.degradations.operators import usm
+from blindsr.plugins.degradations.second_order import Degradation
 
 _START = 64  # px where the window lies in the 400: 16 LR px, so that both have the same blocks of JPEG
 _RIM = 4  # LR px

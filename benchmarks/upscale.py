@@ -15,9 +15,10 @@ import torch
 
 from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, compare
-from blindsr import images, networks
-from blindsr.apps import upscale
-from blindsr.networks import WeightsInfo
+from blindsr.apps.photos import upscale
+from blindsr.data import images
+from blindsr.model import networks, weight_files
+from blindsr.model.weight_files import WeightsInfo
 
 
 def run(quick: bool) -> list[Result]:
@@ -36,7 +37,7 @@ def run(quick: bool) -> list[Result]:
         photos = [np.ascontiguousarray(photo[:side, :side]) for photo in inputs.photos()[:count]]
         for number, photo in enumerate(photos):
             images.write_png(folder / "photos" / f"{number}.png", photo)
-        networks.save(network, info, folder / "weights.safetensors")
+        weight_files.save(network, info, folder / "weights.safetensors")
         lrs = [images.to_float(photo)[None] for photo in photos]
         runs = itertools.count()
 

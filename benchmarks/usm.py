@@ -5,7 +5,7 @@ from functools import partial
 from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, compare
 from benchmarks.plain import usm as plain
-from blindsr.degradations import usm
+from blindsr.plugins.degradations.operators import usm
 
 
 def run(quick: bool) -> list[Result]:

@@ -11,9 +11,9 @@ from types import ModuleType
 import pytest
 from torch import library
 
-from blindsr.datasets import inspection
-from blindsr.datasets.catalog import Manifest, UserSource
-from blindsr.datasets.indices import IndexedImage
+from blindsr.acquisition import inspection
+from blindsr.acquisition.catalog import Manifest, UserSource
+from blindsr.data.indices import IndexedImage
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from blindsr.datasets.download import download
-from blindsr.errors import UserError
+from blindsr.acquisition.download import download
+from blindsr.runtime.errors import UserError
 
 BODY = hashlib.shake_256(b"archive").digest(600_000)  # nine pieces
 SHA, MD5 = hashlib.sha256(BODY).hexdigest(), hashlib.md5(BODY).hexdigest()

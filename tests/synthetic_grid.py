@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from blindsr import conf, images, params
-from blindsr.datasets.indices import Index, IndexedImage
-from blindsr.params import BICUBIC, Params, row_name
+from blindsr.config import conf, params
+from blindsr.config.params import BICUBIC, Params, row_name
+from blindsr.data import images
+from blindsr.data.indices import Index, IndexedImage
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER_SIZES = {"Set5": 5, "Set14": 14, "BSD100": 100, "Test2k": 10, "Urban100": 100, "Manga109": 109}

@@ -10,7 +10,7 @@ import skimage.data
 from matplotlib.figure import Figure
 from PIL import Image
 
-from blindsr.reporting.page import Page, PageFigure
+from blindsr.reporting.page.rendering import Page, PageFigure
 from blindsr.reporting.tables import Table
 from blindsr.reporting.verdicts import Verdict
 

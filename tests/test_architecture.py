@@ -1,48 +1,38 @@
-"""The house rules that hold the structure: direction of imports, deps of stages, size of files."""
+"""The house rules that hold the structure: direction of imports, rooms of stages, size of files."""
 
 import ast
+import functools
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
-import pytest
 import yaml
 
-from blindsr import plugins
+from blindsr.config import registry
+from blindsr.runtime import provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "blindsr"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# From top to bottom; a module imports from its own layer or from below.
-LAYERS = [
-    {"cli"},
-    {"stages", "apps"},
-    {"training", "evaluation", "journal"},
-    {"scoring"},
-    {
-        "networks",
-        "checkpoints",
-        "state_dicts",
-        "onnx_network",
-        "inference",
-        "degradations",
-        "datasets",
-        "reporting",
-        "analysis",
-    },
-    {"metrics", "images", "photos", "params", "plugins", "tracking", "devices", "progress", "conf", "parallel"},
-    {"backbones", "regularizers", "files", "paths", "errors", "settings", "provenance"},
+# Rooms from top to bottom: a module imports from its own floor or from below, and rooms of a floor form no cycle.
+FLOORS = [
+    ["cli", "__main__"],
+    ["apps"],
+    ["stages"],
+    ["training", "evaluation", "analysis", "reporting"],
+    ["foreign"],
+    ["model", "acquisition"],
+    ["data"],
+    ["plugins"],
+    ["config"],
+    ["runtime"],
 ]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
-# What cannot change the result of a stage: how settings are read and checked (their values are in `params`), where
-# files lie, how they are written, what is printed or tracked, how foreign weights are read (a run depends on the hash
-# of their file). A comment there must not retrain the paper's grid.
-PLUMBING = {
-    "__init__.py", "backbones/__init__.py", "regularizers/__init__.py",
-    "checkpoints.py", "conf.py", "errors.py", "files.py", "onnx_network.py", "parallel.py", "params.py",
-    "paths.py", "plugins.py", "progress.py", "provenance.py", "settings.py", "state_dicts.py", "tracking.py",
-}  # fmt: skip
+# What decides no result of a stage, and so is no stage's dep (see `provenance`).
+PLUMBING = ("runtime", "config", "foreign")
+LONGEST = 350
 
 
 def module_file(name: str) -> Path | None:
@@ -52,6 +42,7 @@ def module_file(name: str) -> Path | None:
     return path / "__init__.py" if (path / "__init__.py").is_file() else None
 
 
+@functools.cache
 def imports(path: Path) -> dict[str, Path | None]:
     """Every module that a file imports anywhere -> its file, for this project's own."""
     found: dict[str, Path | None] = {}
@@ -65,83 +56,93 @@ def imports(path: Path) -> dict[str, Path | None]:
     return {name: file for name, file in found.items() if file is None or PACKAGE in file.parents}
 
 
-def layer(path: Path) -> str:
-    part = path.relative_to(PACKAGE).parts[0]
-    return part.removesuffix(".py")
+def own(path: Path) -> list[Path]:
+    """This project's modules that a file imports."""
+    return [file for file in imports(path).values() if file]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_run_downwards(path: Path) -> None:
-    own = layer(path)
-    if own == "__init__":
-        return
-    for name, file in imports(path).items():
-        if file is None or layer(file) in ("__init__", own):
-            continue
-        assert LEVEL[layer(file)] >= LEVEL[own], f"{path.name} imports {name} from above"
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_each_dependency_has_one_importer(path: Path) -> None:
-    roots = {name.split(".")[0] for name in imports(path)}
-    assert "mlflow" not in roots or path.name == "tracking.py"
-    assert "torchvision" not in roots
-    assert "lpips" not in roots
-    torch_distributed = any(name.startswith("torch.distributed") for name in imports(path))
-    assert not torch_distributed or path == PACKAGE / "training" / "distributed.py"
+def test_imports_run_downwards() -> None:
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {file.relative_to(PACKAGE)} from above"
+        for path in FILES
+        for file in own(path)
+        if room(path) != "__init__" and room(file) != "__init__" and FLOOR[room(file)] < FLOOR[room(path)]
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "stages").glob("[a-z]*.py")), ids=lambda path: path.stem)
-def test_stages_do_not_import_stages(path: Path) -> None:
-    assert not any(file and file.parent == path.parent for file in imports(path).values())
+def test_modules_form_no_cycle() -> None:
+    TopologicalSorter({path: own(path) for path in FILES if path.name != "__init__.py"}).prepare()
 
 
-@pytest.mark.parametrize("kind", ["backbones", "regularizers"])
-def test_plugins_import_nothing_of_the_pipeline(kind: str) -> None:
-    for path in (PACKAGE / kind).glob("*.py"):
-        own = [file for file in imports(path).values() if file]
-        assert all(file == PACKAGE / kind / "_blocks.py" for file in own), path
+def test_each_dependency_has_one_importer() -> None:
+    """MLflow and torch.distributed have one module each; what needs torchvision is imported nowhere."""
+    only = {"mlflow": "runtime/tracking.py", "torch.distributed": "training/distributed.py"}
+    only |= {"torchvision": None, "lpips": None}
+    for path in FILES:
+        for name in imports(path):
+            for package, importer in only.items():
+                if name == package or name.startswith(f"{package}."):
+                    assert path.relative_to(PACKAGE).as_posix() == importer, f"{path} imports {name}"
+
+
+def test_stages_do_not_import_stages() -> None:
+    for path in (PACKAGE / "stages").glob("[a-z]*.py"):
+        assert not any(file.parent == path.parent for file in own(path)), path
+
+
+def test_regularizers_and_backbones_import_nothing_of_the_pipeline() -> None:
+    for kind in ("backbones", "regularizers"):
+        for path in (PACKAGE / "plugins" / kind).glob("*.py"):
+            assert all(file == path.with_name("base.py") for file in own(path)), path
 
 
 def test_mlflow_is_imported_only_when_a_run_is_opened() -> None:
-    top = [node for node in ast.parse((PACKAGE / "tracking.py").read_text()).body if isinstance(node, ast.Import)]
+    body = ast.parse((PACKAGE / "runtime" / "tracking.py").read_text()).body
+    top = [node for node in body if isinstance(node, ast.Import)]
     assert not any(alias.name.startswith("mlflow") for node in top for alias in node.names)
 
 
-def stages() -> dict[str, dict[str, object]]:
+def stages() -> dict[str, dict[str, list[str]]]:
     return yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
-def reached(stage: str) -> set[Path]:
-    """Files of all first-party modules that a stage imports, directly or not."""
+def reached(stage: str) -> set[str]:
+    """Modules, relative to the package, that a stage imports, directly or not."""
     todo, seen = [PACKAGE / "stages" / f"{stage}.py"], set()
     while todo:
         path = todo.pop()
         if path not in seen:
             seen.add(path)
-            todo += [file for file in imports(path).values() if file]
-    return seen
+            todo += own(path)
+    return {path.relative_to(PACKAGE).as_posix() for path in seen if path.name != "__init__.py"}
 
 
-@pytest.mark.parametrize("stage", stages())
-def test_deps_cover_what_a_stage_imports(stage: str) -> None:
-    deps = [ROOT / dep for dep in stages()[stage]["deps"]]
-    module = stage.split("_")[0]
-    for path in reached(module):
-        if str(path.relative_to(PACKAGE)) in PLUMBING or path.name == "__init__.py":
-            continue
-        assert any(dep == path or dep in path.parents for dep in deps), f"{stage} lacks {path.relative_to(ROOT)}"
+def test_deps_are_the_rooms_that_a_stage_imports() -> None:
+    """Every module that is reached lies in a dep, apart from plumbing, and every dep has a module that is reached."""
+    for name, stage in stages().items():
+        deps = [dep.removeprefix("src/blindsr/") for dep in stage["deps"] if dep.startswith("src/blindsr/")]
+        modules = {module for module in reached(name.split("_")[0]) if module.split("/")[0] not in PLUMBING}
+        lacking = [m for m in modules if not any(m == dep or m.startswith(f"{dep}/") for dep in deps)]
+        assert not lacking, f"{name} lacks {', '.join(lacking)}"
+        for dep in deps:
+            by_name = "plugins/" in dep and dep.endswith(".py")  # found by the name in the settings
+            assert by_name or any(m == dep or m.startswith(f"{dep}/") for m in modules), (
+                f"{name} does not import {dep}"
+            )
+            assert "${" in dep or (PACKAGE / dep).exists(), dep
 
 
-@pytest.mark.parametrize("stage", stages())
-def test_deps_name_no_code_that_a_stage_does_not_import(stage: str) -> None:
-    files = reached(stage.split("_")[0])
-    for dep in stages()[stage]["deps"]:
-        if not dep.startswith("src/") or "${" in dep or "backbones/" in dep:
-            continue
-        path = ROOT / dep
-        assert path.exists(), dep
-        assert any(path == file or path in file.parents for file in files), f"{stage} does not import {dep}"
+def test_dvc_and_provenance_name_the_same_code() -> None:
+    placeholders = {"backbone": "${item.backbone}", "reg": "${item.reg}"}
+    for name, stage in stages().items():
+        plugins = placeholders | ({"backbone": "bicubic"} if name == "evaluate_bicubic" else {})
+        code = [f"src/blindsr/{place.format(**plugins)}" for place in provenance.CODE[name.split("_")[0]]]
+        assert [dep for dep in stage["deps"] if dep.startswith("src/")] == code, name
 
 
 def test_every_stage_has_a_module_and_a_command() -> None:
@@ -151,15 +152,20 @@ def test_every_stage_has_a_module_and_a_command() -> None:
         assert str(stage["cmd"]).startswith(f"blindsr {module}")
 
 
-@pytest.mark.parametrize("kind", ["backbone", "regularizer"])
-def test_names_can_be_joined_by_dvc(kind: str) -> None:
-    assert all(re.fullmatch(r"[a-z0-9_]+", name) for name in plugins.names(kind))
+def test_names_can_be_joined_by_dvc() -> None:
+    for kind in ("backbone", "regularizer"):
+        assert all(re.fullmatch(r"[a-z0-9_]+", name) for name in registry.names(kind))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_files_are_short_and_none_is_a_drawer(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 350
-    assert path.stem not in ("utils", "helpers", "common", "misc")
+def test_files_are_short_and_none_is_a_drawer() -> None:
+    for path in [*FILES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
+        assert len(path.read_text().splitlines()) <= LONGEST, path
+        assert path.stem not in ("utils", "helpers", "common", "misc"), path
+
+
+def test_the_package_has_few_rooms() -> None:
+    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert rooms == set(FLOOR) - {"cli", "__main__"}
 
 
 def test_made_files_are_ignored_in_the_root_gitignore() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import yaml
 
-from blindsr import conf
-from blindsr.datasets.indices import Index, IndexedImage
-from blindsr.images import write_png
+from blindsr.config import conf
+from blindsr.data.images import write_png
+from blindsr.data.indices import Index, IndexedImage
 
 ROOT = Path(__file__).resolve().parents[1]
 

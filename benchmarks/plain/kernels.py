@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from blindsr.degradations.blur import GRID, Kernel
+from blindsr.plugins.degradations.operators.blur import GRID, Kernel
 
 
 def synthesize(specs: Sequence[Kernel | None]) -> NDArray[np.float64]:

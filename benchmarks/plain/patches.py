@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blindsr.datasets.patch_store import PatchStore, Window
+from blindsr.data.patch_store import PatchStore, Window
 
 Encoding = tuple[str, list[int]]
 PNG: Encoding = (".png", [cv2.IMWRITE_PNG_COMPRESSION, 3])

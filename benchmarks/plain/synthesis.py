@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.plain import jpeg, kernels, noise
-from blindsr.degradations.second_order import Degradation, Pass
+from blindsr.plugins.degradations.second_order import Degradation, Pass
 
 SIDE = 400  # px that the public code degrades, whatever the crop
 

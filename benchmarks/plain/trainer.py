@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.plain import patches, synthesis, usm
-from blindsr.backbones._blocks import Backbone
-from blindsr.degradations import second_order
-from blindsr.settings import DegradationParams
+from blindsr.config.schema import DegradationParams
+from blindsr.plugins.backbones.base import Backbone
+from blindsr.plugins.degradations import second_order
 
 
 @dataclass

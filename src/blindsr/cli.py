@@ -10,9 +10,10 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from blindsr import conf, files
-from blindsr.errors import UserError
-from blindsr.params import read
+from blindsr.config import conf
+from blindsr.config.params import read
+from blindsr.runtime import files
+from blindsr.runtime.errors import UserError
 
 app = typer.Typer(
     name="blindsr",
@@ -198,7 +199,7 @@ def upscale(
     compare: Annotated[bool, typer.Option("--compare", help="Write a side-by-side PNG and an HTML slider.")] = False,
 ) -> None:
     """Upscale your own photos with a trained network."""
-    from blindsr.apps import upscale
+    from blindsr.apps.photos import upscale
 
     upscale.run(photos, model, out=out, tile=_tile(tile), device=device, format=format, alpha=alpha, compared=compare)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindsr.analysis.frequency import band_edges, radial_bands, radial_mape
-from blindsr.errors import UserError
+from blindsr.runtime.errors import UserError
 
 
 def picture(height=32, width=40, seed=0):

@@ -3,15 +3,16 @@
 import pytest
 import torch
 
-from blindsr import networks, plugins
 from blindsr.analysis.training_cost import training_cost
-from blindsr.networks import Network
+from blindsr.config import registry
+from blindsr.model import networks
+from blindsr.model.network import Network, build_regularizer
 
 
 def build(reg, backbone="srresnet", hyper=None):
     hyper = hyper or {"num_blocks": 1, "num_features": 4}
     with torch.device("meta"):
-        return Network(networks.build_backbone(backbone, hyper, 4), networks.build_regularizer(reg, {}))
+        return Network(networks.build_backbone(backbone, hyper, 4), build_regularizer(reg, {}))
 
 
 def test_a_convolutional_network_by_hand():
@@ -46,7 +47,7 @@ def test_dropout_costs_nothing_that_is_counted():
     assert training_cost(build("dropout"), 2, 32) == training_cost(build("none"), 2, 32)
 
 
-@pytest.mark.parametrize("reg", plugins.names("regularizer"))
+@pytest.mark.parametrize("reg", registry.names("regularizer"))
 def test_every_regularizer_costs_at_least_the_network(reg):
     none, cost = (training_cost(build(name), 4, 32) for name in ("none", reg))
     assert cost.iteration_flops - cost.penalty_flops == none.iteration_flops

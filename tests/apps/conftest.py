@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blindsr import tracking
+from blindsr.runtime import tracking
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blindsr import paths
+from blindsr.acquisition import catalog, inspection
+from blindsr.acquisition.catalog import Manifest
 from blindsr.apps import data as module
-from blindsr.datasets import catalog, inspection
-from blindsr.datasets.catalog import Manifest
-from blindsr.images import write_png
-from blindsr.params import read
-from blindsr.settings import DataParams
+from blindsr.config.params import read
+from blindsr.config.schema import DataParams
+from blindsr.data.images import write_png
+from blindsr.runtime import paths
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHIVE = {"kind": "archive", "url": "https://sets.example.org/Toy.zip", "members": "*"}

@@ -12,11 +12,14 @@ import safetensors
 import torch
 from torch import nn
 
-from blindsr import evaluation, networks, params, paths
 from blindsr.apps import export
-from blindsr.errors import UserError
-from blindsr.networks import WeightsInfo
-from blindsr.scoring import Score
+from blindsr.config import params
+from blindsr.evaluation import benchmarks
+from blindsr.evaluation.scoring import Score
+from blindsr.model import networks, weight_files
+from blindsr.model.weight_files import WeightsInfo
+from blindsr.runtime import paths
+from blindsr.runtime.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 HYPER = {
@@ -50,7 +53,7 @@ def trained(backbone: str, hyper: dict | None = None, iterations: int = 1) -> tu
         run="f00d" * 4,
     )
     network = networks.build_backbone(backbone, hyper, 4).eval()
-    networks.save(network, info, paths.MODELS / f"{backbone}-rff-0.safetensors")
+    weight_files.save(network, info, paths.MODELS / f"{backbone}-rff-0.safetensors")
     return f"{backbone}-rff-0", network
 
 
@@ -69,7 +72,7 @@ def test_onnx_takes_any_size(backbone):
     export.run(cell, "onnx")
     session = onnxruntime.InferenceSession(f"exports/{cell}/{cell}.onnx", providers=["CPUExecutionProvider"])
     same(lambda lr: torch.from_numpy(session.run(["sr"], {"lr": lr.numpy()})[0]), network)
-    metadata = json.loads(session.get_modelmeta().custom_metadata_map[networks.KEY])
+    metadata = json.loads(session.get_modelmeta().custom_metadata_map[weight_files.KEY])
     assert metadata["hyper"] == HYPER[backbone]
 
 
@@ -98,18 +101,18 @@ def test_safetensors_say_what_they_are(monkeypatch):
     cell, network = trained("srresnet", hyper, settings.train.iterations)
     rows = [Score("Toy", case, image, psnr, 30.0, 0.9, None)
             for case, image, psnr in (("clean", "a", 30.0), ("clean", "b", 31.0), ("b+n", "a", 20.0))]  # fmt: skip
-    evaluation.write_csv(rows, paths.SCORES / f"{cell}.csv")
-    evaluation.write_csv([row._replace(psnr_db=19.126) for row in rows], paths.SCORES / "bicubic.csv")
+    benchmarks.write_csv(rows, paths.SCORES / f"{cell}.csv")
+    benchmarks.write_csv([row._replace(psnr_db=19.126) for row in rows], paths.SCORES / "bicubic.csv")
     export.run(cell, "safetensors", Path("out/net.safetensors"))
     with safetensors.safe_open("out/net.safetensors", "pt") as file:
-        metadata = json.loads(file.metadata()[networks.KEY])
+        metadata = json.loads(file.metadata()[weight_files.KEY])
         assert set(file.keys()) == set(network.state_dict())
     assert metadata["architecture"] == "MSRResNet (SRResNet)"
     assert metadata["hyper"] == hyper
     assert (metadata["scale"], metadata["profile"], metadata["run"]) == (4, settings.profile, "f00d" * 4)
     assert metadata["psnr_db"] == {"Toy": {"clean": 30.5, "b+n": 20.0}}
     assert "git_revision" in metadata
-    loaded, info = networks.load(Path("out/net.safetensors"))
+    loaded, info = weight_files.load(Path("out/net.safetensors"))
     same(loaded, network)
     assert info.iterations == settings.train.iterations
 
@@ -160,8 +163,8 @@ def test_an_export_that_differs_is_not_written(monkeypatch):
             return lr.repeat_interleave(4, 2).repeat_interleave(4, 3) * (1 if lr.shape[2] == 19 else 0)
 
     cell, _ = trained("srresnet")
-    info = networks.load(paths.MODELS / f"{cell}.safetensors")[1]
-    monkeypatch.setattr(networks, "load", lambda path: (Fixed(), info))
+    info = weight_files.load(paths.MODELS / f"{cell}.safetensors")[1]
+    monkeypatch.setattr(weight_files, "load", lambda path: (Fixed(), info))
     for format in ("torchscript", "onnx"):
         if format == "torchscript" or importlib.util.find_spec("onnx"):
             with pytest.raises(UserError, match="the export differs from the network by"):

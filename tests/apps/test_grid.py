@@ -13,14 +13,14 @@ import pytest
 import torch
 import yaml
 
-from blindsr import conf, params
+from blindsr.acquisition import patch_builder
 from blindsr.apps import cluster, grid, plan
 from blindsr.apps.grid import CellState
-from blindsr.datasets import patch_builder
-from blindsr.datasets.indices import IndexedImage
-from blindsr.errors import UserError
-from blindsr.images import write_png
-from blindsr.params import Params
+from blindsr.config import conf, params
+from blindsr.config.params import Params
+from blindsr.data.images import write_png
+from blindsr.data.indices import IndexedImage
+from blindsr.runtime.errors import UserError
 from blindsr.stages import train
 from blindsr.training import checkpoint
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from blindsr import tracking
 from blindsr.apps import publish
-from blindsr.errors import UserError
+from blindsr.runtime import tracking
+from blindsr.runtime.errors import UserError
 
 Store = Callable[[str], str]
 

@@ -12,10 +12,12 @@ import torch
 import yaml
 
 import mlflow_server
-from blindsr import conf, networks, params, paths, tracking
 from blindsr.apps import runs
-from blindsr.errors import UserError
-from blindsr.networks import WeightsInfo
+from blindsr.config import conf, params
+from blindsr.model import networks, weight_files
+from blindsr.model.weight_files import WeightsInfo
+from blindsr.runtime import paths, tracking
+from blindsr.runtime.errors import UserError
 from blindsr.stages import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +53,7 @@ def write_weights(key: str) -> None:
         backbone="srresnet", hyper=hyper, scale=4, regularizer="rff", seed=0, iterations=40, run=key
     )  # fmt: skip
     torch.manual_seed(0)
-    networks.save(networks.build_backbone("srresnet", hyper, 4), info, paths.MODELS / f"{CELL}.safetensors")
+    weight_files.save(networks.build_backbone("srresnet", hyper, 4), info, paths.MODELS / f"{CELL}.safetensors")
 
 
 def by_name(uri: str) -> dict[str, object]:

@@ -15,13 +15,14 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
-from blindsr import conf, evaluation, images
 from blindsr.apps import score
 from blindsr.cli import app
-from blindsr.degradations import suite
-from blindsr.errors import UserError
-from blindsr.metrics.lpips import load_lpips
-from blindsr.metrics.psnr import psnr
+from blindsr.config import conf
+from blindsr.data import images, suite
+from blindsr.evaluation import benchmarks
+from blindsr.plugins.metrics.lpips import load_lpips
+from blindsr.plugins.metrics.psnr import psnr
+from blindsr.runtime.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 # mean RGB PSNR in dB of bicubic upsampling ×4 in the eight cases, of the map of the project
@@ -203,7 +204,7 @@ def test_equal_images_are_infinite_in_csv_and_null_in_json(folder: Path) -> None
         images.write_png(path, np.full((32, 32, 3), 77, np.uint8))
     score.run(folder, "bicubic", cases=["clean"], csv=Path("s.csv"), as_json=Path("s.json"))
     assert {row["psnr_db"] for row in rows("s.csv")} == {"inf"}
-    assert math.isinf(evaluation.read_csv(Path("s.csv"))[0].psnr_db)
+    assert math.isinf(benchmarks.read_csv(Path("s.csv"))[0].psnr_db)
     assert json.loads(Path("s.json").read_text())["means"]["psnr_db"]["clean"] is None
 
 
@@ -252,8 +253,8 @@ def test_bicubic_on_the_real_benchmarks_is_that_of_the_map(benchmark: str, real_
     with contextlib.chdir(tmp_path):
         metrics = ["psnr_db", "psnr_y_db"]
         score.run(real_data / "benchmarks" / benchmark, "bicubic", metrics=metrics, csv=Path("s.csv"))
-        scores = evaluation.read_csv(Path("s.csv"))
-    means = evaluation.means(scores)
+        scores = benchmarks.read_csv(Path("s.csv"))
+    means = benchmarks.means(scores)
     for (case, settings), known in zip(suite.PAPER.cases.items(), KNOWN[benchmark], strict=True):
         tolerance = 0.05 if settings.noise_sigma else 0.02
         assert abs(round(means[f"psnr_db/{benchmark}/{case}"], 2) - known) <= tolerance + 1e-9, case
@@ -269,5 +270,5 @@ def test_lpips_of_bicubic_on_the_real_benchmarks_is_that_of_the_map(
         trunk = real_data / "weights" / "alexnet_features.pth"
         options = {"cases": ["clean"], "metrics": ["lpips"], "lpips_trunk": trunk, "csv": Path("s.csv")}
         score.run(real_data / "benchmarks" / benchmark, "bicubic", **options)
-        found = [one.lpips for one in evaluation.read_csv(Path("s.csv"))]
+        found = [one.lpips for one in benchmarks.read_csv(Path("s.csv"))]
     assert np.mean(found) == pytest.approx(KNOWN_LPIPS[benchmark], abs=1e-4)

@@ -8,12 +8,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from blindsr import images
 from blindsr.apps import suite as written
 from blindsr.apps import suite_manifest
 from blindsr.cli import app
-from blindsr.degradations import suite
-from blindsr.errors import UserError
+from blindsr.data import images, suite
+from blindsr.runtime.errors import UserError
 
 
 def picture(seed=0, height=40, width=36):

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import synthetic_page
-from blindsr.reporting import page
-from blindsr.reporting.page import Page
+from blindsr.reporting.page import rendering
+from blindsr.reporting.page.rendering import Page
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, Path]:
     folder = tmp_path_factory.mktemp("small")
     made = synthetic_page.small(folder)
-    (folder / "report.html").write_text(page.render(made), "utf-8")
+    (folder / "report.html").write_text(rendering.render(made), "utf-8")
     return made, folder / "report.html"
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blindsr.errors import UserError
 from blindsr.reporting import analyses
+from blindsr.runtime.errors import UserError
 
 CELLS = {"net-none-0": ("net", "none", 0), "net-rff-0": ("net", "rff", 0), "net-rff-1": ("net", "rff", 1)}
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import synthetic_grid
-from blindsr.params import Params
+from blindsr.config.params import Params
 from blindsr.reporting import book, scores
 from blindsr.reporting.book import Source
 

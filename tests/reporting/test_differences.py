@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blindsr.errors import UserError
-from blindsr.metrics import statistics
-from blindsr.reporting import differences
+from blindsr.reporting import differences, statistics
+from blindsr.runtime.errors import UserError
 
 CASES = ["clean", "noise"]
 

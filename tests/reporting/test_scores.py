@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blindsr import evaluation
-from blindsr.errors import UserError
-from blindsr.evaluation import Score
+from blindsr.evaluation import benchmarks
+from blindsr.evaluation.benchmarks import Score
 from blindsr.reporting import scores
+from blindsr.runtime.errors import UserError
 
 CELLS = {"bicubic": ("bicubic", "bicubic", 0), "net-none-3": ("net", "none", 3)}
 
@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
     """Two images of one case; the network has no LPIPS."""
     for cell, lpips in {"bicubic": 0.25, "net-none-3": None}.items():
         rows = [Score("Toy", "clean", image, 20.0, 21.0, 0.5, lpips) for image in ("007", "b")]
-        evaluation.write_csv(rows, tmp_path / f"{cell}.csv")
+        benchmarks.write_csv(rows, tmp_path / f"{cell}.csv")
     return tmp_path
 
 

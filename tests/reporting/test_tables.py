@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blindsr import evaluation
-from blindsr.evaluation import Score
+from blindsr.evaluation import benchmarks
+from blindsr.evaluation.benchmarks import Score
 from blindsr.reporting import scores, tables
 
 CELLS = {"bicubic": ("bicubic", "bicubic", 0), "net-none-0": ("net", "none", 0), "net-rff-0": ("net", "rff", 0)}
@@ -17,7 +17,7 @@ ROWS = [("bicubic", "bicubic"), ("net", "none"), ("net", "rff")]
 def write_scores(folder: Path, cell: str, psnr: dict[tuple[str, str], float], lpips: float | None = None) -> None:
     """One CSV with the given PSNR per (case, image) of the set Toy."""
     rows = [Score("Toy", case, image, value, value + 1, 0.5, lpips) for (case, image), value in psnr.items()]
-    evaluation.write_csv(rows, folder / f"{cell}.csv")
+    benchmarks.write_csv(rows, folder / f"{cell}.csv")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from blindsr.reporting import analyses, verdicts
-from blindsr.reporting.paper_tables import Grid
+from blindsr.reporting.paper.paper_tables import Grid
 from blindsr.reporting.verdicts import Comparison
 
 CASES = ["clean", "blur", "b+n+j"]

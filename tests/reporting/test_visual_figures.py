@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from blindsr import images
+from blindsr.data import images
 from blindsr.reporting import visual_figures
 
 MODELS = {"bicubic": "bicubic", "net-none": "none", "net-rff": "rff"}

@@ -12,13 +12,17 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from blindsr import conf, evaluation, images, networks, params, paths
 from blindsr.analysis import interaction
-from blindsr.backbones._blocks import Backbone
-from blindsr.errors import UserError
-from blindsr.evaluation import Pair
-from blindsr.networks import WeightsInfo
-from blindsr.params import Params
+from blindsr.config import conf, params
+from blindsr.config.params import Params
+from blindsr.data import images
+from blindsr.evaluation import benchmarks
+from blindsr.evaluation.benchmarks import Pair
+from blindsr.model import networks, weight_files
+from blindsr.model.weight_files import WeightsInfo
+from blindsr.plugins.backbones.base import Backbone
+from blindsr.runtime import paths
+from blindsr.runtime.errors import UserError
 from blindsr.stages import analyse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,11 +126,11 @@ def test_every_file_of_a_cell(
     settings: Params, pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(evaluation, "all_pairs", lambda _: pairs)
+    monkeypatch.setattr(benchmarks, "all_pairs", lambda _: pairs)
     torch.manual_seed(0)
     backbone = networks.build_backbone("srresnet", HYPER, 4)
     info = WeightsInfo(backbone="srresnet", hyper=HYPER, scale=4, regularizer="rff", seed=0, iterations=7, run="run")
-    networks.save(backbone, info, paths.MODELS / "cell.safetensors")
+    weight_files.save(backbone, info, paths.MODELS / "cell.safetensors")
     tracked: dict[str, float] = {}
     run = contextlib.nullcontext(SimpleNamespace(summary=tracked.update))
     monkeypatch.setattr(analyse.tracking, "open_run", lambda *arguments: run)

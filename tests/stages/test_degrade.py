@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blindsr import conf, images, params, paths
-from blindsr.datasets.indices import Index, IndexedImage
-from blindsr.degradations import suite
-from blindsr.errors import UserError
+from blindsr.config import conf, params
+from blindsr.data import images, suite
+from blindsr.data.indices import Index, IndexedImage
+from blindsr.runtime import paths
+from blindsr.runtime.errors import UserError
 from blindsr.stages import degrade
 
 ROOT = Path(__file__).resolve().parents[2]

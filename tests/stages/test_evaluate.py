@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 import yaml
 
-from blindsr import conf, evaluation, files, images, networks, params, paths
-from blindsr.datasets.indices import Index, IndexedImage
-from blindsr.degradations import suite
-from blindsr.errors import UserError
-from blindsr.networks import WeightsInfo
+from blindsr.config import conf, params
+from blindsr.data import images, suite
+from blindsr.data.indices import Index, IndexedImage
+from blindsr.evaluation import benchmarks
+from blindsr.model import networks, weight_files
+from blindsr.model.weight_files import WeightsInfo
+from blindsr.runtime import files, paths
+from blindsr.runtime.errors import UserError
 from blindsr.stages import evaluate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,8 +30,9 @@ NAMES = ("a", "b", "c", "d", "e")
 # runs the stage without MLflow, and kills itself, as `kill -9` does, in the middle of writing a row
 PROGRAM = """
 import contextlib, os, signal, sys, types
-from blindsr import params, tracking
-from blindsr.journal import Journal
+from blindsr.config import params
+from blindsr.runtime import tracking
+from blindsr.evaluation.journal import Journal
 from blindsr.stages import evaluate
 tracking.open_run = lambda *a: contextlib.nullcontext(types.SimpleNamespace(summary=lambda values: None))
 rows, append = int(sys.argv[1]), Journal.append
@@ -69,7 +73,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             images.write_png(paths.LR / "Toy" / case / f"{name}.png", lr)
     Index(name="Toy", images=entries).write(paths.INDEX)
     info = WeightsInfo(backbone="srresnet", hyper=HYPER, scale=4, regularizer="none", seed=0, iterations=1, run="x")
-    networks.save(networks.build_backbone("srresnet", HYPER, 4), info, paths.MODELS / f"{CELL}.safetensors")
+    weight_files.save(networks.build_backbone("srresnet", HYPER, 4), info, paths.MODELS / f"{CELL}.safetensors")
     return tmp_path
 
 
@@ -78,7 +82,7 @@ def run(project: Path, monkeypatch: pytest.MonkeyPatch):
     """Runs the stage without MLflow; gives the CSV's bytes, how many images were upscaled, and what was tracked."""
     tracked: dict[str, float] = {}
     upscaled = []
-    inner = evaluation.inference.upscale_rgb
+    inner = benchmarks.inference.upscale_rgb
 
     def counting(network, lrs, *args, **kwargs):
         upscaled.extend(lrs)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import yaml
 
-from blindsr import params, paths
-from blindsr.datasets import indices
-from blindsr.errors import UserError
-from blindsr.images import write_png
-from blindsr.params import Params
+from blindsr.config import params
+from blindsr.config.params import Params
+from blindsr.data import indices
+from blindsr.data.images import write_png
+from blindsr.runtime import paths
+from blindsr.runtime.errors import UserError
 from blindsr.stages import fetch
 
 ROOT = Path(__file__).resolve().parents[2]

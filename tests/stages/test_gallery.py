@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blindsr import conf, devices, evaluation, files, images, networks, params, paths
-from blindsr.datasets.indices import Index, IndexedImage
-from blindsr.degradations import suite
-from blindsr.errors import UserError
-from blindsr.evaluation import REAL, Score
-from blindsr.networks import WeightsInfo
-from blindsr.params import Params
+from blindsr.config import conf, params
+from blindsr.config.params import Params
+from blindsr.data import images, suite
+from blindsr.data.indices import Index, IndexedImage
+from blindsr.evaluation import benchmarks
+from blindsr.evaluation.benchmarks import REAL, Score
+from blindsr.model import networks, weight_files
+from blindsr.model.weight_files import WeightsInfo
 from blindsr.reporting import selection
+from blindsr.runtime import devices, files, paths
+from blindsr.runtime.errors import UserError
 from blindsr.stages import gallery
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +66,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
         info = WeightsInfo(
             backbone="srresnet", hyper=HYPER, scale=4, regularizer=reg, seed=0, iterations=1, run="x"
         )  # fmt: skip
-        networks.save(network, info, paths.MODELS / f"srresnet-{reg}-0.safetensors")
+        weight_files.save(network, info, paths.MODELS / f"srresnet-{reg}-0.safetensors")
         for seed in parsed.seeds:
             write_scores(f"srresnet-{reg}-{seed}", {} if reg == "none" else GAINS, 20.0 + seed)
     write_scores("bicubic", {}, 20.0)
@@ -83,7 +86,7 @@ def write_scores(cell: str, gains: dict[str, dict[str, float]], level: float) ->
         for image in own
     ]
     rows.append(Score("Track", REAL, "x_lr", 99.0 * len(gains), 20.0, 0.5, None, 20.0))
-    evaluation.write_csv(rows, paths.SCORES / f"{cell}.csv")
+    benchmarks.write_csv(rows, paths.SCORES / f"{cell}.csv")
 
 
 def index() -> list[dict[str, Any]]:
@@ -101,10 +104,10 @@ def super_resolved(parsed: Params, model: str, benchmark: str, image: str, case:
     if model == "bicubic":
         network = networks.build_backbone("bicubic", {}, 4)
     else:
-        network, _ = networks.load(paths.MODELS / f"{model}-0.safetensors")
+        network, _ = weight_files.load(paths.MODELS / f"{model}-0.safetensors")
     lr = images.read_rgb(paths.LR / benchmark / case / f"{image}.png")
     settings = parsed.evaluate
-    return evaluation.upscale(network, lr, scale=4, tile=settings.tile, overlap=settings.overlap)
+    return benchmarks.upscale(network, lr, scale=4, tile=settings.tile, overlap=settings.overlap)
 
 
 def test_the_index_is_complete(project: Params) -> None:

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blindsr import conf, evaluation, params, paths
-from blindsr.datasets.indices import Index, IndexedImage
-from blindsr.evaluation import Score
-from blindsr.params import Params, cell_name
+from blindsr.config import conf, params
+from blindsr.config.params import Params, cell_name
+from blindsr.data.indices import Index, IndexedImage
+from blindsr.evaluation import benchmarks
+from blindsr.evaluation.benchmarks import Score
+from blindsr.runtime import paths
 from blindsr.stages import report
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +53,7 @@ def _scores(parsed: Params, cell: str, level: float) -> None:
         for case in parsed.suite.cases
         for image in IMAGES
     ]
-    evaluation.write_csv(rows, paths.SCORES / f"{cell}.csv")
+    benchmarks.write_csv(rows, paths.SCORES / f"{cell}.csv")
 
 
 def _analysis(parsed: Params, cell: str, seed: int) -> None:
@@ -106,8 +108,8 @@ def test_real_lr_images_have_a_table_of_their_own(settings: Params, monkeypatch:
     Index(name="NTIRE2018_wild", hr="DIV2K_valid", missing="ask ETH").write(paths.INDEX)
     for path in sorted(paths.SCORES.iterdir()):
         gain = 1.0 if "rff" in path.name else 0.0
-        real = [Score("NTIRE2018_mild", evaluation.REAL, "0801x4m", 17.0 + gain, 18.0, 0.5, None, 20.0)]
-        evaluation.write_csv([*evaluation.read_csv(path), *real], path)
+        real = [Score("NTIRE2018_mild", benchmarks.REAL, "0801x4m", 17.0 + gain, 18.0, 0.5, None, 20.0)]
+        benchmarks.write_csv([*benchmarks.read_csv(path), *real], path)
     report.run(settings)
     rows = pd.read_csv(paths.TABLES / "real_lr.csv").set_index(["benchmark", "reg"])
     assert rows.loc[("NTIRE2018_mild", "rff"), ["psnr_db", "psnr_shift_db"]].tolist() == [18.0, 20.0]

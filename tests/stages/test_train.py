@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from blindsr import conf, params, paths, provenance
-from blindsr.datasets.patch_store import INDEX
+from blindsr.config import conf, params
+from blindsr.data.patch_store import INDEX
+from blindsr.runtime import paths, provenance
 from blindsr.stages import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +48,7 @@ def test_another_cell_other_patches_and_other_code_have_another_state(
     folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [folder(), folder(reg="linear"), folder("seeds=[0, 1]", seed=1)]
-    monkeypatch.setattr(provenance, "code_digest", lambda plugins: f"code of {' and '.join(plugins)}")
+    monkeypatch.setattr(provenance, "code_digest", lambda stage, backbone, reg: f"code of {backbone} and {reg}")
     found.append(folder())
     assert found[-1].name.endswith("-code of srresnet and rff")
     (paths.PATCHES / INDEX).write_text('{"patches": []}')

@@ -14,12 +14,12 @@ import safetensors.torch
 import torch
 import yaml
 
-from blindsr import conf
-from blindsr.datasets import patch_builder
-from blindsr.datasets.indices import IndexedImage
-from blindsr.datasets.patch_store import PatchStore
-from blindsr.images import write_png
-from blindsr.settings import DegradationParams, TrainParams
+from blindsr.acquisition import patch_builder
+from blindsr.config import conf
+from blindsr.config.schema import DegradationParams, TrainParams
+from blindsr.data.images import write_png
+from blindsr.data.indices import IndexedImage
+from blindsr.data.patch_store import PatchStore
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = [
@@ -104,7 +104,7 @@ class Cell:
                 f"for number, name in ((1, 'stdout'), (2, 'stderr{environment.get('RANK', '')}')):",
                 "    os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)",
                 "sys.stdout, sys.stderr = os.fdopen(1, 'w'), os.fdopen(2, 'w', 1)",
-                "" if tracked else "from blindsr import tracking as t; t._open = lambda *a: t.Run(None, '')",
+                "" if tracked else "from blindsr.runtime import tracking as t; t._open = lambda *a: t.Run(None, '')",
                 before,
                 f"sys.argv[1:] = {['train', 'srresnet', *arguments]!r}",
                 "from blindsr.cli import main",

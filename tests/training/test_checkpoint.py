@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from blindsr import files
-from blindsr.errors import UserError
+from blindsr.runtime import files
+from blindsr.runtime.errors import UserError
 from blindsr.training import checkpoint
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import torch
 
-from blindsr.datasets.patch_store import PatchStore
-from blindsr.errors import UserError
-from blindsr.settings import DegradationParams, TrainParams
+from blindsr.config.schema import DegradationParams, TrainParams
+from blindsr.data.patch_store import PatchStore
+from blindsr.runtime.errors import UserError
 from blindsr.training import distributed
 from blindsr.training.distributed import World
 from blindsr.training.samples import Batches
@@ -127,7 +127,7 @@ def test_a_loss_that_is_not_finite_on_one_rank_stops_all_with_the_whole_batch_ke
     mine = cell()
     broken = """
 import os
-from blindsr.networks import Network
+from blindsr.model.network import Network
 forward, count = Network.forward, 0
 def broken(self, lr):
     global count
@@ -161,7 +161,7 @@ def test_two_machines_of_which_one_is_killed(cell: Callable[..., Any], undisturb
         **os.environ, "PYTHONPATH": str(source), "DVC_EXP_NAME": "a-test", "DVC_ROOT": str(mine.folder),
         "GLOO_SOCKET_IFNAME": "lo", "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
     }  # fmt: skip
-    code = "from blindsr import tracking as t; t._open = lambda *a: t.Run(None, '')\n"
+    code = "from blindsr.runtime import tracking as t; t._open = lambda *a: t.Run(None, '')\n"
     (mine.folder / "train.py").write_text(
         f"{code}{SIGNAL.format(after=7, rank=1, signal='SIGKILL')}"
         "kill = os.kill\n"

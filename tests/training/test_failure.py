@@ -40,7 +40,7 @@ def test_a_loss_that_is_not_finite_is_kept_and_replayed(cell: Callable[..., Any]
 def test_an_allocation_that_fails_is_one_line(cell: Callable[..., Any]) -> None:
     greedy = """
 import torch
-from blindsr.networks import Network
+from blindsr.model.network import Network
 forward, count = Network.forward, 0
 def greedy(self, lr):
     global count

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from blindsr import networks
-from blindsr.errors import UserError
+from blindsr.model import networks
+from blindsr.runtime.errors import UserError
 from blindsr.training import initial
 
 HYPER = {"num_blocks": 1, "num_features": 4}

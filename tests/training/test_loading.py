@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from blindsr import devices
-from blindsr.datasets.patch_store import PatchStore
-from blindsr.settings import DegradationParams, TrainParams
+from blindsr.config.schema import DegradationParams, TrainParams
+from blindsr.data.patch_store import PatchStore
+from blindsr.runtime import devices
 from blindsr.training import loading
 from blindsr.training.loading import Loader
 from blindsr.training.samples import Batch, Batches

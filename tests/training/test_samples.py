@@ -11,9 +11,9 @@ import torch
 from scipy import stats
 from torch.utils.data import DataLoader
 
-from blindsr.datasets.patch_store import PatchStore
-from blindsr.errors import UserError
-from blindsr.settings import DegradationParams, TrainParams
+from blindsr.config.schema import DegradationParams, TrainParams
+from blindsr.data.patch_store import PatchStore
+from blindsr.runtime.errors import UserError
 from blindsr.training.samples import Batches, generator
 
 

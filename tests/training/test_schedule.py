@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blindsr.settings import ScheduleParams
+from blindsr.config.schema import ScheduleParams
 from blindsr.training.schedule import learning_rate
 
 

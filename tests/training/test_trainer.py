@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from blindsr.datasets.patch_store import PatchStore
-from blindsr.errors import UserError
-from blindsr.networks import Network
-from blindsr.regularizers._blocks import Regularizer
-from blindsr.settings import DegradationParams, TrainParams
+from blindsr.config.schema import DegradationParams, TrainParams
+from blindsr.data.patch_store import PatchStore
+from blindsr.model.network import Network
+from blindsr.plugins.regularizers.base import Regularizer
+from blindsr.runtime.errors import UserError
 from blindsr.training import checkpoint, trainer
 from blindsr.training.distributed import World
 from blindsr.training.samples import Batches

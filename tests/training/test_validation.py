@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from blindsr import images
-from blindsr.backbones._blocks import Backbone
-from blindsr.datasets.patch_store import PatchStore
-from blindsr.metrics.psnr import psnr
-from blindsr.settings import TrainParams, ValidationParams
+from blindsr.config.schema import TrainParams, ValidationParams
+from blindsr.data import images
+from blindsr.data.patch_store import PatchStore
+from blindsr.plugins.backbones.base import Backbone
+from blindsr.plugins.metrics.psnr import psnr
 from blindsr.training.ema import Ema
 from blindsr.training.validation import Validation, _psnr, statistics_distances
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from blindsr.errors import UserError
+from blindsr.runtime.errors import UserError
 
 # BT.601 luma
 _LUMA = np.array([0.299, 0.587, 0.114])

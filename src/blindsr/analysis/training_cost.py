@@ -11,8 +11,8 @@ import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from blindsr import networks
-from blindsr.networks import Network
+from blindsr.model import networks
+from blindsr.model.network import Network
 
 
 class Cost(NamedTuple):

@@ -10,10 +10,10 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from blindsr import paths
 from blindsr.apps import grid
-from blindsr.errors import UserError
-from blindsr.params import Params
+from blindsr.config.params import Params
+from blindsr.runtime import paths
+from blindsr.runtime.errors import UserError
 
 
 class Job:

@@ -6,11 +6,12 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from blindsr.datasets import catalog, indices, inspection, sources
-from blindsr.datasets.catalog import Manifest
-from blindsr.errors import UserError
-from blindsr.params import Params
-from blindsr.settings import DataParams
+from blindsr.acquisition import catalog, inspection, sources
+from blindsr.acquisition.catalog import Manifest
+from blindsr.config.params import Params
+from blindsr.config.schema import DataParams
+from blindsr.data import indices
+from blindsr.runtime.errors import UserError
 
 
 class State(NamedTuple):

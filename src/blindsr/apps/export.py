@@ -16,13 +16,17 @@ import torch
 from torch import Tensor
 
 import blindsr
-from blindsr import checkpoints, evaluation, files, networks, params, paths
 from blindsr.apps import models
-from blindsr.backbones import swinir
-from blindsr.backbones._blocks import Backbone
-from blindsr.errors import UserError
-from blindsr.networks import WeightsInfo
-from blindsr.params import BICUBIC, Params
+from blindsr.config import params
+from blindsr.config.params import BICUBIC, Params
+from blindsr.evaluation import benchmarks
+from blindsr.foreign import checkpoints
+from blindsr.model import networks, weight_files
+from blindsr.model.weight_files import WeightsInfo
+from blindsr.plugins.backbones import swinir
+from blindsr.plugins.backbones.base import Backbone
+from blindsr.runtime import files, paths
+from blindsr.runtime.errors import UserError
 
 Format = Literal["safetensors", "onnx", "torchscript"]
 SUFFIXES: dict[str, str] = {"safetensors": ".safetensors", "onnx": ".onnx", "torchscript": ".pt"}
@@ -47,7 +51,7 @@ def run(cell: str, to: str, out: Path | None = None) -> None:
     """Write exports/<cell>/<cell>.<suffix> and README.md, the model card, beside it; or `out` and <its stem>.md.
 
     ONNX takes any batch, height and width. ONNX and TorchScript are compared with the network on odd sizes before
-    anything is written. The metadata are one JSON object, under the key `networks.KEY` of safetensors and ONNX, and
+    anything is written. The metadata are one JSON object, under the key "blindsr" of safetensors and ONNX, and
     the extra file metadata.json of TorchScript.
 
     Raises UserError for an unknown cell or format, for an `out` with the suffix of another one, without the packages
@@ -57,7 +61,7 @@ def run(cell: str, to: str, out: Path | None = None) -> None:
         raise UserError(f"unknown format {to}: choose from {', '.join(SUFFIXES)}")
     if out and out.suffix != SUFFIXES[to]:
         raise UserError(f"{out} would hold {to}: end its name in {SUFFIXES[to]}")
-    backbone, info = networks.load(models.weights_of(cell))
+    backbone, info = weight_files.load(models.weights_of(cell))
     settings = params.find(as_made=True)
     scores = _scores(cell)
     metadata = describe(info, settings, scores)
@@ -83,7 +87,7 @@ def to_safetensors(backbone: Backbone, metadata: str) -> bytes:
             window = math.isqrt(len(state[name]))
             apart = swinir.shift_mask(8 * window, 8 * window, window, torch.zeros(()))[:, 0].isinf()
             state[f"{block}.attn_mask"] = torch.where(apart, _APART, 0.0)
-    return bytes(safetensors.torch.save(state, {networks.KEY: metadata}))
+    return bytes(safetensors.torch.save(state, {weight_files.KEY: metadata}))
 
 
 def to_onnx(backbone: Backbone, metadata: str) -> bytes:
@@ -108,7 +112,7 @@ def to_onnx(backbone: Backbone, metadata: str) -> bytes:
             dynamic_axes={"lr": {0: "n", 2: "h", 3: "w"}, "sr": {0: "n", 2: "sr_h", 3: "sr_w"}},
         )
     model = onnx.load_from_string(file.getvalue())
-    onnx.helper.set_model_props(model, {networks.KEY: metadata})
+    onnx.helper.set_model_props(model, {weight_files.KEY: metadata})
     onnx.checker.check_model(model)
     content = bytes(model.SerializeToString())
     options = onnxruntime.SessionOptions()
@@ -146,7 +150,7 @@ def _check(backbone: Backbone, exported: Any) -> None:
 
 
 def describe(info: WeightsInfo, settings: Params | None, scores: list[Scores]) -> dict[str, Any]:
-    """Everything that a file can say of its network; `networks.load` reads it, too."""
+    """Everything that a file can say of its network; `weight_files.load` reads it, too."""
     return {
         **info.model_dump(),
         "architecture": ARCHITECTURES.get(info.backbone, info.backbone),
@@ -188,7 +192,7 @@ def _scores(cell: str) -> list[Scores]:
 
 def _by_benchmark(path: Path) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
-    for name, value in evaluation.means(evaluation.read_csv(path)).items():
+    for name, value in benchmarks.means(benchmarks.read_csv(path)).items():
         metric, benchmark, case = name.split("/")
         if metric == "psnr_db":
             found.setdefault(benchmark, {})[case] = value

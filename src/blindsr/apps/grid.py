@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from blindsr import paths
-from blindsr.errors import Interrupted, UserError
-from blindsr.params import Params, cell_name
+from blindsr.config.params import Params, cell_name
+from blindsr.runtime import paths
+from blindsr.runtime.errors import Interrupted, UserError
 from blindsr.stages import train
 from blindsr.training import checkpoint
 

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from torch import nn
 
-from blindsr import checkpoints, networks, paths
-from blindsr.errors import UserError
-from blindsr.params import BICUBIC
+from blindsr.config.params import BICUBIC
+from blindsr.foreign import checkpoints
+from blindsr.model import networks
+from blindsr.runtime import paths
+from blindsr.runtime.errors import UserError
 
 
 def weights_of(cell: str) -> Path:

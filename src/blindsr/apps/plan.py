@@ -9,10 +9,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from blindsr import devices
 from blindsr.analysis.training_cost import operations
 from blindsr.apps import grid
-from blindsr.params import Params, cell_name
+from blindsr.config.params import Params, cell_name
+from blindsr.runtime import devices
 from blindsr.stages import train
 from blindsr.training import trainer
 from blindsr.training.distributed import World

@@ -4,7 +4,7 @@ import tempfile
 from collections import Counter
 from typing import Any
 
-from blindsr import tracking
+from blindsr.runtime import tracking
 
 _OWN_TAGS = ("mlflow.user", "mlflow.note.content")  # of those that MLflow sets, what holds at another place, too
 

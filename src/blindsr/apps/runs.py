@@ -9,12 +9,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from blindsr import evaluation, files, networks, paths, tracking
 from blindsr.analysis.training_cost import Cost
 from blindsr.apps import publish
-from blindsr.errors import UserError
-from blindsr.networks import WeightsInfo
-from blindsr.params import BICUBIC, Params, cell_name
+from blindsr.config.params import BICUBIC, Params, cell_name
+from blindsr.evaluation import benchmarks
+from blindsr.model import weight_files
+from blindsr.model.weight_files import WeightsInfo
+from blindsr.runtime import files, paths, tracking
+from blindsr.runtime.errors import UserError
 
 
 def sync(params: Params, uri: str | None = None) -> None:
@@ -24,7 +26,7 @@ def sync(params: Params, uri: str | None = None) -> None:
     another one; and the recorded curves, scores and tables of the cells that the settings name now, which are here
     after a `dvc pull`, too. Raises UserError where MLflow cannot be used.
     """
-    from blindsr.stages import report  # with all of matplotlib
+    from blindsr.stages import report
 
     target = uri or tracking.tracking_uri()
     own = f"sqlite:///{paths.project_root() / 'mlflow.db'}"
@@ -45,7 +47,7 @@ def _sync_cell(params: Params, backbone: str, reg: str, seed: int, target: str) 
     if not weights.exists():
         print(f"{cell}: not trained yet, left out")
         return
-    _, info = networks.load(weights)
+    _, info = weight_files.load(weights)
     described = _described(params, backbone, reg, seed, info)
     curve, scores = _rows(paths.CURVES / f"{cell}.csv"), _means(cell)
     with tracking.open_run(cell, info.run, described, store=target) as run:
@@ -82,7 +84,7 @@ def _sync_bicubic(params: Params, target: str) -> None:
 
 def _means(cell: str) -> dict[str, float]:
     scores = paths.SCORES / f"{cell}.csv"
-    return evaluation.means(evaluation.read_csv(scores)) if scores.exists() else {}
+    return benchmarks.means(benchmarks.read_csv(scores)) if scores.exists() else {}
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

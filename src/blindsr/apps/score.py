@@ -11,30 +11,23 @@ from typing import Any
 
 from torch import nn
 
-from blindsr import (
-    checkpoints,
-    devices,
-    evaluation,
-    files,
-    images,
-    inference,
-    networks,
-    params,
-    provenance,
-    scoring,
-)
+from blindsr.acquisition import folder
+from blindsr.acquisition.folder import HrFolder
 from blindsr.apps import score_report
-from blindsr.datasets import folder, indices
-from blindsr.datasets.folder import HrFolder
-from blindsr.degradations import suite
-from blindsr.errors import UserError
-from blindsr.inference import Tile
-from blindsr.journal import Journal
-from blindsr.metrics.lpips import load_lpips
-from blindsr.params import BICUBIC, Params
-from blindsr.progress import Bar
-from blindsr.scoring import METRICS, Job, Key, Loaded, Measure, Score
-from blindsr.settings import SuiteParams
+from blindsr.config import params
+from blindsr.config.params import BICUBIC, Params
+from blindsr.config.schema import SuiteParams
+from blindsr.data import images, indices, suite
+from blindsr.evaluation import benchmarks, scoring
+from blindsr.evaluation.journal import Journal
+from blindsr.evaluation.scoring import METRICS, Job, Key, Loaded, Measure, Score
+from blindsr.foreign import checkpoints
+from blindsr.model import inference, networks
+from blindsr.model.inference import Tile
+from blindsr.plugins.metrics.lpips import load_lpips
+from blindsr.runtime import devices, files, provenance
+from blindsr.runtime.errors import UserError
+from blindsr.runtime.progress import Bar
 
 _log = logging.getLogger(__name__)
 _OVERLAP = 32
@@ -57,7 +50,7 @@ def run(
 
     `model` is "bicubic" or a file that `checkpoints.load` knows. The cases are those of the project in the working
     directory, else the paper's; noise is seeded by the suite's seed and the names of folder, case and image. `csv`
-    gets a row per image and case, in the columns of `evaluation.write_csv`, and lets an interrupted run go on;
+    gets a row per image and case, in the columns of `benchmarks.write_csv`, and lets an interrupted run go on;
     `as_json` gets means and rows.
 
     Raises UserError for wrong arguments, and one that counts the images without scores, after all others are written.
@@ -82,7 +75,7 @@ def run(
     determining = {
         "files": [_content(path) for path in (Path(model), trunk or Path())],
         "settings": [scale, tile, border, sorted(metrics), where.type, chosen.seed],
-        "code": provenance.code_digest(),
+        "code": provenance.code_digest("score"),
     }
     contents = {name: _content(path) for name, path in source.files.items()}
     stamps = {
@@ -97,7 +90,7 @@ def run(
         name = f"{Path(model).name} ×{scale} on {source.name}"
         score_report.print_table(name, scores, metrics, list(chosen.cases))
         if csv:
-            evaluation.write_csv(scores, csv)
+            benchmarks.write_csv(scores, csv)
         if as_json:
             about = {"model": Path(model).name, "benchmark": source.name, "scale": scale}
             files.write_atomic(as_json, score_report.as_json(about, scores, metrics, lines))

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from blindsr.scoring import METRICS, Score
+from blindsr.evaluation.scoring import METRICS, Score
 
 _DECIMALS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4}
 

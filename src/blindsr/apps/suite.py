@@ -13,16 +13,17 @@ from pathlib import Path
 import cv2
 from PIL import Image
 
-from blindsr import files, images, parallel, params
+from blindsr.acquisition import folder
+from blindsr.acquisition.folder import HrFolder
 from blindsr.apps import suite_manifest
 from blindsr.apps.suite_manifest import MANIFEST, HrEntry, LrEntry, SuiteManifest, pixels, sha256
-from blindsr.datasets import folder
-from blindsr.datasets.folder import HrFolder
-from blindsr.degradations import suite
-from blindsr.errors import UserError
-from blindsr.images import RGB
-from blindsr.progress import Bar
-from blindsr.settings import SuiteParams
+from blindsr.config import params
+from blindsr.config.schema import SuiteParams
+from blindsr.data import images, suite
+from blindsr.data.images import RGB
+from blindsr.runtime import files, parallel
+from blindsr.runtime.errors import UserError
+from blindsr.runtime.progress import Bar
 
 
 def write(hr_folder: Path, out: Path, *, cases: Sequence[str] = (), scale: int = 4) -> None:

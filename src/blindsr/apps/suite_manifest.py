@@ -10,9 +10,9 @@ from PIL import features
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import blindsr
-from blindsr.errors import UserError
-from blindsr.images import RGB
-from blindsr.settings import SuiteParams
+from blindsr.config.schema import SuiteParams
+from blindsr.data.images import RGB
+from blindsr.runtime.errors import UserError
 
 MANIFEST = "manifest.json"
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from blindsr.errors import UserError
 from blindsr.reporting import tables
 from blindsr.reporting.tables import HOLE, MEAN, Table
+from blindsr.runtime.errors import UserError
 
 Cells = Mapping[str, tuple[str, str, int]]
 ROW = ["backbone", "reg"]

@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from blindsr import files
-from blindsr.params import Params, cell_name, row_name
-from blindsr.reporting import analyses, comparison, differences, paper_tables, scores, tables, verdicts
-from blindsr.reporting.paper_tables import METHODS, PARTS, TRACKS, Grid
+from blindsr.config.params import Params, cell_name, row_name
+from blindsr.reporting import analyses, differences, scores, tables, verdicts
+from blindsr.reporting.paper import comparison, paper_tables
+from blindsr.reporting.paper.paper_tables import METHODS, PARTS, TRACKS, Grid
 from blindsr.reporting.scores import BASELINE, CONTROL
 from blindsr.reporting.tables import Table
 from blindsr.reporting.verdicts import Verdict
+from blindsr.runtime import files
 
 PAPER, PAPER_ITERATIONS = "paper", 500_000
 """The profile whose numbers are meant to be the paper's, at its length."""

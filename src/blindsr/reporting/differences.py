@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from blindsr.errors import UserError
-from blindsr.metrics import statistics
-from blindsr.metrics.statistics import Difference
-from blindsr.reporting import tables
+from blindsr.reporting import statistics, tables
 from blindsr.reporting.scores import BASELINE
+from blindsr.reporting.statistics import Difference
 from blindsr.reporting.tables import MEAN, Table
+from blindsr.runtime.errors import UserError
 
 ALPHA = 0.05
 KEYS = ["benchmark", "backbone", "reg", "case"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from blindsr.errors import UserError
+from blindsr.runtime.errors import UserError
 
 METRICS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4}
 """Metric -> decimals in the tables."""

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from blindsr.images import RGB
+from blindsr.data.images import RGB
 from blindsr.reporting.scores import BASELINE
 
 OURS = "rff"

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from blindsr import files
+from blindsr.runtime import files
 
 # Okabe and Ito's palette and grey, with a marker for each colour, so that lines do not rest on colour alone
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#8C8C8C")

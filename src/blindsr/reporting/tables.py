@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from blindsr import files
-from blindsr.params import row_name
+from blindsr.config.params import row_name
 from blindsr.reporting import latex
 from blindsr.reporting.scores import BASELINE
+from blindsr.runtime import files
 
 REAL_METRICS = {"psnr_db": 2, "psnr_shift_db": 2, "ssim": 4, "lpips": 4}
 """Those of real LR images."""

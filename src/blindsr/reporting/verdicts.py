@@ -6,11 +6,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from blindsr.metrics import statistics
-from blindsr.metrics.statistics import Array
+from blindsr.reporting import statistics
 from blindsr.reporting.differences import ALPHA
-from blindsr.reporting.paper_tables import BACKBONES, METHODS, Grid, Key
+from blindsr.reporting.paper.paper_tables import BACKBONES, METHODS, Grid, Key
 from blindsr.reporting.scores import BASELINE, CONTROL
+from blindsr.reporting.statistics import Array
 
 Word = Literal["supported", "contradicted", "undecided", "not testable"]
 HARDEST = "b+n+j"

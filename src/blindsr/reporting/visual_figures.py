@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from blindsr import images
+from blindsr.data import images
 from blindsr.reporting.style import STYLE, headline, save
 
 

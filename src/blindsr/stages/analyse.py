@@ -15,18 +15,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from blindsr import devices, evaluation, files, images, networks, paths, tracking
 from blindsr.analysis import degradation_representation, interaction
 from blindsr.analysis.channel_entropy import channel_entropy
 from blindsr.analysis.frequency import radial_mape
 from blindsr.analysis.training_cost import Cost, training_cost
-from blindsr.backbones._blocks import Backbone
-from blindsr.errors import UserError
-from blindsr.evaluation import Pair
-from blindsr.networks import Network, WeightsInfo
-from blindsr.params import Params
-from blindsr.progress import Bar
-from blindsr.settings import AnalyseParams
+from blindsr.config.params import Params
+from blindsr.config.schema import AnalyseParams
+from blindsr.data import images
+from blindsr.evaluation import benchmarks
+from blindsr.evaluation.benchmarks import Pair
+from blindsr.model import networks, weight_files
+from blindsr.model.network import Network, build_regularizer
+from blindsr.model.weight_files import WeightsInfo
+from blindsr.plugins.backbones.base import Backbone
+from blindsr.runtime import devices, files, paths, tracking
+from blindsr.runtime.errors import UserError
+from blindsr.runtime.progress import Bar
 
 Row = list[Any]
 _BATCH = 64  # crops a forward pass
@@ -44,9 +48,9 @@ class Content(NamedTuple):
 
 def run(params: Params, cell: str) -> None:
     """Analyse models/<cell>.safetensors: means over the images of every benchmark and case."""
-    network, info = networks.load(paths.MODELS / f"{cell}.safetensors")
+    network, info = weight_files.load(paths.MODELS / f"{cell}.safetensors")
     network.to(devices.choose(params.runtime.device))
-    pairs = [pair for pair in evaluation.all_pairs(params) if pair.case != evaluation.REAL]
+    pairs = [pair for pair in benchmarks.all_pairs(params) if pair.case != benchmarks.REAL]
     folder = paths.ANALYSIS / cell
     devices.keep_freed_memory()
     with devices.threads(params.evaluate.threads):
@@ -202,7 +206,7 @@ def _cost(params: Params, info: WeightsInfo, folder: Path) -> Cost:
     with torch.device("meta"):
         network = Network(
             networks.build_backbone(info.backbone, info.hyper, info.scale),
-            networks.build_regularizer(info.regularizer, hyper),
+            build_regularizer(info.regularizer, hyper),
         )
     cost = training_cost(network, params.train.batch, params.train.crop)
     _write(folder / "cost.csv", [*cost._fields, "iterations"], [[*cost, info.iterations]])

@@ -4,13 +4,12 @@ from functools import partial
 
 import cv2
 
-from blindsr import images, parallel, paths
-from blindsr.datasets import indices
-from blindsr.datasets.indices import IndexedImage
-from blindsr.degradations import suite
-from blindsr.errors import UserError
-from blindsr.params import Params
-from blindsr.progress import Bar
+from blindsr.config.params import Params
+from blindsr.data import images, indices, suite
+from blindsr.data.indices import IndexedImage
+from blindsr.runtime import parallel, paths
+from blindsr.runtime.errors import UserError
+from blindsr.runtime.progress import Bar
 
 
 def run(params: Params) -> None:

@@ -20,16 +20,18 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from blindsr import devices, evaluation, files, inference, paths, provenance, tracking
-from blindsr.datasets import indices
-from blindsr.errors import UserError
-from blindsr.evaluation import Pair
-from blindsr.images import RGB
-from blindsr.journal import Journal
-from blindsr.metrics.lpips import load_lpips
-from blindsr.params import BICUBIC, Params
-from blindsr.progress import Bar
-from blindsr.scoring import Key, Measure, Score
+from blindsr.config.params import BICUBIC, Params
+from blindsr.data import indices
+from blindsr.data.images import RGB
+from blindsr.evaluation import benchmarks
+from blindsr.evaluation.benchmarks import Pair
+from blindsr.evaluation.journal import Journal
+from blindsr.evaluation.scoring import Key, Measure, Score
+from blindsr.model import inference
+from blindsr.plugins.metrics.lpips import load_lpips
+from blindsr.runtime import devices, files, paths, provenance, tracking
+from blindsr.runtime.errors import UserError
+from blindsr.runtime.progress import Bar
 
 _log = logging.getLogger(__name__)
 _POLL = 0.2  # seconds between looks at what the other processes have scored
@@ -50,7 +52,7 @@ def run(params: Params, cell: str) -> None:
     """
     settings = params.evaluate
     devices.keep_freed_memory()
-    network, info = evaluation.network_of(params, cell)
+    network, info = benchmarks.network_of(params, cell)
     share = _share()
     device = devices.choose(params.runtime.device)
     if share.processes > 1 and device.type == "cuda" and device.index is None:
@@ -62,23 +64,23 @@ def run(params: Params, cell: str) -> None:
     upscale = partial(
         inference.upscale_rgb, network, scale=params.scale, tile=settings.tile, overlap=settings.overlap
     )
-    pairs = evaluation.all_pairs(params)
+    pairs = benchmarks.all_pairs(params)
     state = paths.project_root() / ".train_state" / "evaluate" / f"{cell}-{_key(params, cell, device.type, trunk)}"
     state.parent.mkdir(parents=True, exist_ok=True)
     journal = Journal(state, str(share.rank))
     # two experiments that share a cell: the second waits, instead of computing the same rows
     lock = FileLock(state.with_suffix(".lock")) if share.rank == 0 else contextlib.nullcontext()
     with lock, devices.threads(settings.threads):
-        stamps = evaluation.stamps(pairs)
+        stamps = benchmarks.stamps(pairs)
         _score(cell, pairs, stamps, upscale, measure, params.scale, journal, share)
         if share.rank:
             return
         scores = _complete(pairs, stamps, journal)
-        evaluation.write_csv(scores, paths.SCORES / f"{cell}.csv")
+        benchmarks.write_csv(scores, paths.SCORES / f"{cell}.csv")
         journal.clear()
     key = info.run if info else f"{BICUBIC}-{params.profile}"
     with tracking.open_run(cell, key, {"profile": params.profile}) as tracked:
-        tracked.summary(evaluation.means(scores))
+        tracked.summary(benchmarks.means(scores))
 
 
 def _score(
@@ -92,12 +94,12 @@ def _score(
     share: Share,
 ) -> None:
     """Score this process's share of the HR images into the journal, but what is there already."""
-    mine = [pair for group in evaluation.groups(pairs)[share.rank :: share.processes] for pair in group]
+    mine = [pair for group in benchmarks.groups(pairs)[share.rank :: share.processes] for pair in group]
     done = journal.read()
     todo = [pair for pair in mine if (pair.key, stamps.get(pair.key, "")) not in done]
     failed = 0
     with Bar(cell, len(mine), start=len(mine) - len(todo)) as bar:
-        for result in evaluation.evaluate(todo, upscale, measure, scale):
+        for result in benchmarks.evaluate(todo, upscale, measure, scale):
             journal.append((stamps[score.key], score) for score in result.scores)
             for error in result.errors:
                 bar.say(f"error: {error}")
@@ -142,7 +144,7 @@ def _key(params: Params, cell: str, device: str, trunk: Path | None) -> str:
         "evaluate": params.evaluate.model_dump(),
         "scale": params.scale,
         "device": device,
-        "code": provenance.code_digest(),
+        "code": provenance.code_digest("evaluate", backbone=cell.split("-")[0]),
     }
     return hashlib.sha256(json.dumps(determining, sort_keys=True).encode()).hexdigest()[:16]
 

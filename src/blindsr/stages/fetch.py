@@ -2,11 +2,11 @@
 
 import logging
 
-from blindsr import paths
-from blindsr.datasets import catalog, sources
-from blindsr.datasets.indices import Index
-from blindsr.errors import UserError
-from blindsr.params import Params
+from blindsr.acquisition import catalog, sources
+from blindsr.config.params import Params
+from blindsr.data.indices import Index
+from blindsr.runtime import paths
+from blindsr.runtime.errors import UserError
 
 _log = logging.getLogger(__name__)
 

@@ -7,13 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from blindsr import devices, evaluation, files, images, paths
-from blindsr.evaluation import REAL, Pair
-from blindsr.images import RGB
-from blindsr.params import BICUBIC, Params, row_name
-from blindsr.progress import Bar
+from blindsr.config.params import BICUBIC, Params, row_name
+from blindsr.data import images
+from blindsr.data.images import RGB
+from blindsr.evaluation import benchmarks
+from blindsr.evaluation.benchmarks import REAL, Pair
 from blindsr.reporting import scores, selection
 from blindsr.reporting.selection import Choice
+from blindsr.runtime import devices, files, paths
+from blindsr.runtime.progress import Bar
 
 
 def run(params: Params) -> None:
@@ -23,13 +25,13 @@ def run(params: Params) -> None:
     reports/ (hr, in cases -> case lr, and in models -> row of the tables picture), and psnr_db of each whole picture.
     """
     devices.keep_freed_memory()
-    pairs = [pair for pair in evaluation.all_pairs(params) if pair.case != REAL]
+    pairs = [pair for pair in benchmarks.all_pairs(params) if pair.case != REAL]
     known = scores.read(paths.SCORES, params.scored)
     method, baseline = selection.compared(params.reg.names)
-    benchmarks = list(dict.fromkeys(pair.benchmark for pair in pairs))
+    names = list(dict.fromkeys(pair.benchmark for pair in pairs))
     shown = {
         choice: [pair for pair in pairs if (pair.benchmark, pair.image) == (choice.benchmark, choice.image)]
-        for choice in selection.choose(known, benchmarks, method, baseline)
+        for choice in selection.choose(known, names, method, baseline)
     }
     first = params.backbone.names[0]
     ends = [row_name(first, method), BICUBIC if baseline is None else row_name(first, baseline)]
@@ -95,7 +97,7 @@ def _picture(image: RGB, window: tuple[int, ...], place: str) -> None:
 
 def _upscaler(params: Params, cell: str) -> Callable[[RGB], RGB]:
     """The function from LR to SR images, uint8 RGB, of a trained cell or bicubic: as in `evaluate`."""
-    network, _ = evaluation.network_of(params, cell)
+    network, _ = benchmarks.network_of(params, cell)
     network.to(devices.choose(params.runtime.device))
     settings = params.evaluate
-    return partial(evaluation.upscale, network, scale=params.scale, tile=settings.tile, overlap=settings.overlap)
+    return partial(benchmarks.upscale, network, scale=params.scale, tile=settings.tile, overlap=settings.overlap)

@@ -1,9 +1,10 @@
 """patches: the training images as one memory-mapped store of overlapping windows."""
 
-from blindsr import paths
-from blindsr.datasets import indices, patch_builder
-from blindsr.errors import UserError
-from blindsr.params import Params
+from blindsr.acquisition import patch_builder
+from blindsr.config.params import Params
+from blindsr.data import indices
+from blindsr.runtime import paths
+from blindsr.runtime.errors import UserError
 
 
 def run(params: Params) -> None:

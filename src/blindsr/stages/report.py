@@ -8,13 +8,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from blindsr import files, paths, tracking
-from blindsr.datasets import indices
-from blindsr.datasets.indices import Index
-from blindsr.params import Params
-from blindsr.reporting import album, book, page, payload, scores
+from blindsr.config.params import Params
+from blindsr.data import indices
+from blindsr.data.indices import Index
+from blindsr.reporting import book, scores
 from blindsr.reporting.book import Book, Source
-from blindsr.reporting.page import Page, PageFigure
+from blindsr.reporting.page import album, payload, rendering
+from blindsr.reporting.page.rendering import Page, PageFigure
+from blindsr.runtime import files, paths, tracking
 
 _VERSIONS = ("torch", "numpy", "scipy", "pillow", "opencv-python-headless", "scikit-image", "scikit-learn", "dvc")
 
@@ -31,7 +32,7 @@ def run(params: Params, folder: Path = paths.REPORTS, index: Path = paths.INDEX)
     made = book.write(source)
     gallery = album.gallery(source)
     figures = album.draw(source, gallery)
-    files.write_atomic(folder / "report.html", page.render(_page(source, made, figures, gallery)))
+    files.write_atomic(folder / "report.html", rendering.render(_page(source, made, figures, gallery)))
     if folder == paths.REPORTS:
         publish(params)
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from blindsr import devices, files, networks, paths, provenance, tracking
-from blindsr.datasets.patch_store import INDEX, PatchStore
-from blindsr.errors import UserError
-from blindsr.networks import Network, WeightsInfo
-from blindsr.params import Params, cell_name
+from blindsr.config.params import Params, cell_name
+from blindsr.data.patch_store import INDEX, PatchStore
+from blindsr.model import networks, weight_files
+from blindsr.model.network import Network, build_regularizer
+from blindsr.model.weight_files import WeightsInfo
+from blindsr.runtime import devices, files, paths, provenance, tracking
+from blindsr.runtime.errors import UserError
 from blindsr.training import checkpoint, distributed, failure, initial, trainer
 from blindsr.training.distributed import World
 from blindsr.training.objective import Objective
@@ -86,7 +88,7 @@ def _train(params: Params, backbone: str, reg: str, seed: int, world: World) -> 
             iterations=train.iterations,
             run=key,
         )
-        networks.save(network.backbone, info, paths.MODELS / f"{cell}.safetensors")
+        weight_files.save(network.backbone, info, paths.MODELS / f"{cell}.safetensors")
         checkpoint.clear(states)
         failure.forget(states)
         initial.forget(began_with)
@@ -110,7 +112,7 @@ def replay(params: Params, backbone: str, reg: str, seed: int) -> None:
 
 def build_network(params: Params, backbone: str, reg: str, seed: int) -> Network:
     """The network of a cell with the initial weights of its seed, or those of `train.init_from`."""
-    regularizer = networks.build_regularizer(reg, params.reg.settings[reg].hyper_for(backbone))
+    regularizer = build_regularizer(reg, params.reg.settings[reg].hyper_for(backbone))
     hyper = params.backbone.hyper[backbone]
     network = trainer.initialize(lambda: networks.build_backbone(backbone, hyper, params.scale), seed)
     initial.start_from(network, params.train.init_from, params.scale)
@@ -159,7 +161,8 @@ def run_key(params: Params, backbone: str, reg: str, seed: int) -> str:
 def state_folder(params: Params, backbone: str, reg: str, seed: int) -> Path:
     """Where the state of a run is: that of other settings, data or code is elsewhere, and never gone on with."""
     key = run_key(params, backbone, reg, seed)
-    return paths.project_root() / ".train_state" / f"{key}-{provenance.code_digest((backbone, reg))}"
+    code = provenance.code_digest("train", backbone=backbone, reg=reg)
+    return paths.project_root() / ".train_state" / f"{key}-{code}"
 
 
 def write_curve(curve: list[trainer.CurvePoint], path: Path) -> None:

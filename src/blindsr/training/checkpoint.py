@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from blindsr import files
+from blindsr.runtime import files
 
 _KEPT = 2
 _NAME = re.compile(r"(\d{9})-([0-9a-f]{16})\.pt")

@@ -24,8 +24,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from blindsr import devices
-from blindsr.errors import UserError
+from blindsr.runtime import devices
+from blindsr.runtime.errors import UserError
 
 Value = TypeVar("Value")
 _PATIENCE = timedelta(minutes=5)  # that a rank waits for another one, which may be writing, validating or compiling

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from blindsr import files
-from blindsr.errors import UserError
-from blindsr.networks import Network
+from blindsr.model.network import Network
+from blindsr.runtime import files
+from blindsr.runtime.errors import UserError
 from blindsr.training import checkpoint
 from blindsr.training.objective import Objective, Terms
 from blindsr.training.samples import Batch, Batches

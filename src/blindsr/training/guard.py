@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from blindsr.errors import UserError
+from blindsr.runtime.errors import UserError
 
 
 def backward(loss: Tensor) -> None:

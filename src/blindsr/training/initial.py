@@ -4,9 +4,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from blindsr import checkpoints, files, paths
-from blindsr.backbones._blocks import Backbone
-from blindsr.errors import UserError
+from blindsr.foreign import checkpoints
+from blindsr.plugins.backbones.base import Backbone
+from blindsr.runtime import files, paths
+from blindsr.runtime.errors import UserError
 
 
 def digest(init_from: str | None) -> str | None:

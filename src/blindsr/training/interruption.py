@@ -6,7 +6,7 @@ import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from blindsr.errors import Interrupted
+from blindsr.runtime.errors import Interrupted
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _SAME = 1.0  # seconds: a launcher passes on a Ctrl-C that the terminal has sent to everyone

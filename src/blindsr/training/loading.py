@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from blindsr import devices
+from blindsr.runtime import devices
 from blindsr.training import interruption
 from blindsr.training.samples import Batch, Batches, Sources
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from blindsr.networks import Network
+from blindsr.model.network import Network
 from blindsr.training.distributed import World
 
 

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from blindsr import images
-from blindsr.datasets.patch_store import PatchStore
-from blindsr.degradations import batched, second_order, usm
-from blindsr.errors import UserError
-from blindsr.settings import DegradationParams, TrainParams
+from blindsr.config.schema import DegradationParams, TrainParams
+from blindsr.data import images
+from blindsr.data.patch_store import PatchStore
+from blindsr.plugins.degradations import batched, second_order
+from blindsr.plugins.degradations.operators import usm
+from blindsr.runtime.errors import UserError
 
 _WHERE, _VIEWS = 0, 1  # purposes of a sample's generators: where to crop, then one for each view
 # HR pixels that a GPU synthesizes at once, of 64 windows of 240 px: with more, the host has hardly more to launch

@@ -3,7 +3,7 @@
 import math
 from itertools import accumulate
 
-from blindsr.settings import ScheduleParams
+from blindsr.config.schema import ScheduleParams
 
 
 def learning_rate(schedule: ScheduleParams, base: float, iteration: int, iterations: int) -> float:

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from blindsr import devices
-from blindsr.errors import UserError
-from blindsr.networks import Network
-from blindsr.progress import Bar, Pace
-from blindsr.regularizers._blocks import Share
-from blindsr.settings import TrainParams
+from blindsr.config.schema import TrainParams
+from blindsr.model.network import Network
+from blindsr.plugins.regularizers.base import Share
+from blindsr.runtime import devices
+from blindsr.runtime.errors import UserError
+from blindsr.runtime.progress import Bar, Pace
 from blindsr.training import checkpoint, failure, guard
 from blindsr.training.distributed import World
 from blindsr.training.ema import Ema

@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from blindsr import images
-from blindsr.backbones._blocks import Backbone
-from blindsr.datasets.patch_store import PatchStore
-from blindsr.degradations import suite
-from blindsr.settings import ValidationParams
+from blindsr.config.schema import ValidationParams
+from blindsr.data import images, suite
+from blindsr.data.patch_store import PatchStore
+from blindsr.plugins.backbones.base import Backbone
 from blindsr.training.ema import Ema
 
 _BORDER = 4  # px removed before the PSNR, as in the tables

@@ -1,0 +1,40 @@
+"""Any folder of HR images as a benchmark: which files it has."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from blindsr.data import images
+from blindsr.runtime.errors import UserError
+
+
+class HrFolder(NamedTuple):
+    """A folder by its name, which stands for the benchmark, and its images sorted by name (without suffix)."""
+
+    name: str
+    files: dict[str, Path]
+
+
+def open_folder(folder: Path) -> HrFolder:
+    """List the images of a folder. Raises UserError without a folder or image, or for two images of one name."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder: name the folder of the HR images")
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in images.SUFFIXES and not path.name.startswith("."):
+            other = files.setdefault(path.stem, path)
+            if other is not path:
+                raise UserError(f"{folder} has {other.name} and {path.name}: scores go by name, rename one")
+    if not files:
+        raise UserError(f"{folder} holds no image ({', '.join(images.SUFFIXES)})")
+    return HrFolder(folder.resolve().name, files)
+
+
+def is_grey(path: Path) -> bool:
+    """Whether the file is an image with one channel of colour, by its header."""
+    try:
+        with Image.open(path) as image:
+            return image.mode in ("1", "L", "LA")
+    except Exception:  # a file that Pillow cannot read: the reader says why
+        return False

@@ -1,0 +1,184 @@
+"""Is a folder the data set that its manifest describes? Names, number, sizes, hashes and image headers."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from blindsr.acquisition.catalog import FileEntry, Manifest
+from blindsr.data import images
+from blindsr.data.indices import Index, IndexedImage
+from blindsr.runtime import files
+from blindsr.runtime.errors import UserError
+from blindsr.runtime.progress import Bar
+
+_MANY = 100  # files, from which on verifying shows its progress
+
+
+def inspect(manifest: Manifest, folder: Path, *, in_place: bool = False) -> Index:
+    """Check the set in `folder`, and index it; `in_place` for a folder of the user's own.
+
+    Benchmarks whose pixels are known may have other file names and encodings: the images of the set are looked
+    for among all images of the folder, and keep the names of the manifest.
+    Raises UserError that names the set, the file, what was expected, what was found, and the mend.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{manifest.name}: {folder} is no folder: correct data.roots.{manifest.name}")
+    if manifest.expected:
+        chosen = _by_name(manifest, folder) or _by_pixels(manifest, folder)
+    elif manifest.titles:
+        chosen = _by_title(manifest, folder)
+    else:
+        chosen = _everything(manifest, folder)
+    names = [_name_of(file) for file in chosen]
+    twins = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    if twins:
+        raise UserError(f"{manifest.name}: {folder} holds two images named {min(twins)}: rename or remove one")
+    found = []
+    with Bar(f"{manifest.name}: verify", len(chosen), quiet=len(chosen) < _MANY) as bar:
+        for (path, entry), name in zip(chosen.values(), names, strict=True):
+            indexed = _index_file(manifest, path, entry)
+            if in_place:
+                _check_side(manifest, path, indexed)
+            place = path.relative_to(folder).as_posix()
+            found.append(indexed.model_copy(update={"name": name, "file": place}))
+            bar.advance()
+    return Index(name=manifest.name, hr=manifest.hr, images=found)
+
+
+def inspect_weights(manifest: Manifest, file: Path) -> Index:
+    """Index the one file that the user gives as the root of a set of weights; its name and hash are free."""
+    if manifest.role != "weights":
+        raise UserError(f"{manifest.name}: data.roots.{manifest.name} is a file: name the folder of its images")
+    return Index(name=manifest.name, images=[_index_file(manifest, file, FileEntry())])
+
+
+def absent_files(manifest: Manifest, folder: Path) -> list[str]:
+    """Files that the manifest names and that are not there, or not whole."""
+    return [
+        file
+        for file, entry in manifest.expected.items()
+        if not (folder / file).is_file() or entry.size not in (None, (folder / file).stat().st_size)
+    ]
+
+
+def is_right(path: Path, entry: FileEntry) -> bool:
+    """The file is there, and nothing that is known of it says otherwise."""
+    if not path.is_file() or entry.size not in (None, path.stat().st_size):
+        return False
+    return entry.sha256 is None or files.sha256(path) == entry.sha256
+
+
+def pixel_hash(path: Path, multiple: int = 4) -> str:
+    """SHA-256 of an image's size and RGB pixels, mod-cropped: equal for copies of any name and lossless format.
+
+    What is hashed is the text "<width>x<height>", then the bytes row by row. Raises UserError for a broken image.
+    """
+    pixels = images.mod_crop(images.read_rgb(path), multiple)
+    height, width = pixels.shape[:2]
+    return hashlib.sha256(f"{width}x{height}".encode() + pixels.tobytes()).hexdigest()
+
+
+_Chosen = dict[str, tuple[Path, FileEntry]]  # file name that the set gives it -> where it is, what is known of it
+
+
+def _by_name(manifest: Manifest, folder: Path) -> _Chosen | None:
+    """The files of the manifest under their names; None if some are absent but may be known by their pixels."""
+    absent = [file for file in manifest.expected if not (folder / file).is_file()]
+    if not absent:
+        return {file: (folder / file, entry) for file, entry in manifest.expected.items()}
+    if manifest.known_pixels:
+        return None
+    raise _incomplete(manifest, folder, absent)
+
+
+def _by_pixels(manifest: Manifest, folder: Path) -> _Chosen:
+    wanted, found = manifest.known_pixels, {}
+    for path in _images_below(folder):
+        file = wanted.get(pixel_hash(path))
+        if file and file not in found:
+            found[file] = (path, FileEntry())
+    absent = [file for file in manifest.expected if file not in found]
+    if absent:
+        raise _incomplete(manifest, folder, absent, "; no other image there has its pixels")
+    return {file: found[file] for file in manifest.expected}
+
+
+def _by_title(manifest: Manifest, folder: Path) -> _Chosen:
+    left = {_letters(path.stem): path for path in _images_below(folder)}
+    chosen: _Chosen = {}
+    for title in sorted(manifest.titles, key=len, reverse=True):  # of two that begin alike, the longer one first
+        matches = sorted(key for key in left if key.startswith(_letters(title)))
+        if matches:
+            path = left.pop(matches[0])
+            chosen[path.name] = (path, FileEntry())
+    if len(chosen) < len(manifest.titles) or left:
+        have = {_letters(Path(file).stem) for file in chosen}
+        absent = [title for title in manifest.titles if not any(key.startswith(_letters(title)) for key in have)]
+        what = f"{absent[0]} is not there" if absent else f"{min(left.values()).name} does not belong to it"
+        raise UserError(
+            f"{manifest.name}: {folder} must hold one image for each of {len(manifest.titles)} titles, and {what}: "
+            "complete or tidy the folder"
+        )
+    return dict(sorted(chosen.items()))
+
+
+def _everything(manifest: Manifest, folder: Path) -> _Chosen:
+    found = {str(path.relative_to(folder)): (path, FileEntry()) for path in _images_below(folder)}
+    if not found:
+        raise UserError(f"{manifest.name}: {folder} holds no image ({', '.join(images.SUFFIXES)})")
+    if manifest.count is not None and len(found) != manifest.count:
+        raise UserError(
+            f"{manifest.name}: {folder} holds {len(found)} images, expected {manifest.count}: complete or tidy it"
+        )
+    return found
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in images.SUFFIXES and path.is_file())
+    return iter(sorted(path for path in paths if not path.name.startswith(".")))
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
+
+
+def _name_of(file: str) -> str:
+    """Name of a file in tables and as a file of its own: its path without suffix, folders joined by a hyphen."""
+    return "-".join(Path(file).with_suffix("").parts)
+
+
+def _incomplete(manifest: Manifest, folder: Path, absent: list[str], more: str = "") -> UserError:
+    return UserError(
+        f"{manifest.name}: {len(absent)} of {len(manifest.expected)} files are not in {folder} (first: {absent[0]}"
+        f"{more}): complete the folder"
+    )
+
+
+def _index_file(manifest: Manifest, path: Path, entry: FileEntry) -> IndexedImage:
+    if entry.size not in (None, path.stat().st_size):
+        raise _damaged(manifest, path, f"has {path.stat().st_size} bytes, expected {entry.size}")
+    digest = files.sha256(path)
+    if entry.sha256 and digest != entry.sha256:
+        raise _damaged(manifest, path, f"has SHA-256 {digest[:12]}…, expected {entry.sha256[:12]}…")
+    width = height = 0
+    if manifest.role != "weights":
+        try:
+            with Image.open(path) as image:
+                width, height = image.size
+        except (UnidentifiedImageError, OSError):
+            raise UserError(f"{manifest.name}: {path} is no readable image: replace or delete it") from None
+    return IndexedImage(name=path.stem, file=path.name, width=width, height=height, sha256=digest)
+
+
+def _check_side(manifest: Manifest, path: Path, image: IndexedImage) -> None:
+    if manifest.long_side not in (None, max(image.width, image.height)):
+        raise UserError(
+            f"{manifest.name}: {path} is {image.width}x{image.height} px, expected a larger side of "
+            f"{manifest.long_side} px: is this folder another set? Correct data.roots.{manifest.name}"
+        )
+
+
+def _damaged(manifest: Manifest, path: Path, what: str) -> UserError:
+    return UserError(f"{manifest.name}: {path} {what}: it is damaged or another file: replace or delete it")

@@ -1,0 +1,180 @@
+"""upscale: a network on a user's own photos."""
+
+import contextlib
+import hashlib
+import json
+import mmap
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import blindsr
+from blindsr.apps import models
+from blindsr.apps.photos import compare, photos, plan
+from blindsr.apps.photos.photos import Photo
+from blindsr.apps.photos.pixels import Upscaler
+from blindsr.apps.photos.plan import Item
+from blindsr.model.inference import Tile
+from blindsr.runtime import devices, files, parallel
+from blindsr.runtime.errors import UserError
+from blindsr.runtime.progress import Bar
+
+
+class _Step(NamedTuple):
+    """A photo on its way from file to file."""
+
+    item: Item
+    digest: str = ""
+    lr: Photo | None = None
+    sr: Photo | None = None
+    finished: bool = False
+    """The result is there from an earlier run."""
+    error: str = ""
+
+
+class _Job(NamedTuple):
+    """What is the same for all photos."""
+
+    model: str
+    model_digest: str
+    alpha: bool
+    compared: bool
+
+
+def run(
+    inputs: Sequence[str],
+    model: str,
+    *,
+    out: Path | None = None,
+    tile: Tile = "auto",
+    device: str = "auto",
+    format: str | None = None,
+    alpha: bool = True,
+    compared: bool = False,
+) -> None:
+    """Upscale photos with a network, as `plan.plan` reads `inputs`, `out` and `format`.
+
+    A result counts as finished if its file carries the mark of the same photo (by content), weights, settings and
+    version: it is not computed again. A file in the way that has no such mark at all is never replaced. Decoding
+    and encoding run beside the network, one photo ahead and behind. With `compared`, two comparisons lie beside
+    each result. Without `alpha`, transparency is dropped.
+
+    Raises UserError for wrong arguments, for a folder that cannot be written, and, after all others are done, one
+    that counts the photos that failed, each of which has its line on stderr.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise UserError(f"unknown device {device}: give auto, cpu, cuda or cuda:N")
+    where = devices.choose(device)
+    network, scale, weights = models.read(model)
+    items = plan.plan(inputs, out, format, f"_x{scale}")
+    devices.keep_freed_memory()
+    job = _Job(Path(model).stem, files.sha256(weights) if weights else model, alpha, compared)
+    upscaler = Upscaler(network.to(where), scale, tile)
+    writers = max(1, min(4, parallel.usable_cores() // 2))
+    done = finished = 0
+    errors = []
+    with warnings.catch_warnings(), Bar("upscale", len(items)) as bar:
+        warnings.simplefilter("ignore")  # of Pillow, about odd EXIF and about large photos
+        read = parallel.map_ordered(partial(_read, job), items, 1)
+        for step in parallel.map_ordered(partial(_write, job), _upscaled(read, upscaler, bar), writers):
+            done += not (step.error or step.finished)
+            finished += step.finished
+            if step.error:
+                errors.append(f"{step.item.source} {step.error}")
+            bar.advance(note=step.item.source.name)
+    for line in errors:
+        bar.say(f"error: {line}")
+    places = {item.target.parent for item in items}
+    place = items[0].target if len(items) == 1 else min(places, key=lambda folder: len(folder.parts))
+    before = f", {finished} finished before" if finished else ""
+    print(f"{done} upscaled by {scale}{before}, {len(errors)} failed: {place}")
+    if errors:
+        raise UserError(f"{len(errors)} of {len(items)} photos failed, named above; the others are done")
+
+
+def _read(job: _Job, item: Item) -> _Step:
+    """Decode a photo, unless its result is finished."""
+    try:
+        content = item.source.read_bytes()
+    except OSError as error:
+        return _Step(item, error=f"cannot be read ({error.strerror})")
+    determining = [
+        blindsr.__version__,
+        hashlib.sha256(content).hexdigest(),
+        job.model_digest,
+        item.container,
+        job.alpha,
+    ]
+    step = _Step(item, hashlib.sha256(json.dumps(determining).encode()).hexdigest()[:32])
+    wanted = [item.target, *(item.comparisons if job.compared else ())]
+    for path in wanted:
+        if path.exists() and not _marked(path):
+            return step._replace(error=f"has no room: {path} is there and was not made by `blindsr upscale`; move it")
+    complete = [path.exists() and _marked(path, step.digest) for path in wanted]
+    if all(complete):
+        return step._replace(finished=True)
+    try:
+        lr = photos.decode(content)
+        if lr.alpha is not None and not job.alpha:
+            lr = lr._replace(alpha=None)
+        sr = _result(item.target) if complete[0] else None  # only the comparisons are missing
+    except (UserError, MemoryError, OSError) as error:
+        return step._replace(error=str(error) or "does not fit into the memory")
+    if lr.alpha is not None and item.container == "jpg":
+        return step._replace(error="has transparency, which JPEG cannot hold: choose png or webp, or --no-alpha")
+    return step._replace(lr=lr, sr=sr)
+
+
+def _result(path: Path) -> Photo | None:
+    """A photo written before; None for a layout that is written, but cannot be read: it is computed again."""
+    try:
+        return photos.decode(path.read_bytes())
+    except UserError:
+        return None
+
+
+def _upscaled(steps: Iterator[_Step], upscaler: Upscaler, bar: Bar) -> Iterator[_Step]:
+    for step in steps:
+        if step.lr is None or step.sr is not None:
+            yield step
+            continue
+
+        def report(done: int, count: int, name: str = step.item.source.name) -> None:
+            bar.advance(0, note=f"{name}: tile {done} of {count}")
+
+        try:
+            sr = upscaler(step.lr, report)
+        except (UserError, MemoryError) as error:
+            yield step._replace(lr=None, error=f"cannot be upscaled: {error or 'it does not fit into the memory'}")
+            continue
+        yield step._replace(sr=sr)
+
+
+def _write(job: _Job, step: _Step) -> _Step:
+    """Encode and write; raises UserError where the folder cannot be written: the next photo could not be, either."""
+    if step.error or step.finished or step.lr is None or step.sr is None:
+        return step
+    item, done = step.item, step._replace(lr=None, sr=None)  # what is not needed any more takes no memory
+    if not (item.target.exists() and _marked(item.target, step.digest)):
+        try:
+            content = photos.encode(step.sr, item.container, step.digest)
+        except (UserError, MemoryError) as error:
+            return done._replace(error=str(error) or "does not fit into the memory")
+        files.write_atomic(item.target, content)
+    if job.compared:
+        compare.write(step.lr, step.sr, job.model, step.digest, *item.comparisons)
+    return done
+
+
+def _marked(path: Path, digest: str = "") -> bool:
+    """Whether a file was made by this app, and with these settings; it is searched, not decoded."""
+    with (
+        contextlib.suppress(OSError, ValueError),  # ValueError: an empty file
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        return photos.is_marked(content, digest)
+    return False

@@ -1,0 +1,43 @@
+"""conf/, which people edit, composed into params.yaml, which the stages read: as `dvc exp run` does it."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from blindsr.runtime.errors import UserError
+
+
+def compose(conf: Path, overrides: list[str] | None = None) -> dict[str, Any]:
+    """Compose conf/config.yaml with Hydra. Raises UserError for a broken conf/ or a wrong override."""
+    from hydra import compose as hydra_compose  # a third of a second, which only this needs
+    from hydra import initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        with initialize_config_dir(str(conf.resolve()), version_base=None):
+            composed = OmegaConf.to_container(hydra_compose("config", overrides=overrides or []), resolve=True)
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise UserError(f"{conf}/ cannot be composed: {' '.join(str(error).split())}") from None
+    assert isinstance(composed, dict)
+    return {str(key): value for key, value in composed.items()}
+
+
+def refuse_stale(settings: Any, params_yaml: Path) -> None:
+    """Raise UserError that names the keys in which `settings`, read from params_yaml, differ from conf/ beside it."""
+    conf = params_yaml.resolve().parent / "conf"
+    keys = _differences(settings, compose(conf)) if conf.is_dir() else []
+    if keys:
+        raise UserError(
+            f"{params_yaml.name} differs from conf/ in {', '.join(keys)}: run `make params` to compose it from "
+            "conf/, or give your changes to `dvc exp run -S KEY=VALUE`"
+        )
+
+
+def _differences(left: Any, right: Any, prefix: str = "") -> list[str]:
+    if isinstance(left, dict) and isinstance(right, dict):
+        keys = [*left, *(key for key in right if key not in left)]
+        return [d for key in keys for d in _differences(left.get(key), right.get(key), f"{prefix}{key}.")]
+    return [] if left == right else [prefix.rstrip(".")]

@@ -1,0 +1,178 @@
+"""params.yaml as one frozen, validated model: the only reader of settings.
+
+Unknown keys, wrong types and impossible values end in one UserError that names the key.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from blindsr.config import conf, registry
+from blindsr.config.schema import (
+    AnalyseParams,
+    BackboneParams,
+    DataParams,
+    DegradationParams,
+    EvaluateParams,
+    GalleryParams,
+    Model,
+    PatchParams,
+    RegularizerParams,
+    RuntimeParams,
+    SuiteParams,
+    TrainParams,
+    unique,
+)
+from blindsr.runtime.errors import UserError
+
+BICUBIC = "bicubic"
+"""Backbone without weights: a row of every table, never trained."""
+
+
+class Params(Model):
+    """The whole of params.yaml."""
+
+    profile: str
+    scale: Literal[4]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(unique)]
+    analysed_seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(unique)]
+    backbone: BackboneParams
+    reg: RegularizerParams
+    data: DataParams
+    patches: PatchParams
+    degradation: DegradationParams
+    suite: SuiteParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    analyse: AnalyseParams
+    gallery: GalleryParams
+    runtime: RuntimeParams
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for size, name in ((self.train.crop, "train.crop"), (self.train.window, "train.window")):
+            if size % self.scale:
+                raise ValueError(f"{name} {size} must be a multiple of the scale {self.scale}")
+        if self.train.crop > self.patches.size:
+            raise ValueError(f"train.crop {self.train.crop} is larger than patches.size {self.patches.size}")
+        strangers = [str(seed) for seed in self.analysed_seeds if seed not in self.seeds]
+        if strangers:
+            raise ValueError(f"analysed_seeds {', '.join(strangers)} must be among seeds {self.seeds}")
+        if not self.suite.cases:
+            raise ValueError("suite.cases is empty: name at least one test case")
+        _check_plugins("backbone", self.backbone.names, self.backbone.hyper)
+        _check_plugins("regularizer", self.reg.names, {n: s.hyper for n, s in self.reg.settings.items()})
+        for name, settings in self.reg.settings.items():
+            for backbone, hyper in settings.per_backbone.items():
+                registry.load("backbone", backbone)
+                _check_plugins("regularizer", [name], {name: hyper})
+        return self
+
+    @property
+    def cells(self) -> list[tuple[str, str, int]]:
+        """Every (backbone, regularizer, seed) to train, in the order of the tables."""
+        return [(b, r, s) for b in self.backbone.names for r in self.reg.names for s in self.seeds]
+
+    @property
+    def scored(self) -> dict[str, tuple[str, str, int]]:
+        """Name of each file of scores -> (backbone, regularizer, seed), bicubic's first."""
+        return {BICUBIC: (BICUBIC, BICUBIC, 0)} | {cell_name(*cell): cell for cell in self.cells}
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """(backbone, regularizer) of every row of the tables, bicubic's first."""
+        return list(dict.fromkeys((backbone, reg) for backbone, reg, _ in self.scored.values()))
+
+    @property
+    def analysed_cells(self) -> list[tuple[str, str, int]]:
+        """Those of `cells` that the analyse stage looks at."""
+        return [cell for cell in self.cells if cell[2] in self.analysed_seeds]
+
+    def as_text(self) -> str:
+        """The settings that decide results, as YAML: without `runtime` and where data lies on this machine."""
+        settings = self.model_dump(mode="json", exclude={"runtime"})
+        for here in ("roots", "mirror", "offline", "require_all"):
+            del settings["data"][here]
+        return yaml.safe_dump(settings, sort_keys=False)
+
+    def require_cell(self, backbone: str, reg: str, seed: int) -> None:
+        """Raise UserError unless the settings name this cell."""
+        if (backbone, reg, seed) not in self.cells:
+            known = ", ".join(cell_name(*cell) for cell in self.cells)
+            raise UserError(f"the settings have no cell {cell_name(backbone, reg, seed)}: choose one of {known}")
+
+
+def cell_name(backbone: str, reg: str, seed: int) -> str:
+    """Name of a trained cell: that of its files, its MLflow run and its DVC stage."""
+    return f"{backbone}-{reg}-{seed}"
+
+
+def row_name(backbone: str, reg: str) -> str:
+    """Name of a row of the tables: all seeds of a network with a regularizer, or bicubic."""
+    return backbone if backbone == reg else f"{backbone}-{reg}"
+
+
+def _check_plugins(kind: str, names: list[str], settings: dict[str, dict[str, Any]]) -> None:
+    """Every name is a plug-in with settings, and every setting an argument of its `build`."""
+    for name in [*names, *settings]:
+        allowed = registry.settings(kind, name)
+        if name == BICUBIC:
+            raise UserError("bicubic is always evaluated: take it out of backbone.names")
+        if name not in settings:
+            raise UserError(f"{kind} {name!r} has no settings: add them to conf/ ({kind}: {name})")
+        for key in settings[name]:
+            if key not in allowed:
+                choices = ", ".join(allowed) or "none at all"
+                raise UserError(f"{kind} {name!r} has no setting {key!r}: choose from {choices}")
+
+
+def parse(settings: Any, source: str = "params.yaml") -> Params:
+    """Validate a mapping. Raises UserError with every wrong key, its value and what is allowed."""
+    try:
+        return Params.model_validate(settings)
+    except ValidationError as error:
+        raise UserError("; ".join(_problem(source, item) for item in error.errors())) from None
+
+
+def _problem(source: str, item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"]) or "settings"
+    got = item["input"]
+    if item["type"] == "extra_forbidden":
+        return f"{source}: unknown key {key}: remove it, or correct its name in conf/"
+    shown = f" (got {got!r})" if isinstance(got, str | int | float | bool | None) else ""
+    return f"{source}: {key}: {item['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def read(path: Path = Path("params.yaml"), *, as_made: bool = False) -> Params:
+    """Read and validate params.yaml. Raises UserError if it is missing, broken, or older than conf/.
+
+    conf/ is what people edit, so outside of an experiment params.yaml must be its composition; but not for what looks
+    at the results that are here, `as_made`: after an experiment in the workspace they are of its params.yaml.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run `make params`, in the project's root") from None
+    except yaml.YAMLError as error:
+        raise UserError(
+            f"{path} is not YAML ({error}): run `make params` to write it anew".replace("\n", " ")
+        ) from None
+    params = parse(settings, path.name)
+    if "DVC_EXP_NAME" not in os.environ and not as_made:
+        conf.refuse_stale(settings, path)
+    return params
+
+
+def find(path: Path = Path("params.yaml"), *, as_made: bool = False) -> Params | None:
+    """The settings of the project in the working directory, read as `read` does; None outside of a project.
+
+    Other projects have a params.yaml, too: without a test suite it is not one of ours.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+    return read(path, as_made=as_made) if isinstance(settings, dict) and "suite" in settings else None

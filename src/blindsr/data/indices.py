@@ -1,0 +1,71 @@
+"""What is here of each data set: the index that the fetch stage writes and every other stage reads."""
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from blindsr.runtime import files, paths
+from blindsr.runtime.errors import UserError
+
+
+class IndexedImage(BaseModel):
+    """One verified file of a set.
+
+    `name` is its name in the tables, unique in the set; `file` its path below the set's folder; width and height
+    (px) are 0 for files that are no images.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    file: str
+    width: int
+    height: int
+    sha256: str
+
+
+class Index(BaseModel):
+    """What is here of a set: every file verified, or the reason why there is none.
+
+    `hr` names the HR set of a set of real LR images.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    missing: str | None = None
+    hr: str | None = None
+    images: list[IndexedImage] = []
+
+    def write(self, folder: Path) -> None:
+        """Write <folder>/<name>.json: sorted keys, no paths of this machine."""
+        content = json.dumps(self.model_dump(), indent=1, sort_keys=True) + "\n"
+        files.write_atomic(folder / f"{self.name}.json", content)
+
+
+def read_index(name: str, folder: Path = paths.INDEX) -> Index:
+    """The index that the fetch stage wrote. Raises UserError if it is not there, or of an older version."""
+    path = folder / f"{name}.json"
+    try:
+        return Index.model_validate_json(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run `dvc repro fetch`") from None
+    except ValueError:
+        raise UserError(f"{path} is no index: run `dvc repro --force fetch`") from None
+
+
+def set_folder(name: str, roots: dict[str, Path]) -> Path:
+    """Where the files of a set lie: the user's own folder, or data/raw/<name>.
+
+    The root of a set of weights may also be the file itself.
+    """
+    if name not in roots:
+        return paths.RAW / name
+    root = root_path(roots[name])
+    return root.parent if root.is_file() else root
+
+
+def root_path(root: Path) -> Path:
+    """A path of `data.roots`, relative to the real project folder also in temporary copies of it."""
+    return paths.project_root() / root.expanduser()

@@ -1,0 +1,55 @@
+"""Rows of scores as they are made, so that a killed evaluation goes on where it was."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from blindsr.evaluation.scoring import Key, Score
+from blindsr.runtime.errors import UserError
+
+
+class Journal:
+    """One line of JSON per row, appended; every process that shares the work has its own file in one folder.
+
+    A row carries a stamp of the images that it is the score of, and counts only beside an equal one. Floats come
+    back bit for bit. A line that was cut off by a kill is passed over.
+    """
+
+    def __init__(self, folder: Path, name: str = "0") -> None:
+        """Rows are written to <folder>/<name>.jsonl and read from all files there."""
+        self._folder = folder
+        self._path = folder / f"{name}.jsonl"
+
+    def read(self) -> dict[tuple[Key, str], Score]:
+        """(key, stamp) -> score of every whole row in the folder."""
+        rows: dict[tuple[Key, str], Score] = {}
+        for path in sorted(self._folder.glob("*.jsonl")):
+            for line in path.read_bytes().splitlines():
+                try:
+                    stamp, values = json.loads(line)
+                    row = Score(*values)
+                except (ValueError, TypeError):
+                    continue
+                rows[row.key, stamp] = row
+        return rows
+
+    def append(self, rows: Iterable[tuple[str, Score]]) -> None:
+        """Write (stamp, score) rows; they are kept also if this process is killed right after.
+
+        Raises UserError where the folder cannot be written.
+        """
+        # the line end in front closes what a kill may have left of a line
+        text = "".join(f"\n{json.dumps([stamp, score])}" for stamp, score in rows)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab") as file:
+                file.write(f"{text}\n".encode())
+        except OSError as error:
+            raise UserError(f"{self._path} cannot be written: {error.strerror}: free space, then run again") from None
+
+    def clear(self) -> None:
+        """Remove the rows of every process."""
+        for path in self._folder.glob("*.jsonl"):
+            path.unlink(missing_ok=True)
+        if self._folder.is_dir() and not any(self._folder.iterdir()):
+            self._folder.rmdir()

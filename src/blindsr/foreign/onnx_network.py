@@ -1,0 +1,51 @@
+"""A network in an ONNX file, run by onnxruntime on the CPU."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from blindsr.runtime.errors import UserError, one_line
+
+
+class OnnxNetwork(nn.Module):
+    """An ONNX file with one float input (N, 3, H, W) of any size, and one output."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UserError for a damaged file, other inputs or outputs, or without the onnxruntime package."""
+        super().__init__()
+        try:
+            import onnxruntime
+        except ImportError:
+            raise UserError(f"{path} needs the onnxruntime package: pip install onnxruntime") from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 4  # its errors are raised, too
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own classes, which have no common base
+            raise UserError(f"{path} is damaged or no ONNX file ({one_line(error)}): export it again") from None
+        self._path = path
+        inputs = self._session.get_inputs()
+        fits = len(inputs) == 1 and inputs[0].type == "tensor(float)" and _takes_images(inputs[0].shape)
+        if not fits or len(self._session.get_outputs()) != 1:
+            found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs) or "none"
+            raise UserError(
+                f"{path} has the inputs {found} and {len(self._session.get_outputs())} outputs: expected one float "
+                "input (N, 3, H, W) with free N, H and W, and one output; export it with dynamic axes"
+            )
+        self._name = inputs[0].name
+
+    def forward(self, lr: Tensor) -> Tensor:
+        try:
+            return torch.from_numpy(self._session.run(None, {self._name: lr.numpy()})[0])
+        except Exception as error:  # as above
+            size = f"{lr.shape[3]}×{lr.shape[2]}"
+            raise UserError(f"{self._path} fails on an LR image of {size} pixels ({one_line(error)})") from None
+
+
+def _takes_images(shape: list[Any]) -> bool:
+    """Free sizes are names or None; a batch of 1 is all that is ever given on a CPU."""
+    free = [not isinstance(size, int) for size in shape]
+    return len(shape) == 4 and (free[0] or shape[0] == 1) and (free[1] or shape[1] == 3) and free[2] and free[3]

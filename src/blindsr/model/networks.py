@@ -1,0 +1,40 @@
+"""Backbones by name, and what they cost."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from blindsr.config import registry
+from blindsr.plugins.backbones.base import Backbone
+from blindsr.runtime.errors import UserError
+
+
+def build_backbone(name: str, hyper: dict[str, Any], scale: int) -> Backbone:
+    """Backbone `name`. Raises UserError for an unknown name or setting, or a value that `build` refuses."""
+    backbone: Backbone = build("backbone", name, {"scale": scale, **hyper})
+    return backbone
+
+
+def build(kind: str, name: str, settings: dict[str, Any]) -> Any:
+    """What a plug-in's `build` makes of its settings. Raises UserError as `build_backbone` does."""
+    make = registry.load(kind, name)
+    try:
+        return make(**settings)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{kind} {name!r}: {error}") from None
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of trainable scalars."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_flops(backbone: nn.Module, height: int, width: int) -> int:
+    """Floating-point operations (two per multiply-add) of one forward pass on an LR image of the given size."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    device = next((parameter.device for parameter in backbone.parameters()), torch.device("cpu"))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        backbone(torch.zeros(1, 3, height, width, device=device))
+    return int(counter.get_total_flops())

@@ -1,0 +1,69 @@
+"""Trained weights on disk."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import nn
+
+from blindsr.model.networks import build_backbone
+from blindsr.plugins.backbones.base import Backbone
+from blindsr.runtime import files
+from blindsr.runtime.errors import UserError
+
+KEY = "blindsr"  # the one metadata key of a weights file: the order of several is not kept
+
+
+class WeightsInfo(BaseModel):
+    """What a weights file says of itself: enough to build its network again, and which run it is from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    backbone: str
+    hyper: dict[str, Any]
+    scale: int
+    regularizer: str
+    seed: int
+    iterations: int
+    run: str
+
+
+def save(backbone: nn.Module, info: WeightsInfo, path: Path) -> None:
+    """Write the backbone's weights (float32 safetensors, public state-dict names) atomically."""
+    state = {key: value.detach().cpu().contiguous() for key, value in backbone.state_dict().items()}
+    metadata = {KEY: json.dumps(info.model_dump(), sort_keys=True)}
+    files.write_atomic(path, safetensors.torch.save(state, metadata))
+
+
+def load(path: Path) -> tuple[Backbone, WeightsInfo]:
+    """Read what `save` wrote: the backbone in eval mode on the CPU, and the file's description.
+
+    Floats of another precision are widened or rounded to float32. Raises UserError that names the file if it is
+    missing, damaged, not of this project, or holds other numbers or shapes than its network has.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            info = WeightsInfo.model_validate_json((file.metadata() or {})[KEY])
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run `dvc repro`, or `dvc pull` to fetch it") from None
+    except (safetensors.SafetensorError, KeyError, ValidationError, OSError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        raise UserError(f"{path} holds no weights of this project ({reason}): train or fetch it anew") from None
+    try:
+        backbone = build_backbone(info.backbone, info.hyper, info.scale)
+    except UserError as error:
+        raise UserError(f"{path} is of another version of this project ({error}): train or fetch it anew") from None
+    for name, value in backbone.state_dict().items():
+        found = state.get(name, value).dtype
+        if found.is_floating_point != value.is_floating_point():  # which load_state_dict would convert silently
+            kind = str(found).removeprefix("torch.")
+            raise UserError(f"{path} holds {name} as {kind}: convert its weights to float32, or fetch it anew")
+    try:
+        backbone.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit {info.backbone}: {str(error).splitlines()[-1].strip()}") from None
+    return backbone.eval(), info

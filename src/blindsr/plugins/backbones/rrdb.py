@@ -1,0 +1,78 @@
+"""RRDB, the generator of ESRGAN: residual-in-residual dense blocks.
+
+Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", ECCV workshops 2018.
+16.70 M parameters and 36.7 GFLOP (two per multiply-add) for one 32×32 LR image.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from blindsr.plugins.backbones.base import Backbone, conv3x3, kaiming_, require_counts, require_scale
+
+
+def build(*, scale: int = 4, num_blocks: int = 23, num_features: int = 64, growth: int = 32) -> Backbone:
+    """`num_blocks` blocks of three dense blocks, each of whose convolutions adds `growth` channels.
+
+    State-dict names, function and initialization are those of BasicSR's RRDBNet.
+    Raises ValueError unless scale is 4 and the numbers are >= 1.
+    """
+    require_scale(scale, 4)
+    require_counts(num_blocks=num_blocks, num_features=num_features, growth=growth)
+    return _RRDBNet(scale, num_blocks, num_features, growth)
+
+
+class _RRDBNet(Backbone):
+    def __init__(self, scale: int, num_blocks: int, channels: int, growth: int) -> None:
+        super().__init__(scale)
+        self.conv_first = conv3x3(3, channels)
+        self.body = nn.Sequential(*(_RRDB(channels, growth) for _ in range(num_blocks)))
+        self.conv_body = conv3x3(channels, channels)
+        self.conv_up1 = conv3x3(channels, channels)
+        self.conv_up2 = conv3x3(channels, channels)
+        self.conv_hr = conv3x3(channels, channels)
+        self.conv_last = conv3x3(channels, 3)
+
+    def features(self, lr: Tensor) -> Tensor:
+        x = self.conv_first(lr)
+        x = x + self.conv_body(self.body(x))
+        x = _activate(self.conv_up1(F.interpolate(x, scale_factor=2, mode="nearest")))
+        x = _activate(self.conv_up2(F.interpolate(x, scale_factor=2, mode="nearest")))
+        return _activate(self.conv_hr(x))
+
+    def reconstruct(self, features: Tensor, lr: Tensor) -> Tensor:
+        return self.conv_last(features)
+
+
+class _RRDB(nn.Module):
+    def __init__(self, channels: int, growth: int) -> None:
+        super().__init__()
+        self.rdb1 = _DenseBlock(channels, growth)
+        self.rdb2 = _DenseBlock(channels, growth)
+        self.rdb3 = _DenseBlock(channels, growth)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.add(x, self.rdb3(self.rdb2(self.rdb1(x))), alpha=0.2)
+
+
+class _DenseBlock(nn.Module):
+    """Each convolution sees the block's input and the outputs of all convolutions before it."""
+
+    def __init__(self, channels: int, growth: int) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(channels, growth)
+        self.conv2 = conv3x3(channels + growth, growth)
+        self.conv3 = conv3x3(channels + 2 * growth, growth)
+        self.conv4 = conv3x3(channels + 3 * growth, growth)
+        self.conv5 = conv3x3(channels + 4 * growth, channels)
+        kaiming_(self.conv1, self.conv2, self.conv3, self.conv4, self.conv5, scale=0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = x
+        for convolution in (self.conv1, self.conv2, self.conv3, self.conv4):
+            seen = torch.cat((seen, _activate(convolution(seen))), 1)
+        return torch.add(x, self.conv5(seen), alpha=0.2)
+
+
+def _activate(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, 0.2, inplace=True)

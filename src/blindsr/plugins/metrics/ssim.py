@@ -1,0 +1,50 @@
+"""Structural similarity (Wang et al., "Image quality assessment: from error visibility to structural
+similarity", IEEE TIP 2004)."""
+
+import math
+
+import cv2
+import numpy as np
+
+from blindsr.plugins.metrics.base import RGB, cropped_pair
+
+WINDOW = 11  # px; side of the smallest image
+_SIGMA = 1.5
+_C1 = (0.01 * 255) ** 2
+_C2 = (0.03 * 255) ** 2
+# positions scored at once: some ten float64 planes of them fit into a CPU's cache, whatever the image's size
+_POSITIONS = 2**14
+
+
+def ssim(sr: RGB, hr: RGB, crop_border: int = 4) -> float:
+    """Mean SSIM of two uint8 RGB images of shape (H, W, 3), at most 1 (equal images).
+
+    An 11×11 Gaussian window with sigma 1.5, population (co)variances, K1 0.01, K2 0.03, range 255; per
+    channel, averaged over the positions where the window lies inside the image with `crop_border` pixels
+    removed from each side, then over channels. The same as BasicSR's calculate_ssim and as scikit-image's
+    structural_similarity with gaussian_weights and use_sample_covariance=False.
+
+    Raises ValueError for another type or layout, UserError for sizes that differ or are too small.
+    """
+    sr, hr = cropped_pair(sr, hr, crop_border, smallest=WINDOW)
+    height, width = hr.shape[0] - WINDOW + 1, hr.shape[1] - WINDOW + 1
+    rows = max(1, _POSITIONS // width)
+    strips = (slice(top, min(top + rows, height) + WINDOW - 1) for top in range(0, height, rows))
+    return math.fsum(_sum(sr[strip], hr[strip]) for strip in strips) / (height * width * 3)
+
+
+def _sum(sr: RGB, hr: RGB) -> float:
+    """Sum of the score over channels and over the positions where the window lies inside the two images."""
+    a, b = sr.astype(np.float64), hr.astype(np.float64)
+    mean_a, mean_b = _smooth(a), _smooth(b)
+    product, energy = mean_a * mean_b, mean_a**2 + mean_b**2
+    covariance = _smooth(a * b) - product
+    variances = _smooth(a**2 + b**2) - energy
+    score = ((2 * product + _C1) * (2 * covariance + _C2)) / ((energy + _C1) * (variances + _C2))
+    return float(score.sum())
+
+
+def _smooth(planes: np.ndarray) -> np.ndarray:
+    kernel = cv2.getGaussianKernel(WINDOW, _SIGMA)
+    margin = WINDOW // 2
+    return cv2.sepFilter2D(planes, -1, kernel, kernel)[margin:-margin, margin:-margin]

@@ -1,0 +1,34 @@
+"""Dropout before the last convolution (Kong et al., "Reflash Dropout in Image Super-Resolution", CVPR 2022)."""
+
+from torch import Tensor
+from torch.nn import functional
+
+from blindsr.plugins.regularizers.base import Regularizer
+
+
+def build(*, rate: float = 0.5, elementwise: bool = False) -> Regularizer:
+    """Zero whole channels of a sample with probability `rate`, and divide the others by 1 - rate.
+
+    Acts in training mode only. `rate` in [0, 1): 0.7 for SRResNet, 0.5 for RRDB, MSRN and SwinIR in the paper.
+    `elementwise` zeroes single values instead of channels. Raises ValueError for anything else.
+    """
+    if not isinstance(rate, int | float) or not 0 <= rate < 1:
+        raise ValueError(f"rate must be a number in [0, 1), not {rate!r}")
+    if not isinstance(elementwise, bool):
+        raise ValueError(f"elementwise must be true or false, not {elementwise!r}")
+    return _Dropout(rate, elementwise)
+
+
+class _Dropout(Regularizer):
+    def __init__(self, rate: float, elementwise: bool) -> None:
+        super().__init__()
+        self.rate = float(rate)
+        self.elementwise = elementwise
+
+    def perturb(self, features: Tensor) -> Tensor:
+        if not self.training:
+            return features
+        drop = functional.dropout if self.elementwise else functional.dropout2d
+        size = features.shape[1:] if self.elementwise else (features.shape[1], 1, 1)
+        mask = drop(features.new_ones(len(features) * self.share.ranks, *size), self.rate)
+        return features * self.share.of(mask)

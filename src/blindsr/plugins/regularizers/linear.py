@@ -1,0 +1,27 @@
+"""Linear alignment: first- and second-order statistics of the features of two views."""
+
+from torch import Tensor
+
+from blindsr.plugins.regularizers.base import Regularizer, checked_stride, statistics_distance, thinned
+
+
+def build(*, stride: int = 1) -> Regularizer:
+    """Two views; penalty: ‖μ(a)-μ(b)‖² + ‖Σ(a)-Σ(b)‖_F² of each pair, mean over the batch.
+
+    μ (C) and Σ (C, C) are the spatial mean and covariance (divided by H·W) of one sample's features. A `stride`
+    over 1 estimates them from every stride-th pixel in each direction: 1 / stride² of the cost, and not the paper's.
+    Raises ValueError unless stride is a whole number >= 1.
+    """
+    return _Linear(checked_stride(stride))
+
+
+class _Linear(Regularizer):
+    views = 2
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        a, b = thinned(a, b, self.stride)
+        return statistics_distance(a.flatten(2), b.flatten(2))

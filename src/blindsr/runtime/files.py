@@ -1,0 +1,108 @@
+"""Files that are either whole or not there, and room for them."""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from blindsr.runtime.errors import UserError
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that takes the name `path` only when the block ends well; parent folders are made.
+
+    Raises UserError when the disk is full or the folder may not be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise problem(path, error) from None
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files
+        temporary.replace(path)
+    except OSError as error:
+        raise problem(path, error) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write a whole file, or leave what was there. Text is UTF-8 with the line ends it has."""
+    with atomic(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def require_free(place: Path, needed: int) -> None:
+    """Raise UserError unless the disk of the folder `place` has `needed` bytes free."""
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise UserError(
+            f"{place}: {needed / 2**20:.0f} MiB more are needed, {free / 2**20:.0f} MiB are free: free space and run "
+            "the same command again"
+        )
+
+
+def reserve(path: Path, size: int) -> None:
+    """Make the file `path` `size` bytes long, with room on the disk for all of them; what it holds stays.
+
+    Raises UserError if there is no such room. Where a file system cannot reserve, the rest of the file is a hole.
+    """
+    try:
+        require_free(path.parent, size - (path.stat().st_blocks * 512 if path.exists() else 0))
+        with path.open("ab") as file:
+            try:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    file.truncate(0)  # give back what was taken so far
+                    raise
+            file.truncate(size)
+    except OSError as error:
+        raise problem(path, error) from None
+
+
+def move(source: Path, target: Path) -> None:
+    """Give the file `source` the name `target`, on another disk by a copy; an old `target` is never written into.
+
+    Raises UserError when that disk is full or the folder may not be written.
+    """
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise problem(target, error) from None
+        with source.open("rb") as old, atomic(target) as new:
+            shutil.copyfileobj(old, new, 1 << 20)
+        source.unlink()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def problem(path: Path, error: OSError) -> UserError:
+    """The line for a user where `path` could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"{path}: the disk is full: free space and run the same command again, nothing is lost")
+    return UserError(f"{path} cannot be written: {error.strerror}: check the folder's rights")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

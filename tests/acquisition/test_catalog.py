@@ -1,0 +1,120 @@
+"""Manifests: what is accepted, and the line that names file, key and mend."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from blindsr.acquisition import catalog
+from blindsr.acquisition.catalog import FilesSource, Manifest
+from blindsr.runtime.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+MANIFESTS = ROOT / "data" / "manifests"
+
+
+def manifest(**settings: object) -> Manifest:
+    """A benchmark manifest that the user must bring, with the given settings."""
+    base = {
+        "name": "Toy",
+        "role": "benchmark",
+        "title": "t",
+        "licence": "l",
+        "sources": [{"kind": "user", "help": "ask the authors"}],
+    }
+    return Manifest.model_validate(base | settings)
+
+
+@pytest.mark.parametrize("path", sorted(MANIFESTS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_manifest_is_valid_and_states_its_terms(path: Path) -> None:
+    loaded = catalog.load_manifest(path.stem, MANIFESTS)
+    assert loaded.licence
+    assert loaded.sources
+
+
+def test_no_embedded_test_photo_is_trained_on() -> None:
+    train, test = (catalog.load_manifest(f"embedded_{part}", MANIFESTS) for part in ("train", "test"))
+    assert len(train.files) + len(test.files) == 8
+    assert not {entry.sha256 for entry in train.files.values()} & {entry.sha256 for entry in test.files.values()}
+
+
+def test_an_unknown_set_lists_the_known(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no data set 'Set6'.*Set14, Set5, .*embedded_test, embedded_train"):
+        catalog.load_manifest("Set6", MANIFESTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name: [", "is not YAML"),
+        ("name: Toy\nrole: bench\n", "role"),
+        (yaml.safe_dump(manifest(name="Other").model_dump(mode="json")), "make them equal"),
+    ],
+)
+def test_a_broken_manifest_is_one_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "Toy.yaml").write_text(text)
+    with pytest.raises(UserError, match=says) as error:
+        catalog.load_manifest("Toy", tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_numbered_files_and_single_files_exclude_each_other() -> None:
+    numbered = {"format": "{:04d}.png", "first": 801, "last": 900}
+    assert list(manifest(numbered=numbered).expected)[::99] == ["0801.png", "0900.png"]
+    with pytest.raises(ValueError, match="one of"):
+        manifest(numbered=numbered, files={"a.png": {}})
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("DIV2K_train", 800),
+        ("DIV2K_valid", 100),
+        ("NTIRE2018_mild", 100),
+        ("NTIRE2018_difficult", 100),
+        ("Set5", 5),
+        ("Set14", 14),
+        ("BSD100", 100),
+        ("Urban100", 100),
+        ("Test2k", 100),
+    ],
+)
+def test_the_sets_of_the_paper_know_their_files(name: str, count: int) -> None:
+    assert len(catalog.load_manifest(name, MANIFESTS).expected) == count
+
+
+def test_manga109_has_its_volumes_and_no_download() -> None:
+    loaded = catalog.load_manifest("Manga109", MANIFESTS)
+    assert len(set(loaded.titles)) == 109
+    assert [source.kind for source in loaded.sources] == ["user"]
+
+
+@pytest.mark.parametrize("name", ["Set5", "Set14", "BSD100", "Urban100"])
+def test_benchmarks_know_size_hash_and_pixels_of_every_image(name: str) -> None:
+    loaded = catalog.load_manifest(name, MANIFESTS)
+    assert all(entry.size and entry.sha256 for entry in loaded.files.values())
+    assert len(loaded.known_pixels) == len(loaded.files)
+
+
+def test_real_lr_sets_name_their_hr_set() -> None:
+    for track in ("mild", "difficult", "wild"):
+        loaded = catalog.load_manifest(f"NTIRE2018_{track}", MANIFESTS)
+        assert loaded.hr == "DIV2K_valid"
+    with pytest.raises(ValidationError, match="names its HR set"):
+        manifest(role="real_lr")
+    with pytest.raises(ValidationError, match="names its HR set"):
+        manifest(hr="DIV2K_valid")
+
+
+def test_a_file_may_have_another_name_on_the_server() -> None:
+    source = FilesSource(kind="files", url="https://example.org/x/", remote="{stem}_SRF_4_HR{suffix}")
+    assert source.url_of("img_001.png") == "https://example.org/x/img_001_SRF_4_HR.png"
+
+
+def test_how_to_get_names_the_host_the_help_and_the_root() -> None:
+    files = {"kind": "files", "url": "https://example.org/x/"}
+    assert "downloads it from example.org" in manifest(sources=[files]).how_to_get
+    assert manifest(sources=[files, {"kind": "user", "help": "ask the authors"}]).how_to_get == (
+        "ask the authors, then set data.roots.Toy to its folder"
+    )

@@ -1,0 +1,63 @@
+"""conf/ and params.yaml: composed as DVC does it, stale ones refused."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from blindsr.config import conf
+from blindsr.runtime.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_committed_params_yaml_is_the_composition_of_conf() -> None:
+    assert yaml.safe_load((ROOT / "params.yaml").read_text()) == conf.compose(ROOT / "conf")
+
+
+def test_composition_equals_that_of_dvc(tmp_path: Path) -> None:
+    from dvc.utils.hydra import compose_and_dump
+
+    overrides = ["reg=rff", "backbone=rrdb", "train.iterations=7"]
+    compose_and_dump(tmp_path / "params.yaml", str(ROOT / "conf"), None, "config", "", overrides)
+    assert yaml.safe_load((tmp_path / "params.yaml").read_text()) == conf.compose(ROOT / "conf", overrides)
+
+
+@pytest.mark.parametrize("profile", ["embedded", "reduced", "paper"])
+def test_one_regularizer_and_one_backbone_in_every_profile(profile: str) -> None:
+    composed = conf.compose(ROOT / "conf", [f"profile={profile}", "reg=rff", "backbone=rrdb"])
+    assert composed["profile"] == profile
+    assert composed["reg"]["names"] == ["rff"]
+    assert composed["backbone"]["names"] == ["rrdb"]
+
+
+def test_the_paper_profile_has_the_four_backbones_at_full_size() -> None:
+    composed = conf.compose(ROOT / "conf", ["profile=paper"])
+    assert composed["backbone"]["names"] == ["srresnet", "rrdb", "msrn", "swinir"]
+    assert composed["backbone"]["hyper"]["srresnet"] == {"num_blocks": 16, "num_features": 64}
+    assert composed["train"]["iterations"] == 500_000
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [("reg=rfff", "rff_released"), ("train.iteration=3", "iteration"), ("profile=huge", "embedded")],
+)
+def test_a_wrong_override_is_one_line_that_names_the_choices(override: str, named: str) -> None:
+    with pytest.raises(UserError) as error:
+        conf.compose(ROOT / "conf", [override])
+    assert named in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_stale_params_yaml_is_refused_with_its_keys_and_the_mend(tmp_path: Path) -> None:
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    settings = conf.compose(ROOT / "conf")
+    conf.refuse_stale(settings, tmp_path / "params.yaml")
+    settings["train"]["iterations"] += 1
+    settings["extra"] = 1
+    with pytest.raises(UserError, match=r"train\.iterations, extra: run `make params`"):
+        conf.refuse_stale(settings, tmp_path / "params.yaml")
+
+
+def test_without_conf_any_params_yaml_will_do(tmp_path: Path) -> None:
+    conf.refuse_stale({"anything": 1}, tmp_path / "params.yaml")

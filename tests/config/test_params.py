@@ -1,0 +1,170 @@
+"""params.yaml: what is accepted, and the one line that says what is not."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from blindsr.config import conf, params
+from blindsr.runtime.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def composed() -> dict[str, Any]:
+    return conf.compose(ROOT / "conf")
+
+
+def changed(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """A copy of `settings` with the dotted key set (a new last part is added)."""
+    result = copy.deepcopy(settings)
+    place = result
+    *parents, last = key.split(".")
+    for part in parents:
+        place = place[part]
+    place[last] = value
+    return result
+
+
+@pytest.mark.parametrize("profile", ["embedded", "reduced", "paper"])
+@pytest.mark.parametrize("backbone", ["srresnet", "rrdb", "msrn", "swinir"])
+def test_every_profile_with_every_backbone_is_valid(profile: str, backbone: str) -> None:
+    parsed = params.parse(conf.compose(ROOT / "conf", [f"profile={profile}", f"backbone={backbone}"]))
+    assert parsed.profile == profile
+    assert parsed.cells[0] == (backbone, "none", 0)
+
+
+def test_the_paper_grid_has_24_cells() -> None:
+    parsed = params.parse(conf.compose(ROOT / "conf", ["profile=paper"]))
+    assert len(parsed.cells) == 4 * 6
+    assert params.cell_name(*parsed.cells[-1]) == "swinir-rff_released-0"
+
+
+def test_dropout_rates_are_those_of_the_paper(composed: dict[str, Any]) -> None:
+    dropout = params.parse(composed).reg.settings["dropout"]
+    rates = {name: dropout.hyper_for(name)["rate"] for name in ("srresnet", "rrdb", "msrn", "swinir")}
+    assert rates == {"srresnet": 0.7, "rrdb": 0.5, "msrn": 0.5, "swinir": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("train.iterations", -3, "train.iterations: Input should be greater than or equal to 1 (got -3)"),
+        ("train.iterations", "many", "train.iterations"),
+        ("train.learning_rate", 0, "train.learning_rate"),
+        ("train.batch", 7, "batch 7 must be even"),
+        ("train.crop", 130, "train.crop 130 must be a multiple of the scale 4"),
+        ("train.window", 32, "window 32 is smaller than crop 64"),
+        ("train.precision", "fp8", "'fp32' or 'bf16'"),
+        ("train.unknown", 1, "unknown key train.unknown"),
+        ("surprise", 1, "unknown key surprise"),
+        ("scale", 3, "scale"),
+        ("seeds", [], "seeds: must hold at least one entry"),
+        ("seeds", [1, 1], "seeds: must hold at least one entry, each once"),
+        ("seeds", [-1], "seeds.0"),
+        ("analysed_seeds", [7], "analysed_seeds 7 must be among seeds [0]"),
+        ("backbone.names", ["srrresnet"], "choose one of bicubic, msrn, rrdb, srresnet, swinir"),
+        ("backbone.names", ["bicubic"], "bicubic is always evaluated"),
+        ("backbone.names", ["SRResNet"], "backbone.names.0"),
+        ("reg.names", ["rfff"], "choose one of brute_force, dropout, linear, none, rff, rff_released, two_views"),
+        ("reg.settings.rff.weight", -1, "reg.settings.rff.weight"),
+        ("reg.settings.rff.hyper", {"dims": 3}, "regularizer 'rff' has no setting 'dims': choose from dim, sigma"),
+        ("reg.settings.none.hyper", {"rate": 1}, "choose from none at all"),
+        ("reg.settings.dropout.per_backbone", {"resnet": {}}, "unknown backbone 'resnet'"),
+        ("backbone.hyper.srresnet", {"width": 3}, "choose from num_blocks, num_features"),
+        ("degradation.first.kernel_sizes", [8, 21], "odd sizes"),
+        ("degradation.first.sigma", [3.0, 0.2], "must be [smallest, largest]"),
+        ("degradation.second.resize_probabilities", {"up": 0.5, "down": 0.1, "keep": 0.1}, "add up to 1, not 0.7"),
+        ("degradation.second.resize", [0.3, 0.9], "resize must contain 1"),
+        ("suite.cases", {}, "suite.cases is empty"),
+        ("suite.cases.blur", {"blur": {"kernel_size": 20, "sigma": 2.0}}, "kernel_size must be odd"),
+        ("suite.cases.jpeg", {"jpeg_quality": 101}, "jpeg_quality"),
+        ("train.schedule.restart_weights", [1.0, 0.5], "one entry per period"),
+        ("runtime.device", "gpu", "runtime.device"),
+        ("runtime.devices", 0, "runtime.devices"),
+        (
+            "runtime",
+            {"device": "cuda:1", "devices": 2, "workers": 0, "checkpoint_every": 1, "compile": False},
+            "devices 2 need more than the one GPU cuda:1",
+        ),
+        ("train.validation.every", 7, "validation.every 7 must be a multiple of log_every 20"),
+        ("data.benchmarks", [], "data.benchmarks"),
+    ],
+)
+def test_a_wrong_value_is_one_line_with_its_key(composed: dict[str, Any], key: str, value: Any, says: str) -> None:
+    with pytest.raises(UserError) as error:
+        params.parse(changed(composed, key, value))
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_all_errors_are_reported_at_once(composed: dict[str, Any]) -> None:
+    wrong = changed(changed(composed, "train.iterations", 0), "evaluate.crop_border", -1)
+    with pytest.raises(UserError, match=r"train\.iterations.*evaluate\.crop_border"):
+        params.parse(wrong)
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers(composed: dict[str, Any]) -> None:
+    text = yaml.safe_load("2e-4")
+    assert text == "2e-4"  # PyYAML's reading
+    assert params.parse(changed(composed, "train.learning_rate", text)).train.learning_rate == 2e-4
+
+
+def test_settings_are_immutable(composed: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        params.parse(composed).train.iterations = 3
+
+
+def test_a_cell_that_the_settings_do_not_name_is_refused(composed: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="no cell rrdb-rff-0: choose one of srresnet-none-0"):
+        params.parse(composed).require_cell("rrdb", "rff", 0)
+
+
+def test_read_names_the_mend_for_a_missing_or_broken_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="run `make params`"):
+        params.read(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("a: [1\nb: 2")
+    with pytest.raises(UserError, match="is not YAML"):
+        params.read(tmp_path / "params.yaml")
+
+
+def test_read_takes_an_experiments_params_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    overridden = conf.compose(ROOT / "conf", ["reg=rff"])
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(overridden))
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    with pytest.raises(UserError, match=r"differs from conf/ in reg\.names"):
+        params.read(tmp_path / "params.yaml")
+    assert params.read(tmp_path / "params.yaml", as_made=True).reg.names == ["rff"]
+    found = params.find(tmp_path / "params.yaml", as_made=True)
+    assert found is not None
+    assert found.reg.names == ["rff"]
+    monkeypatch.setenv("DVC_EXP_NAME", "some-name")
+    assert params.read(tmp_path / "params.yaml").reg.names == ["rff"]
+
+
+def test_outside_of_a_project_there_are_no_settings(tmp_path: Path, composed: dict[str, Any]) -> None:
+    path = tmp_path / "params.yaml"
+    assert params.find(path) is None
+    for text in ("train: {epochs: 3}\n", "- suite\n", "a: [", ""):  # of another DVC project, or broken
+        path.write_text(text)
+        assert params.find(path) is None
+    path.write_text(yaml.safe_dump(composed))
+    assert params.find(path) == params.parse(composed)
+    path.write_text(yaml.safe_dump(changed(composed, "suite.seed", -1)))
+    with pytest.raises(UserError, match=r"suite\.seed"):
+        params.find(path)
+
+
+@pytest.mark.parametrize(("tile", "good"), [("auto", True), (None, True), (64, True), (0, False), ("whole", False)])
+def test_tile_is_auto_a_side_or_none(composed: dict[str, Any], tile: Any, good: bool) -> None:
+    settings = changed(composed, "evaluate.tile", tile)
+    if good:
+        assert params.parse(settings).evaluate.tile == tile
+    else:
+        with pytest.raises(UserError, match=r"evaluate\.tile"):
+            params.parse(settings)

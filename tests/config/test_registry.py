@@ -1,0 +1,117 @@
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import nn
+
+from blindsr.config import registry
+from blindsr.plugins import backbones, regularizers
+from blindsr.runtime.errors import UserError
+
+EXPECTED = {
+    "backbone": {"bicubic", "msrn", "rrdb", "srresnet", "swinir"},
+    "regularizer": {"brute_force", "dropout", "linear", "none", "rff", "rff_released", "two_views"},
+}
+PACKAGES = {"backbone": backbones, "regularizer": regularizers}
+KINDS = sorted(EXPECTED)
+EVERY = [(kind, name) for kind in KINDS for name in registry.names(kind)]
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def add(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, str, str], None]:
+    """Adds a file to the folder of a kind, for the time of a test."""
+
+    def _add(kind: str, name: str, source: str) -> None:
+        (tmp_path / f"{name}.py").write_text(source)
+        path = [*PACKAGES[kind].__path__, str(tmp_path)]
+        monkeypatch.setattr(PACKAGES[kind], "__path__", path)
+
+    return _add
+
+
+def test_the_project_s_own_are_found(kind: str) -> None:
+    assert EXPECTED[kind] <= set(registry.names(kind))
+
+
+def test_names_are_sorted_and_without_private_files(kind: str) -> None:
+    names = registry.names(kind)
+    assert names == sorted(names)
+    assert "_blocks" not in names
+    assert "__init__" not in names
+
+
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_names_are_such_that_cell_names_can_be_split(kind: str, name: str) -> None:
+    """DVC joins the keys of a matrix with hyphens."""
+    assert re.fullmatch(r"[a-z0-9_]+", name)
+
+
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_build_takes_keyword_settings_with_defaults(kind: str, name: str) -> None:
+    parameters = inspect.signature(registry.load(kind, name)).parameters
+    for key, parameter in parameters.items():
+        assert parameter.kind is inspect.Parameter.KEYWORD_ONLY, key
+        assert key == "scale" or parameter.default is not inspect.Parameter.empty, key
+    assert ("scale" in parameters) == (kind == "backbone")
+
+
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_settings_are_the_arguments_of_build_but_scale(kind: str, name: str) -> None:
+    settings = registry.settings(kind, name)
+    assert set(settings) == set(inspect.signature(registry.load(kind, name)).parameters) - {"scale"}
+
+
+@pytest.mark.parametrize("name", registry.names("regularizer"))
+def test_load_returns_what_builds(name: str) -> None:
+    assert isinstance(registry.load("regularizer", name)(), nn.Module)
+
+
+def test_settings_by_name() -> None:
+    assert registry.settings("regularizer", "rff") == ["dim", "sigma", "stride"]
+    assert registry.settings("regularizer", "dropout") == ["rate", "elementwise"]
+    assert registry.settings("regularizer", "none") == []
+
+
+@pytest.mark.parametrize("wrong", ["nosuch", "", "RFF", "_blocks", "__init__", "rff.py", "../rff", "none.build"])
+@pytest.mark.parametrize("function", [registry.load, registry.settings])
+def test_a_wrong_name_lists_the_right_ones(kind: str, wrong: str, function: Callable[[str, str], Any]) -> None:
+    with pytest.raises(UserError) as caught:
+        function(kind, wrong)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert kind in message
+    assert repr(wrong) in message
+    for name in registry.names(kind):
+        assert name in message
+
+
+def test_kinds_are_apart() -> None:
+    with pytest.raises(UserError, match="unknown backbone 'rff'"):
+        registry.load("backbone", "rff")
+
+
+def test_a_dropped_file_is_a_plugin(kind: str, add: Callable[[str, str, str], None]) -> None:
+    add(kind, "dropped_in", "def build(*, scale=4, depth=3):\n    return depth * scale\n")
+    assert "dropped_in" in registry.names(kind)
+    assert registry.settings(kind, "dropped_in") == ["depth"]
+    assert registry.load(kind, "dropped_in")(depth=5) == 20
+
+
+def test_a_private_file_is_none(kind: str, add: Callable[[str, str, str], None]) -> None:
+    add(kind, "_helpers", "")
+    assert "_helpers" not in registry.names(kind)
+
+
+def test_nothing_is_imported_before_it_is_wanted(kind: str, add: Callable[[str, str, str], None]) -> None:
+    add(kind, "explosive", "raise RuntimeError('imported')")
+    assert "explosive" in registry.names(kind)
+    with pytest.raises(RuntimeError, match="imported"):
+        registry.load(kind, "explosive")

@@ -1,0 +1,36 @@
+"""Indices: no trace of this machine, and a folder for every set."""
+
+from pathlib import Path
+
+import pytest
+
+from blindsr.data import indices
+from blindsr.data.indices import Index, IndexedImage
+from blindsr.runtime.errors import UserError
+
+IMAGE = IndexedImage(name="a", file="sub/a.png", width=16, height=12, sha256="0" * 64)
+
+
+def test_an_index_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    index = Index(name="Toy", images=[IMAGE])
+    index.write(tmp_path)
+    assert str(tmp_path) not in (tmp_path / "Toy.json").read_text()
+    assert indices.read_index("Toy", tmp_path) == index
+
+
+def test_a_missing_or_foreign_index_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="dvc repro fetch"):
+        indices.read_index("Absent", tmp_path)
+    (tmp_path / "Old.json").write_text('{"name": "Old", "pictures": []}')
+    with pytest.raises(UserError, match="dvc repro --force fetch"):
+        indices.read_index("Old", tmp_path)
+
+
+def test_a_root_is_relative_to_the_project_also_in_a_temporary_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "trunk.pth").touch()
+    assert indices.set_folder("Toy", {"Toy": Path("images")}) == tmp_path / "images"
+    assert indices.set_folder("Toy", {"Toy": tmp_path / "trunk.pth"}) == tmp_path  # a file of weights
+    assert indices.set_folder("Toy", {}) == Path("data/raw/Toy")

@@ -1,0 +1,237 @@
+"""Evaluation: rows in order, known scores, sizes that do not fit, real LR images, CSV."""
+
+import math
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blindsr.data import images
+from blindsr.data.indices import Index, IndexedImage
+from blindsr.evaluation import benchmarks
+from blindsr.evaluation.benchmarks import Pair
+from blindsr.evaluation.scoring import Measure, Score
+from blindsr.model import inference, networks
+from blindsr.plugins.metrics.psnr import psnr, psnr_best_shift
+from blindsr.runtime.errors import UserError
+
+MEASURE = Measure(4, max_shift=6)
+
+
+def bicubic(lrs):
+    return (images.bicubic_upscale(lr, 4) for lr in lrs)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> list[Pair]:
+    """Two images of 42 x 50 px, which are mod-cropped to 40 x 48, and their LR in two cases."""
+    generator = np.random.default_rng(0)
+    found = []
+    for case in ("clean", "other"):
+        for name in ("b", "a"):
+            hr = generator.integers(0, 256, (42, 50, 3), dtype=np.uint8)
+            if case == "clean":
+                images.write_png(tmp_path / f"{name}.png", hr)
+            images.write_png(tmp_path / f"{name}_{case}.png", images.bicubic_downscale(images.mod_crop(hr, 4), 4))
+            found.append(Pair("Toy", case, name, tmp_path / f"{name}.png", tmp_path / f"{name}_{case}.png"))
+    return found
+
+
+def test_all_cases_of_an_image_are_one_job_with_known_scores(pairs: list[Pair]) -> None:
+    results = list(benchmarks.evaluate(pairs, bicubic, MEASURE, 4))
+    assert [[(s.image, s.case) for s in result.scores] for result in results] == [
+        [("b", "clean"), ("b", "other")], [("a", "clean"), ("a", "other")],
+    ]  # fmt: skip
+    hr = images.read_rgb(pairs[0].hr)[:40, :48]
+    sr = images.bicubic_upscale(images.read_rgb(pairs[0].lr), 4)
+    score = results[0].scores[0]
+    assert score.psnr_db == psnr(sr, hr, 4)
+    assert score.lpips is None
+    assert score.psnr_shift_db is None
+
+
+def test_the_bicubic_backbone_is_pillows_within_a_level(pairs: list[Pair]) -> None:
+    network = networks.build_backbone("bicubic", {}, 4)
+    lr = images.read_rgb(pairs[0].lr)
+    ours = benchmarks.upscale(network, lr, scale=4, tile=None, overlap=0).astype(int)
+    assert abs(ours - images.bicubic_upscale(lr, 4)).max() <= 1
+
+
+def test_an_lr_that_does_not_fit_or_is_missing_or_cut_is_a_line_and_the_rest_is_scored(pairs: list[Pair]) -> None:
+    images.write_png(pairs[0].lr, np.zeros((10, 13, 3), np.uint8))
+    pairs[2].lr.write_bytes(pairs[2].lr.read_bytes()[:-40])
+    pairs[1].lr.unlink()
+    of_b, of_a = benchmarks.evaluate(pairs, bicubic, MEASURE, 4)
+    assert of_b.scores == []
+    assert "b_clean.png does not fit" in str(of_b.errors[0])
+    assert "13×10 for 48×40" in str(of_b.errors[0])
+    assert "cannot read image" in str(of_b.errors[1])
+    assert "b_other.png" in str(of_b.errors[1])
+    assert [score.case for score in of_a.scores] == ["other"]
+    assert "no image at" in str(of_a.errors[0])
+
+
+def test_scores_do_not_depend_on_an_exact_tile(tmp_path: Path) -> None:
+    """One convolution before the pixel shuffle: 8 px of surroundings are more than enough."""
+    import torch
+
+    class Small(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv = torch.nn.Conv2d(3, 48, 3, padding=1)
+
+        def forward(self, lr: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.pixel_shuffle(self.conv(lr), 4)
+
+    hr = np.random.default_rng(0).integers(0, 256, (160, 200, 3), dtype=np.uint8)
+    images.write_png(tmp_path / "hr.png", hr)
+    images.write_png(tmp_path / "lr.png", images.bicubic_downscale(hr, 4))
+    pair = Pair("Toy", "clean", "a", tmp_path / "hr.png", tmp_path / "lr.png")
+    found = []
+    for tile in (None, "auto", 8, 17, 32):
+        upscale = partial(inference.upscale_rgb, Small(), scale=4, tile=tile, overlap=8)
+        (result,) = benchmarks.evaluate([pair], upscale, MEASURE, 4)
+        found.append(result.scores[0])
+    for score in found[1:]:
+        assert score[3:6] == pytest.approx(found[0][3:6], abs=1e-5)
+
+
+def test_stamps_change_with_either_image_and_not_with_names(pairs: list[Pair], tmp_path: Path) -> None:
+    before = benchmarks.stamps(pairs)
+    assert len(set(before.values())) == 4
+    moved = pairs[0]._replace(lr=tmp_path / "moved.png")
+    pairs[0].lr.rename(moved.lr)
+    assert benchmarks.stamps([moved]) == {moved.key: before[moved.key]}
+    assert benchmarks.stamps(pairs[:1]) == {}
+    images.write_png(pairs[1].hr, np.zeros((42, 50, 3), np.uint8))
+    after = benchmarks.stamps(pairs)
+    assert after[pairs[1].key] != before[pairs[1].key]
+    assert after[pairs[2].key] == before[pairs[2].key]
+
+
+def index(name: str, *names: str) -> Index:
+    images = [IndexedImage(name=n, file=f"{n}.png", width=8, height=8, sha256="0" * 64) for n in names]
+    return Index(name=name, images=images)
+
+
+def test_real_lr_images_are_paired_by_their_first_four_characters() -> None:
+    hr = index("DIV2K_valid", "0801", "0802")
+    wild = index("NTIRE2018_wild", "0801x4w1", "0801x4w2", "0802x4w1")
+    found = benchmarks.real_pairs(wild, hr, Path("lr"), Path("hr"))
+    assert [(p.benchmark, p.case, p.image, p.hr.name, str(p.lr)) for p in found] == [
+        ("NTIRE2018_wild", "real", "0801x4w1", "0801.png", "lr/0801x4w1.png"),
+        ("NTIRE2018_wild", "real", "0801x4w2", "0801.png", "lr/0801x4w2.png"),
+        ("NTIRE2018_wild", "real", "0802x4w1", "0802.png", "lr/0802x4w1.png"),
+    ]
+    assert benchmarks.real_pairs(index("NTIRE2018_wild"), hr, Path(), Path()) == []  # the set is missing
+
+
+@pytest.mark.parametrize(
+    ("lr", "hr", "says"),
+    [
+        (("0801x4m", "0900x4m"), ("0801",), r"0900x4m\.png has no HR image 0900\* in HR"),
+        (("0801x4m",), ("0801", "0802", "0803"), r"no LR image 0802\*, for 2 of HR"),
+        (("0801x4m",), ("0801", "0801b"), r"0801\.png and 0801b\.png begin with the same 4 characters"),
+    ],
+)
+def test_real_images_without_a_partner_are_named(lr: tuple[str, ...], hr: tuple[str, ...], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        benchmarks.real_pairs(index("LR", *lr), index("HR", *hr), Path(), Path())
+
+
+def test_unaligned_images_get_a_shifted_psnr_beside_the_plain_one(tmp_path: Path) -> None:
+    """The LR of a scene 4 px to the right and 8 px down: the search finds it, and the plain PSNR stays what it is."""
+    coarse = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+    scene = images.bicubic_upscale(coarse, 8)
+    images.write_png(tmp_path / "0801.png", scene[8:136, 8:168])
+    images.write_png(tmp_path / "0801x4m.png", images.bicubic_downscale(scene[0:128, 4:164], 4))
+    pair = Pair("T", benchmarks.REAL, "0801x4m", tmp_path / "0801.png", tmp_path / "0801x4m.png")
+    measure = Measure(4, max_shift=10)
+    (result,) = benchmarks.evaluate([pair], bicubic, measure, 4)
+    sr, hr = images.bicubic_upscale(images.read_rgb(pair.lr), 4), images.read_rgb(pair.hr)
+    assert result.scores[0].psnr_db == psnr(sr, hr, 4)
+    best, shift = psnr_best_shift(sr, hr, 10)
+    assert shift == (-8, -4)
+    assert result.scores[0].psnr_shift_db == best > psnr(sr, hr, 4) + 5
+
+
+def test_csv_comes_back_and_has_fixed_bytes(tmp_path: Path) -> None:
+    scores = [Score("Toy", "b+n", "007", 20.1234567, 21.5, 0.75, None), Score("Toy", "b+n", "x", 1 / 3, 2, 1, 0.25)]
+    benchmarks.write_csv(scores, tmp_path / "s.csv")
+    text = (tmp_path / "s.csv").read_bytes().decode()
+    assert text.splitlines()[0] == "benchmark,case,image,psnr_db,psnr_y_db,ssim,lpips"
+    assert text.splitlines()[1] == "Toy,b+n,007,20.123457,21.500000,0.750000,"
+    assert "\r" not in text
+    back = benchmarks.read_csv(tmp_path / "s.csv")
+    assert back[0].image == "007"
+    assert back[0].lpips is None
+    assert back[1].psnr_db == pytest.approx(1 / 3, abs=1e-6)
+
+
+def test_csv_has_a_column_of_shifted_psnr_where_there_is_one_and_holes_for_what_was_not_computed(
+    tmp_path: Path,
+) -> None:
+    scores = [
+        Score("T", "clean", "a", math.inf, math.nan, 1.0, None),
+        Score("R", "real", "b", 17.5, 1, 1, None, 19.25),
+    ]
+    benchmarks.write_csv(scores, tmp_path / "s.csv")
+    lines = (tmp_path / "s.csv").read_text().splitlines()
+    assert lines[0].endswith(",lpips,psnr_shift_db")
+    assert lines[1:] == ["T,clean,a,inf,,1.000000,,", "R,real,b,17.500000,1.000000,1.000000,,19.250000"]
+    assert repr(benchmarks.read_csv(tmp_path / "s.csv")) == repr(
+        [scores[0], scores[1]._replace(psnr_y_db=1.0, ssim=1.0)]
+    )
+
+
+def test_means_per_benchmark_and_case() -> None:
+    scores = [Score("A", "c", str(i), value, 0, 0, None) for i, value in enumerate((1.0, 3.0))]
+    assert benchmarks.means([*scores, Score("B", "c", "z", 7.0, 0, 0, None)]) == {
+        "psnr_db/A/c": 2.0,
+        "psnr_db/B/c": 7.0,
+    }
+
+
+# peak memory in MiB of scoring a black image with a RRDB of the paper's width, as a process of its own
+PEAK = """
+import sys
+from functools import partial
+from pathlib import Path
+import numpy as np, torch
+from blindsr.evaluation import benchmarks
+from blindsr.data import images
+from blindsr.model import inference
+from blindsr.model import networks
+from blindsr.evaluation.benchmarks import Pair
+from blindsr.plugins.metrics.lpips import Lpips
+from blindsr.evaluation.scoring import Measure
+blocks, height, width = map(int, sys.argv[1:])
+images.write_png("hr.png", np.zeros((height, width, 3), np.uint8))
+images.write_png("lr.png", np.zeros((height // 4, width // 4, 3), np.uint8))
+network = networks.build_backbone("rrdb", {"num_blocks": blocks, "num_features": 64, "growth": 32}, 4)
+upscale = partial(inference.upscale_rgb, network, scale=4, tile="auto", overlap=32)
+pair = Pair("Toy", "clean", "a", Path("hr.png"), Path("lr.png"))
+(result,) = benchmarks.evaluate([pair], upscale, Measure(4, Lpips()), 4)
+assert len(result.scores) == 1 and not result.errors
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(int(status["VmHWM"].split()[0]) / 1024)  # ru_maxrss begins with that of the process that forked
+"""
+
+
+def peak(folder: Path, *arguments: int) -> float:
+    command = [sys.executable, "-c", PEAK, *map(str, arguments)]
+    return float(subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
+def test_a_4000x3000_image_is_scored_under_4_gib_with_the_tiles_of_rrdb(tmp_path: Path) -> None:
+    """All metrics, LPIPS among them. One residual block instead of 23, which would take ten minutes: activations are
+    largest in the upsampling, after the blocks, so that deeper networks add their weights alone (seen below)."""
+    deep, shallow = peak(tmp_path, 23, 512, 512), peak(tmp_path, 1, 512, 512)
+    assert 30 < deep - shallow < 150  # 60 MiB of weights
+    assert peak(tmp_path, 1, 3000, 4000) + deep - shallow < 4096

@@ -1,0 +1,142 @@
+"""Public state dicts find their backbone, with the settings that their shapes tell."""
+
+import re
+from collections import OrderedDict
+
+import pytest
+import torch
+
+from blindsr.foreign import state_dicts
+from blindsr.model import networks
+
+VARIANTS = [
+    ("rrdb", {"num_blocks": 2, "num_features": 8, "growth": 4}, 4),
+    ("rrdb", {"num_blocks": 11, "num_features": 4, "growth": 3}, 4),
+    ("srresnet", {"num_blocks": 3, "num_features": 8}, 4),
+    ("srresnet", {"num_blocks": 1, "num_features": 8}, 3),
+    ("srresnet", {"num_blocks": 1, "num_features": 8}, 2),
+    ("msrn", {"num_blocks": 2, "num_features": 8}, 4),
+    ("msrn", {"num_blocks": 1, "num_features": 8}, 3),
+    ("msrn", {"num_blocks": 1, "num_features": 8}, 2),
+    ("swinir", {"depths": [2, 1], "num_heads": [2, 4], "dim": 8, "window_size": 4, "mlp_ratio": 2.0}, 4),
+    ("swinir", {"depths": [1], "num_heads": [2], "dim": 8, "window_size": 7, "upsampler": "pixelshuffle"}, 4),
+    ("swinir", {"depths": [1], "num_heads": [2], "dim": 8, "window_size": 8, "upsampler": "pixelshuffle"}, 2),
+    ("swinir", {"depths": [1], "num_heads": [2], "dim": 8, "window_size": 8, "upsampler": "pixelshuffle"}, 3),
+]
+
+
+def network(name, hyper, scale):
+    torch.manual_seed(0)
+    backbone = networks.build_backbone(name, hyper, scale).eval()
+    for parameter in backbone.parameters():
+        parameter.data.normal_(0, 0.1)
+    return backbone
+
+
+def renamed(state, *rules):
+    """The state dict with parts of names exchanged, in order."""
+    result = OrderedDict()
+    for name, value in state.items():
+        for old, new in rules:
+            name = name.replace(old, new)
+        result[name] = value
+    return result
+
+
+@pytest.mark.parametrize(("name", "hyper", "scale"), VARIANTS)
+def test_every_variant_is_found_by_its_names_and_shapes(name, hyper, scale):
+    original = network(name, hyper, scale)
+    found = state_dicts.build(original.state_dict())
+    assert not isinstance(found, str), found
+    assert (type(found), found.scale, found.training) == (type(original), scale, False)
+    lr = torch.rand(1, 3, 16, 13)
+    with torch.inference_mode():
+        assert torch.equal(found(lr), original(lr))
+
+
+RRDB = VARIANTS[0]
+MMSR = [
+    ("conv_body", "trunk_conv"),
+    ("body.", "RRDB_trunk."),
+    (".rdb", ".RDB"),
+    ("conv_up", "upconv"),
+    ("conv_hr", "HRconv"),
+]
+
+
+def numbered(state, blocks):
+    """The names of ESRGAN's first release: layers by their places in nested nn.Sequential."""
+    ends = {
+        "conv_first": "model.0",
+        "conv_body": f"model.1.sub.{blocks}",
+        "conv_up1": "model.3",
+        "conv_up2": "model.6",
+    }
+    ends |= {"conv_hr": "model.8", "conv_last": "model.10"}
+    result = {}
+    for name, value in state.items():
+        parts = name.split(".")
+        if parts[0] == "body":
+            place = f"model.1.sub.{parts[1]}.{parts[2].upper()}.{parts[3]}.0.{parts[4]}"
+        else:
+            place = f"{ends[parts[0]]}.{parts[1]}"
+        result[place] = value
+    return result
+
+
+@pytest.mark.parametrize("older", ["mmsr", "numbered"])
+def test_older_names_of_esrgan_load(older):
+    original = network(*RRDB)
+    state = original.state_dict()
+    old = renamed(state, *MMSR) if older == "mmsr" else numbered(state, RRDB[1]["num_blocks"])
+    assert not set(old) & (
+        set(state) - {"conv_first.weight", "conv_first.bias", "conv_last.weight", "conv_last.bias"}
+    )
+    found = state_dicts.build(old)
+    assert not isinstance(found, str), found
+    lr = torch.rand(1, 3, 8, 8)
+    with torch.inference_mode():
+        assert torch.equal(found(lr), original(lr))
+
+
+def test_older_names_of_msrresnet_load():
+    original = network("srresnet", {"num_blocks": 2, "num_features": 8}, 4)
+    old = renamed(original.state_dict(), ("body.", "recon_trunk."), ("conv_hr", "HRconv"))
+    found = state_dicts.build(old)
+    assert not isinstance(found, str), found
+    assert all(torch.equal(a, b) for a, b in zip(found.parameters(), original.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda s: s.pop("conv_hr.bias"), r"looks like rrdb, but does not fit: .*conv_hr\.bias"),
+        (lambda s: s.pop("conv_first.weight"), r"looks like rrdb, but does not fit: .*conv_first\.weight"),
+        (lambda s: s.update(extra=torch.zeros(1)), r"looks like rrdb, but does not fit: .*extra"),
+        (
+            lambda s: s.update({"conv_first.weight": torch.zeros(8, 12, 3, 3)}),
+            r"looks like rrdb.*size mismatch.*conv_first",
+        ),
+        (lambda s: s.update({"conv_first.weight": torch.zeros(())}), "looks like rrdb, but does not fit"),
+        (lambda s: s.clear(), "parameters .nothing, …. are those of no backbone"),
+    ],
+)
+def test_what_almost_fits_is_one_line(change, says):
+    state = dict(network(*RRDB).state_dict())
+    change(state)
+    reason = state_dicts.build(state)
+    assert isinstance(reason, str)
+    assert "\n" not in reason
+    assert re.search(says, reason), reason
+
+
+def test_another_network_is_not_taken_for_ours(real_data):
+    state = torch.load(real_data / "weights" / "squeeze.backbone.pth", weights_only=True)
+    assert "no backbone here" in state_dicts.build(state)
+
+
+def test_a_full_rrdb_of_23_blocks_is_found():
+    full = networks.build_backbone("rrdb", {}, 4).state_dict()
+    found = state_dicts.build(full)
+    assert not isinstance(found, str)
+    assert networks.count_parameters(found) == 16_697_987

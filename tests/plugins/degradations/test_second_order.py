@@ -1,0 +1,303 @@
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from blindsr.config import conf
+from blindsr.config.schema import DegradationParams
+from blindsr.plugins.degradations.operators import blur
+from blindsr.plugins.degradations.operators.blur import Kernel
+from blindsr.plugins.degradations.operators.jpeg import jpeg
+from blindsr.plugins.degradations.second_order import Degradation, Pass, degrade, draw
+from blindsr.runtime.errors import UserError
+
+DRAWS = 6000
+PAPER = DegradationParams.model_validate(conf.compose(Path(__file__).resolve().parents[3] / "conf")["degradation"])
+
+
+def changed(first: dict[str, Any], second: dict[str, Any], **others: Any) -> DegradationParams:
+    """The paper's degradation with other settings."""
+    settings = PAPER.model_dump()
+    return DegradationParams.model_validate(
+        settings | {"first": settings["first"] | first, "second": settings["second"] | second} | others
+    )
+
+
+def generator(*key: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=list(key)))
+
+
+def natural(n: int, height: int, width: int) -> torch.Tensor:
+    source = torch.Generator().manual_seed(height)
+    coarse = torch.rand(n, 3, 9, 9, generator=source)
+    return F.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 1)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[Degradation]:
+    config = PAPER
+    return [draw(config, generator(1, i), 240) for i in range(DRAWS)]
+
+
+# --- drawing ---------------------------------------------------------------------------------------------
+
+
+def matches(values: list[Any], probabilities: dict[Any, float]) -> bool:
+    """Whether how often each value occurs agrees with `probabilities`, by a generous chi-square test."""
+    probabilities = {key: p for key, p in probabilities.items() if p > 0}
+    assert set(values) <= set(probabilities)
+    if len(probabilities) == 1:
+        return True
+    observed = [values.count(key) for key in probabilities]
+    expected = [p * len(values) for p in probabilities.values()]
+    return bool(stats.chisquare(observed, expected).pvalue > 1e-4)
+
+
+def is_uniform(values: list[float], low: float, high: float) -> bool:
+    assert low <= min(values)
+    assert max(values) <= high
+    return bool(stats.kstest(values, stats.uniform(low, high - low).cdf).pvalue > 1e-4)
+
+
+def resizing(drawn_pass: Pass) -> str:
+    return "keep" if drawn_pass.resize == 1 else "up" if drawn_pass.resize > 1 else "down"
+
+
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_kernels_are_drawn_as_configured(drawn: list[Degradation], which: str) -> None:
+    config = getattr(PAPER, which)
+    passes = [getattr(d, which) for d in drawn]
+    kernels = [p.kernel for p in passes if p.kernel is not None]
+    blurred = config.blur_probability
+    assert matches([p.kernel is not None for p in passes], {True: blurred, False: 1 - blurred})
+    kinds = {kind: 0.9 * p for kind, p in config.kernel_probabilities.items()}
+    assert matches([k.kind for k in kernels], {**kinds, "sinc": 0.1})
+    assert matches([k.size for k in kernels], {size: 1 / 8 for size in range(7, 22, 2)})
+    gaussian = [k for k in kernels if k.kind != "sinc"]
+    assert is_uniform([k.sigma_x for k in gaussian], *config.sigma)
+    aniso = [k for k in gaussian if k.kind.endswith("aniso")]
+    assert is_uniform([k.sigma_y for k in aniso], *config.sigma)
+    assert is_uniform([k.rotation for k in aniso], -math.pi, math.pi)
+    for kind, (low, high) in (("generalized", config.betag), ("plateau", config.betap)):
+        betas = [k.beta for k in gaussian if k.kind.startswith(kind)]
+        above = [beta for beta in betas if beta > 1]
+        below = [beta for beta in betas if beta <= 1]
+        assert matches([beta > 1 for beta in betas], {True: 0.5, False: 0.5})
+        assert is_uniform(above, 1, high)
+        assert is_uniform(below, low, 1) if low < 1 else set(below) == {1.0}
+    for small in (True, False):
+        cutoffs = [k.cutoff for k in kernels if k.kind == "sinc" and (k.size < 13) == small]
+        assert is_uniform(cutoffs, math.pi / 3 if small else math.pi / 5, math.pi)
+
+
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_the_rest_is_drawn_as_configured(drawn: list[Degradation], which: str) -> None:
+    config = getattr(PAPER, which)
+    passes = [getattr(d, which) for d in drawn]
+    assert matches([resizing(p) for p in passes], config.resize_probabilities)
+    assert is_uniform([p.resize for p in passes if p.resize < 1], config.resize[0], 1)
+    assert is_uniform([p.resize for p in passes if p.resize > 1], 1, config.resize[1])
+    assert matches([p.mode for p in passes], dict.fromkeys(("area", "bilinear", "bicubic"), 1 / 3))
+    assert matches([p.noise for p in passes], {"gaussian": 0.5, "poisson": 0.5})
+    assert is_uniform([p.noise_level for p in passes if p.noise == "gaussian"], *config.noise_sigma)
+    assert is_uniform([p.noise_level for p in passes if p.noise == "poisson"], *config.poisson_scale)
+    assert matches([p.grey for p in passes], {True: 0.4, False: 0.6})
+    assert is_uniform([p.jpeg_quality for p in passes], 30, 95)
+
+
+def test_the_end_is_drawn_as_configured(drawn: list[Degradation]) -> None:
+    assert matches([d.final_sinc is not None for d in drawn], {True: 0.8, False: 0.2})
+    sincs = [d.final_sinc for d in drawn if d.final_sinc is not None]
+    assert {k.kind for k in sincs} == {"sinc"}
+    assert matches([k.size for k in sincs], {size: 1 / 8 for size in range(7, 22, 2)})
+    assert is_uniform([k.cutoff for k in sincs], math.pi / 3, math.pi)
+    assert matches([d.jpeg_last for d in drawn], {True: 0.5, False: 0.5})
+    assert matches([d.final_mode for d in drawn], dict.fromkeys(("area", "bilinear", "bicubic"), 1 / 3))
+
+
+def test_the_passes_are_independent(drawn: list[Degradation]) -> None:
+    for field in ("resize", "jpeg_quality", "noise_level"):
+        pair = [(getattr(d.first, field), getattr(d.second, field)) for d in drawn]
+        assert abs(stats.spearmanr(pair).statistic) < 5 / DRAWS**0.5
+
+
+def test_draw_is_determined_by_its_generator() -> None:
+    config = PAPER
+    assert draw(config, generator(3, 4), 240) == draw(config, generator(3, 4), 128, 400)
+    assert draw(config, generator(3, 4), 240) != draw(config, generator(3, 5), 240)
+
+
+def test_drawn_parameters_are_plain_values(drawn: list[Degradation]) -> None:
+    def leaves(value: object) -> list[object]:
+        if isinstance(value, dict):
+            return [leaf for item in value.values() for leaf in leaves(item)]
+        return [value]
+
+    for d in drawn[:200]:
+        assert {type(leaf) for leaf in leaves(dataclasses.asdict(d))} <= {int, float, bool, str, type(None)}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        drawn[0].jpeg_last = True  # type: ignore[misc]
+
+
+def test_extreme_probabilities() -> None:
+    config = changed(
+        {"blur_probability": 0, "gaussian_probability": 1, "resize_probabilities": {"keep": 1}},
+        {"sinc_probability": 1, "grey_probability": 0, "kernel_sizes": (9, 9)},
+        final_sinc_probability=0,
+    )
+    for i in range(50):
+        d = draw(config, generator(0, i), 240)
+        assert d.first.kernel is None
+        assert (d.first.noise, d.first.resize, d.final_sinc) == ("gaussian", 1.0, None)
+        if d.second.kernel is not None:
+            assert (d.second.kernel.kind, d.second.kernel.size) == ("sinc", 9)
+        assert not d.second.grey
+
+
+def test_windows_too_small_are_refused_with_the_size_that_works() -> None:
+    config = PAPER
+    with pytest.raises(UserError, match="a window of 72 px is too small for this degradation: use at least 74 px"):
+        draw(config, generator(0, 0), 240, 72)
+    gentle = changed({"resize": (0.9, 1.1)}, {"resize": (0.9, 1.1)})
+    with pytest.raises(UserError, match="use at least 44 px"):  # 11 px of LR, which the final sinc reflects
+        draw(gentle, generator(0, 0), 43)
+    harsh = Degradation(
+        first=Pass(Kernel("iso", 21), config.first.resize[0], "area", "gaussian", 1.0, False, 50.0),
+        second=Pass(Kernel("iso", 21), config.second.resize[0], "area", "gaussian", 1.0, False, 50.0),
+        final_sinc=Kernel("sinc", 21, cutoff=2.0),
+        final_mode="bilinear",
+        jpeg_last=True,
+    )
+    assert degrade(natural(1, 76, 76), [harsh], [generator(0, 0)]).shape == (1, 3, 19, 19)
+
+
+# --- degrading -------------------------------------------------------------------------------------------
+
+
+def plain(hr: torch.Tensor, d: Degradation, kernels: torch.Tensor) -> torch.Tensor:
+    """The noiseless chain of the released code for one image, with padded kernels and torch's own calls."""
+
+    def blurred(x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+        padded = F.pad(x, [10] * 4, mode="reflect")
+        return F.conv2d(padded, kernel.view(1, 1, 21, 21).expand(3, 1, 21, 21), groups=3)
+
+    height, width = hr.shape[-2:]
+    out = blurred(hr, kernels[0])
+    out = F.interpolate(out, scale_factor=d.first.resize, mode=d.first.mode).clamp(0, 1)
+    out = jpeg(out, [d.first.jpeg_quality])
+    if d.second.kernel is not None:
+        out = blurred(out, kernels[1])
+    size = int(height / 4 * d.second.resize), int(width / 4 * d.second.resize)
+    out = F.interpolate(out, size=size, mode=d.second.mode).clamp(0, 1)
+    if d.jpeg_last:
+        out = F.interpolate(out, size=(height // 4, width // 4), mode=d.final_mode)
+        out = jpeg(blurred(out, kernels[2]).clamp(0, 1), [d.second.jpeg_quality])
+    else:
+        out = jpeg(out, [d.second.jpeg_quality])
+        out = blurred(F.interpolate(out, size=(height // 4, width // 4), mode=d.final_mode), kernels[2])
+    return (out * 255).round().clamp(0, 255) / 255
+
+
+def silent(d: Degradation) -> Degradation:
+    return dataclasses.replace(
+        d, first=dataclasses.replace(d.first, noise_level=0.0), second=dataclasses.replace(d.second, noise_level=0.0)
+    )
+
+
+def test_equals_the_plain_chain(drawn: list[Degradation]) -> None:
+    some = [silent(d) for d in drawn[:24]]
+    assert {d.jpeg_last for d in some} == {True, False}
+    hr = natural(len(some), 88, 100)
+    out = degrade(hr, some, [generator(0, i) for i in range(len(some))])
+    for image, d, got in zip(hr.split(1), some, out.split(1), strict=True):
+        expected = plain(image, d, blur.synthesize([d.first.kernel, d.second.kernel, d.final_sinc]))
+        assert (got - expected).abs().max() <= 1.5 / 255  # a rounding tie may fall either way
+        assert (got - expected).abs().mean() < 1e-4
+
+
+def test_noise_of_both_passes_reaches_the_result() -> None:
+    mild = Pass(None, 1.0, "area", "gaussian", 0.0, False, 95.0)
+    strong = dataclasses.replace(mild, noise_level=25.0)
+    hr = torch.full((1, 3, 80, 80), 0.5)
+
+    def spread(first: Pass, second: Pass) -> float:
+        d = Degradation(first, second, None, "area", jpeg_last=False)
+        return degrade(hr, [d], [generator(0, 1)]).std().item() * 255
+
+    assert spread(mild, mild) < 0.5
+    assert spread(strong, mild) == pytest.approx(25 / 4, rel=0.3)  # the area resize averages 16 pixels
+    assert spread(mild, strong) == pytest.approx(25, rel=0.3)
+
+
+def test_bit_identical_in_any_batch(drawn: list[Degradation]) -> None:
+    some = drawn[100:109]
+    hr = natural(len(some), 92, 84)
+    together = degrade(hr, some, [generator(5, i) for i in range(len(some))])
+    for i in range(len(some)):
+        assert torch.equal(degrade(hr[i : i + 1], [some[i]], [generator(5, i)])[0], together[i])
+    order = [7, 2, 4]
+    shuffled = degrade(hr[order], [some[i] for i in order], [generator(5, i) for i in order])
+    assert torch.equal(shuffled, together[order])
+    strided = hr.to(memory_format=torch.channels_last)
+    assert torch.equal(degrade(strided, some, [generator(5, i) for i in range(len(some))]), together)
+
+
+def test_two_views_of_one_image_differ() -> None:
+    hr = natural(1, 96, 96).repeat(2, 1, 1, 1)
+    sources = [generator(0, 0), generator(0, 1)]
+    views = degrade(hr, [draw(PAPER, source, 96) for source in sources], sources)
+    assert (views[0] - views[1]).abs().mean() > 0.005
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(19, 50), st.integers(19, 50), st.integers(0, 2**32))
+def test_range_grid_and_shape(rows: int, columns: int, seed: int) -> None:
+    hr = natural(2, 4 * rows, 4 * columns)
+    before = hr.clone()
+    sources = [generator(seed, i) for i in range(2)]
+    lr = degrade(hr, [draw(PAPER, g, 4 * rows, 4 * columns) for g in sources], sources)
+    assert lr.shape == (2, 3, rows, columns)
+    assert lr.dtype == torch.float32
+    assert lr.min() >= 0
+    assert lr.max() <= 1
+    levels = (lr * 255).round()
+    assert torch.equal(levels / 255, lr)
+    assert torch.equal(hr, before)
+
+
+def test_other_scale() -> None:
+    source = generator(2, 2)
+    d = draw(PAPER, source, 90, scale=2)
+    assert degrade(natural(1, 90, 90), [d], [source], scale=2).shape == (1, 3, 45, 45)
+
+
+def test_result_can_enter_a_training_step() -> None:
+    weight = torch.ones(1, requires_grad=True)
+    source = generator(2, 3)
+    lr = degrade(natural(1, 80, 80), [draw(PAPER, source, 80)], [source])
+    assert not lr.requires_grad
+    (lr * weight).sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.item() == pytest.approx(lr.sum().item())
+
+
+def test_wrong_arguments_are_refused(drawn: list[Degradation]) -> None:
+    hr, one = natural(1, 80, 80), [generator(0, 0)]
+    with pytest.raises(ValueError, match="1 images need as many degradations and generators, not 2 degradations"):
+        degrade(hr, drawn[:2], one)
+    with pytest.raises(ValueError, match="0 images"):
+        degrade(hr[:0], [], [])
+    with pytest.raises(ValueError, match="sides of a 80x78 image must be multiples of 4"):
+        degrade(hr[..., :78], drawn[:1], one)
+    with pytest.raises(ValueError, match=r"must be float32 of shape \(N, 3, H, W\), not torch.uint8"):
+        degrade((hr * 255).byte(), drawn[:1], one)
+    with pytest.raises(ValueError, match="must be float32"):
+        degrade(hr[:, :1], drawn[:1], one)

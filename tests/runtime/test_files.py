@@ -1,0 +1,128 @@
+"""Atomic writes: whole or not there, and a full disk is one line."""
+
+import errno
+import os
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from blindsr.runtime import files
+from blindsr.runtime.errors import UserError
+
+
+def test_writes_and_makes_folders(tmp_path: Path) -> None:
+    files.write_atomic(tmp_path / "a" / "b.txt", "ü\n")
+    assert (tmp_path / "a" / "b.txt").read_bytes() == "ü\n".encode()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.txt"]
+
+
+def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "x"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), files.atomic(target) as file:
+        file.write(b"new")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_one_line_and_the_old_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "x"
+    target.write_text("old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        files.write_atomic(target, "new")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_parent_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        files.write_atomic(tmp_path / "x" / "y", "new")
+
+
+def test_files_have_the_rights_that_the_umask_gives(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        files.write_atomic(tmp_path / "x", "")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
+
+
+def test_reserving_keeps_what_a_file_holds(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"abc")
+    files.reserve(path, 10_000)
+    assert path.read_bytes() == b"abc" + bytes(9997)
+    files.reserve(path, 2)  # of another size
+    assert path.read_bytes() == b"ab"
+
+
+def test_no_room_to_reserve_is_one_line_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 5 << 20))
+    with pytest.raises(UserError, match="7 MiB more are needed, 5 MiB are free: free space and run the same command"):
+        files.reserve(tmp_path / "x", 7 << 20)
+    assert list(tmp_path.iterdir()) == []
+    files.require_free(tmp_path, 5 << 20)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="space cannot be reserved here")
+def test_room_that_others_took_is_one_line_and_what_was_reserved_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, start: int, length: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        files.reserve(tmp_path / "x", 10)
+    assert (tmp_path / "x").stat().st_size == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="space cannot be reserved here")
+def test_a_file_system_that_cannot_reserve_gets_a_hole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unable(descriptor: int, start: int, length: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "posix_fallocate", unable)
+    files.reserve(tmp_path / "x", 10)
+    assert (tmp_path / "x").read_bytes() == bytes(10)
+
+
+def test_moving_replaces_a_link_also_from_another_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def across(self: Path, target: Path) -> Path:
+        if self.name == "far":
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", across)
+    for name in ("near", "far"):
+        (tmp_path / "cached").write_text("old")
+        (tmp_path / "cached").chmod(0o444)
+        (tmp_path / "linked").hardlink_to(tmp_path / "cached")
+        (tmp_path / name).write_text("new")
+        files.move(tmp_path / name, tmp_path / "linked")
+        assert (tmp_path / "linked").read_text() == "new"
+        assert (tmp_path / "cached").read_text() == "old"
+        assert not (tmp_path / name).exists()
+        for left in tmp_path.iterdir():
+            left.unlink()
+
+
+def test_a_move_to_a_missing_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        files.move(tmp_path / "x", tmp_path / "absent" / "x")

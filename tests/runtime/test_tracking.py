@@ -1,0 +1,179 @@
+"""MLflow on a real SQLite store: found again, no point twice, and never in the way."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from blindsr.runtime import tracking
+from blindsr.runtime.errors import Interrupted
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """MLflow's own client on the store that the runs of this test use."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(tracking.tracking_uri())
+
+
+def runs(client) -> list:
+    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    return client.search_runs([experiment.experiment_id])
+
+
+def test_a_run_has_its_name_params_tags_curve_scores_and_artifacts(client, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "tidy-name")
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "psnr.md").write_text("# psnr")
+    with tracking.open_run("net-rff-0", "key1", {"reg": "rff", "seed": 0}) as run:
+        for step in (20, 40):
+            run.metrics(step, {"l1": 1 / step})
+        run.summary({"psnr_db/Toy/b+n": 21.5})
+        run.artifacts(tmp_path / "tables")
+    (found,) = runs(client)
+    assert found.info.run_name == "net-rff-0"
+    assert found.info.status == "FINISHED"
+    assert found.data.params == {"reg": "rff", "seed": "0"}
+    assert found.data.tags["dvc.experiment"] == "tidy-name"
+    assert found.data.metrics["psnr_db/Toy/b-n"] == 21.5
+    assert [(p.step, p.value) for p in client.get_metric_history(found.info.run_id, "l1")] == [
+        (20, 0.05),
+        (40, 0.025),
+    ]
+    assert [file.path for file in client.list_artifacts(found.info.run_id, "tables")] == ["tables/psnr.md"]
+    assert (tmp_path / "mlartifacts").is_dir()
+
+
+def test_the_same_key_is_the_same_run_and_no_point_comes_twice(client) -> None:
+    for _ in range(2):  # a resumed run gives its earlier points again
+        with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
+            run.metrics(20, {"l1": 0.5})
+            run.summary({"psnr_db/Toy/clean": 30.0})
+    with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
+        for step in (20, 40):
+            run.metrics(step, {"l1": 0.5})
+    (found,) = runs(client)
+    assert [p.step for p in client.get_metric_history(found.info.run_id, "l1")] == [20, 40]
+    assert len(client.get_metric_history(found.info.run_id, "psnr_db/Toy/clean")) == 1
+    (before,) = runs(client)
+    with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
+        run.metrics(40, {"l1": 0.5})
+        run.summary({"psnr_db/Toy/clean": 30.0000004})  # as a file of scores has it
+    (found,) = runs(client)
+    assert found.info.end_time == before.info.end_time
+    assert found.data.metrics == before.data.metrics
+    with tracking.open_run("net-rff-0", "key2", {}):
+        pass
+    assert len(runs(client)) == 2
+
+
+def test_the_duration_of_a_run_is_that_of_its_training_whenever_scores_are_added(client) -> None:
+    with tracking.open_run("net-rff-0", "key1", {}) as run:
+        run.metrics(20, {"l1": 0.5})
+    (found,) = runs(client)
+    client.set_terminated(found.info.run_id, "FINISHED", found.info.start_time + 1)  # long ago
+    with tracking.open_run("net-rff-0", "key1", {}) as run:
+        run.summary({"psnr_db/Toy/clean": 30.0})
+    (found,) = runs(client)
+    assert (found.info.status, found.info.end_time - found.info.start_time) == ("FINISHED", 1)
+    with pytest.raises(KeyboardInterrupt), tracking.open_run("net-rff-0", "key1", {}):
+        raise KeyboardInterrupt
+    assert runs(client)[0].info.end_time > found.info.end_time
+    with tracking.open_run("net-rff-0", "key1", {}):  # trained to its end now
+        pass
+    assert runs(client)[0].info.end_time > found.info.end_time
+
+
+def test_hours_of_training_add_up_over_interruptions(client, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(tracking.time, "monotonic", lambda: now[0])
+    for begun, steps in ((1000.0, (10, 20)), (90000.0, (20, 30))):  # a day between; from the checkpoint at 10
+        now[0] = begun
+        with tracking.open_run("net-rff-0", "key1", {}) as run:
+            hours = run.stopwatch()
+            for step in steps:
+                now[0] += 1800
+                run.metrics(step, {"l1": 0.5} | hours())
+    (found,) = runs(client)
+    points = client.get_metric_history(found.info.run_id, "train_hours")
+    assert [(point.step, point.value) for point in points] == [(10, 0.5), (20, 1.0), (30, 2.0)]
+
+
+def test_a_run_that_fails_or_is_stopped_says_so_and_keeps_its_points(client) -> None:
+    for error, status in (
+        (ValueError(), "FAILED"),
+        (KeyboardInterrupt(), "KILLED"),
+        (Interrupted("stopped", 15), "KILLED"),
+    ):
+        key = type(error).__name__
+        with pytest.raises(type(error)), tracking.open_run("x", key, {}) as run:
+            run.metrics(20, {"l1": 0.5})
+            raise error
+        (found,) = [run for run in runs(client) if run.data.tags["blindsr.run"] == key]
+        assert found.info.status == status
+        assert found.data.metrics["l1"] == 0.5
+
+
+def test_a_point_is_never_cut_in_two_by_the_size_of_a_request(client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "BATCH", 5)
+    with tracking.open_run("x", "key", {}) as run:
+        sent: list[list[int]] = []
+        send = run._client.log_batch
+        monkeypatch.setattr(
+            run._client,
+            "log_batch",
+            lambda run_id, metrics: (sent.append([m.step for m in metrics]), send(run_id, metrics=metrics)),
+        )
+        for step in (20, 40, 60):
+            run.metrics(step, {"l1": 0.5, "penalty": 0.1})
+        run.flush()
+        run.summary({f"psnr_db/{number}": 1.0 for number in range(7)})
+    assert sent == [[20, 20, 40, 40], [60, 60], [0] * 5, [0] * 2]
+    (found,) = runs(client)
+    assert len(found.data.metrics) == 9
+
+
+def test_a_process_that_does_not_track_leaves_nothing(client) -> None:
+    with tracking.open_run("x", "key", {}, on=False) as run:
+        run.metrics(20, {"l1": 0.5})
+    assert client.get_experiment_by_name(tracking.EXPERIMENT) is None
+
+
+def test_an_unreachable_server_costs_one_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the discard port: refused at once
+    with caplog.at_level(logging.WARNING), tracking.open_run("x", "key", {"a": 1}) as run:
+        run.metrics(20, {"l1": 0.5})
+        run.summary({"psnr_db": 1.0})
+        run.artifacts(tmp_path)
+    mine = [record for record in caplog.records if record.name == "blindsr.runtime.tracking"]
+    assert len(mine) == 1
+    assert "blindsr runs sync" in mine[0].getMessage()
+
+
+def test_a_server_that_is_lost_midway_does_not_stop_the_work(
+    client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING), tracking.open_run("x", "key", {}) as run:
+
+        def lost(*arguments, **more) -> None:
+            raise ConnectionError("gone")
+
+        monkeypatch.setattr(type(client), "log_batch", lost)
+        for step in range(5):
+            run.metrics(step, {"l1": 0.5})
+            run.flush()
+    assert caplog.text.count("does not answer (gone)") == 1
+
+
+def test_the_store_is_in_the_real_root_unless_a_server_is_named(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking.tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://team:5000")
+    assert tracking.tracking_uri() == "http://team:5000"
