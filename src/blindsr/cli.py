@@ -12,6 +12,7 @@ from rich.logging import RichHandler
 
 from blindsr.config import conf
 from blindsr.config.params import read
+from blindsr.config.run import Run
 from blindsr.runtime import files
 from blindsr.runtime.errors import UserError
 
@@ -25,7 +26,12 @@ app = typer.Typer(
 runs = typer.Typer(no_args_is_help=True, help="Runs in MLflow.")
 app.add_typer(runs, name="runs")
 
-Cell = Annotated[str, typer.Argument(help="BACKBONE-REG-SEED, such as srresnet-rff-0, or bicubic.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="BACKBONE-REG-SEED, such as srresnet-rff-0, or bicubic.")]
+
+
+ModelScale = Annotated[
+    int | None, typer.Option(min=1, help="Upscaling factor; the model's own without. Bicubic's: the project's, or 4.")
+]
 
 
 @app.command()
@@ -79,26 +85,26 @@ def train(
     seed: int,
     replay: Annotated[bool, typer.Option("--replay", help="Show the batch whose loss was not finite.")] = False,
 ) -> None:
-    """Stage: train one cell, on the devices of `runtime`, or as one process of a torchrun."""
+    """Stage: train one run, on the devices of `runtime`, or as one process of a torchrun."""
     from blindsr.stages import train
 
-    (train.replay if replay else train.run)(read(), backbone, reg, seed)
+    (train.replay if replay else train.run)(read(), Run(backbone, reg, seed))
 
 
 @app.command()
-def evaluate(cell: Cell) -> None:
-    """Stage: score one cell on the test suite."""
+def evaluate(run: RunName) -> None:
+    """Stage: score one run on the test suite."""
     from blindsr.stages import evaluate
 
-    evaluate.run(read(), cell)
+    evaluate.run(read(), Run.parse(run))
 
 
 @app.command()
-def analyse(cell: Cell) -> None:
-    """Stage: analyse the features and spectra of one cell."""
+def analyse(run: RunName) -> None:
+    """Stage: analyse the features and spectra of one run."""
     from blindsr.stages import analyse
 
-    analyse.run(read(), cell)
+    analyse.run(read(), Run.parse(run))
 
 
 @app.command()
@@ -129,11 +135,14 @@ def report(
 def score(
     folder: Annotated[Path, typer.Argument(help="Folder of HR images.")],
     model: Annotated[
-        str, typer.Option(help="bicubic, or a file: weights (.safetensors, .pth), TorchScript (.pt) or .onnx.")
+        str,
+        typer.Option(
+            help="A trained run such as srresnet-rff-0, bicubic, or a file: weights, TorchScript (.pt) or .onnx."
+        ),
     ],
     cases: Annotated[str, typer.Option(help="Test cases, with commas between; all of the suite without.")] = "",
     metrics: Annotated[str, typer.Option(help="Metrics, with commas between.")] = "psnr_db,psnr_y_db,ssim,lpips",
-    scale: Annotated[int, typer.Option(min=1)] = 4,
+    scale: ModelScale = None,
     tile: Annotated[str, typer.Option(help="LR pixels of a tile's side, auto (bounded memory) or none.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     lpips_trunk: Annotated[Path | None, typer.Option(help="AlexNet weights of LPIPS.")] = None,
@@ -162,7 +171,9 @@ def suite(
     folder: Annotated[Path | None, typer.Argument(help="Folder of HR images.")] = None,
     out: Annotated[Path | None, typer.Argument(help="Folder to write the LR images to.")] = None,
     cases: Annotated[str, typer.Option(help="Test cases, with commas between; all of the suite without.")] = "",
-    scale: Annotated[int, typer.Option(min=1)] = 4,
+    scale: Annotated[
+        int | None, typer.Option(min=1, help="Factor between HR and LR; that of the project, or 4, without.")
+    ] = None,
     verify: Annotated[
         Path | None, typer.Option(help="Check a suite written before, and with FOLDER the decoder, too.")
     ] = None,
@@ -182,11 +193,12 @@ def suite(
 def upscale(
     photos: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files, folders or glob patterns.")],
     model: Annotated[
-        str, typer.Option(help="A trained cell such as srresnet-rff-0, bicubic, or weights, TorchScript or ONNX.")
+        str, typer.Option(help="A trained run such as srresnet-rff-0, bicubic, or weights, TorchScript or ONNX.")
     ],
+    scale: ModelScale = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder, or for one photo the file, to write; else NAME_x4 beside the input."),
+        typer.Option(help="Folder, or for one photo the file, to write; else NAME_x4 (_x2, _x3) beside the input."),
     ] = None,
     tile: Annotated[
         str, typer.Option(help="LR pixels of a tile's side, auto (by the free memory) or none.")
@@ -201,19 +213,31 @@ def upscale(
     """Upscale your own photos with a trained network."""
     from blindsr.apps.photos import upscale
 
-    upscale.run(photos, model, out=out, tile=_tile(tile), device=device, format=format, alpha=alpha, compared=compare)
+    upscale.run(
+        photos,
+        model,
+        scale=scale,
+        out=out,
+        tile=_tile(tile),
+        device=device,
+        format=format,
+        alpha=alpha,
+        compared=compare,
+    )
 
 
 @app.command()
 def export(
-    cell: Annotated[str, typer.Argument(help="A trained cell such as srresnet-rff-0.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A trained run such as srresnet-rff-0, or a file of its weights.")
+    ],
     to: Annotated[str, typer.Option(help="safetensors, onnx or torchscript.")],
-    out: Annotated[Path | None, typer.Option(help="File to write; else in exports/CELL/.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; else in exports/RUN/.")] = None,
 ) -> None:
     """Write a trained network for other tools, with a model card."""
     from blindsr.apps import export
 
-    export.run(cell, to, out)
+    export.run(run, to, out)
 
 
 def _listed(text: str) -> list[str]:
@@ -232,14 +256,14 @@ def _tile(text: str) -> int | Literal["auto"] | None:
 
 @app.command()
 def grid(
-    jobs: Annotated[int, typer.Option(min=1, help="Cells at a time, each on one GPU if there are any.")] = 1,
-    plan: Annotated[bool, typer.Option("--plan", help="Only show cells, operations and expected hours.")] = False,
-    slurm: Annotated[bool, typer.Option("--slurm", help="Submit the cells as jobs of a SLURM cluster.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, each on one GPU if there are any.")] = 1,
+    plan: Annotated[bool, typer.Option("--plan", help="Only show runs, operations and expected hours.")] = False,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Submit the runs as jobs of a SLURM cluster.")] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE of submitit's executor, such as timeout_min=1440.")
     ] = None,
 ) -> None:
-    """Make all unfinished cells, side by side: a `dvc repro` of each."""
+    """Make all unfinished runs, side by side: a `dvc repro` of each."""
     if plan:
         from blindsr.apps import plan as plans
 

@@ -1,5 +1,6 @@
 """Data sets as manifests: what a set is, where it comes from, what is known of each of its files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -7,6 +8,8 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from blindsr.data.indices import Index, IndexedImage
+from blindsr.data.pairing import FoldersRule, Pairing, PrefixRule
 from blindsr.runtime import paths
 from blindsr.runtime.errors import UserError
 
@@ -96,17 +99,25 @@ class Manifest(_Model):
 
     At most one of `files`, `numbered` and `titles` says which files the set has; `titles` are beginnings of file
     names, compared by letters and digits only, for sets that circulate under several spellings. With none of them
-    the set is whatever images its folder and subfolders hold, `count` of them where that is given. `long_side` is
-    the larger side of every image, in px. The LR images of a `real_lr` set belong to the images of the set `hr`
-    whose names begin alike.
+    the set is whatever images its folder and subfolders hold, of those the ones that the glob `only` matches (from
+    the right: Test/4/* takes any folder of that name), and `count` of them where that is given. `long_side` is the
+    larger side of every image, in px.
+
+    A set of `pairs` brings real LR images with their HR images: `pairing` says by which rule their names belong
+    together, `hr` names the set of the HR images where that is another one, `aligned` says whether the two show the
+    same pixels (else scores search for the best shift), and `scale` is their factor, where all have one.
     """
 
     name: Name
-    role: Literal["train", "benchmark", "real_lr", "source", "weights"]
+    role: Literal["train", "benchmark", "pairs", "source", "weights"]
     title: str
     licence: str
     citation: str | None = None
+    pairing: Pairing | None = None
     hr: Name | None = None
+    aligned: bool | None = None
+    scale: Annotated[int, Field(ge=2)] | None = None
+    only: str | None = None
     files: dict[str, FileEntry] = {}
     numbered: Numbered | None = None
     titles: list[str] = []
@@ -118,9 +129,23 @@ class Manifest(_Model):
     def _consistent(self) -> Self:
         if sum(map(bool, (self.files, self.numbered, self.titles))) > 1:
             raise ValueError("give one of `files`, `numbered` and `titles`")
-        if (self.role == "real_lr") != (self.hr is not None):
-            raise ValueError("a set of role real_lr, and no other, names its HR set as `hr`")
+        if self.only and (self.expected or self.titles):
+            raise ValueError("`only` chooses among all images of a folder: take it out beside a list of files")
+        self._check_pairing()
         return self
+
+    def _check_pairing(self) -> None:
+        if self.role != "pairs":
+            own = [name for name in ("pairing", "hr", "aligned", "scale") if getattr(self, name) is not None]
+            if own:
+                raise ValueError(f"`{own[0]}` is of a set of role pairs, not {self.role}")
+            return
+        if self.pairing is None or self.aligned is None:
+            raise ValueError("a set of role pairs says `pairing` and `aligned`")
+        if self.hr is None and isinstance(self.pairing, PrefixRule):
+            raise ValueError("pairing by prefix takes the HR images of another set: name it as `hr`")
+        if self.hr is None and isinstance(self.pairing, FoldersRule) and not (self.pairing.hr and self.pairing.lr):
+            raise ValueError("pairing by folders names both, `hr` and `lr`, unless the HR images are another set")
 
     @property
     def expected(self) -> dict[str, FileEntry]:
@@ -129,6 +154,17 @@ class Manifest(_Model):
             numbers = range(self.numbered.first, self.numbered.last + 1)
             return {self.numbered.format.format(number): FileEntry() for number in numbers}
         return self.files
+
+    def index(self, *, missing: str | None = None, images: Sequence[IndexedImage] = ()) -> Index:
+        """What the fetch stage notes of this set: its verified files, or why there are none."""
+        return Index(
+            name=self.name,
+            missing=missing,
+            hr=self.hr,
+            pairing=self.pairing,
+            aligned=self.aligned is not False,
+            images=list(images),
+        )
 
     @property
     def known_pixels(self) -> dict[str, str]:

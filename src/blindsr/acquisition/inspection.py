@@ -44,14 +44,14 @@ def inspect(manifest: Manifest, folder: Path, *, in_place: bool = False) -> Inde
             place = path.relative_to(folder).as_posix()
             found.append(indexed.model_copy(update={"name": name, "file": place}))
             bar.advance()
-    return Index(name=manifest.name, hr=manifest.hr, images=found)
+    return manifest.index(images=found)
 
 
 def inspect_weights(manifest: Manifest, file: Path) -> Index:
     """Index the one file that the user gives as the root of a set of weights; its name and hash are free."""
     if manifest.role != "weights":
         raise UserError(f"{manifest.name}: data.roots.{manifest.name} is a file: name the folder of its images")
-    return Index(name=manifest.name, images=[_index_file(manifest, file, FileEntry())])
+    return manifest.index(images=[_index_file(manifest, file, FileEntry())])
 
 
 def absent_files(manifest: Manifest, folder: Path) -> list[str]:
@@ -125,9 +125,12 @@ def _by_title(manifest: Manifest, folder: Path) -> _Chosen:
 
 
 def _everything(manifest: Manifest, folder: Path) -> _Chosen:
-    found = {str(path.relative_to(folder)): (path, FileEntry()) for path in _images_below(folder)}
-    if not found:
-        raise UserError(f"{manifest.name}: {folder} holds no image ({', '.join(images.SUFFIXES)})")
+    below = [path.relative_to(folder) for path in _images_below(folder)]
+    wanted = [place for place in below if not manifest.only or place.match(manifest.only)]
+    if not wanted:
+        which = f"at {manifest.only} " if manifest.only else ""
+        raise UserError(f"{manifest.name}: {folder} holds no image {which}({', '.join(images.SUFFIXES)})")
+    found = {str(place): (folder / place, FileEntry()) for place in wanted}
     if manifest.count is not None and len(found) != manifest.count:
         raise UserError(
             f"{manifest.name}: {folder} holds {len(found)} images, expected {manifest.count}: complete or tidy it"

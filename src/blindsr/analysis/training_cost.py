@@ -16,7 +16,7 @@ from blindsr.model.network import Network
 
 
 class Cost(NamedTuple):
-    """Of one cell; a multiply-add is two operations."""
+    """Of one run; a multiply-add is two operations."""
 
     parameters: int
     """Trained ones; those of the backbone."""

@@ -1,4 +1,4 @@
-"""The cells of the grid as jobs of a SLURM cluster, by submitit.
+"""The runs of the grid as jobs of a SLURM cluster, by submitit.
 
     blindsr grid --slurm --jobs 32 --set timeout_min=1440 --set slurm_partition=gpu
 
@@ -17,15 +17,15 @@ from blindsr.runtime.errors import UserError
 
 
 class Job:
-    """One cell as a job of a cluster: submitted anew when its time is over, it goes on from its last checkpoint."""
+    """One run as a job of a cluster: submitted anew when its time is over, it resumes from its last checkpoint."""
 
-    def __init__(self, cell: str, stages: Sequence[str]) -> None:
-        """`cell` is its name, `stages` those that make it, in order."""
-        self.cell, self.stages = cell, stages
+    def __init__(self, run: str, stages: Sequence[str]) -> None:
+        """`run` is its name, `stages` those that make it, in order."""
+        self.run, self.stages = run, stages
 
     def __call__(self) -> None:
-        """Run on the cluster, in the folder where it was submitted. Raises CalledProcessError if the cell fails."""
-        subprocess.run(grid.command(self.cell, self.stages), check=True)
+        """Run on the cluster, in the folder where it was submitted. Raises CalledProcessError if the run fails."""
+        subprocess.run(grid.command(self.run, self.stages), check=True)
 
     def checkpoint(self) -> Any:
         """What submitit calls before a time limit or a pre-emption."""
@@ -44,7 +44,7 @@ def parse(settings: list[str]) -> dict[str, str]:
 
 
 def submit(params: Params, jobs: int, settings: dict[str, str], cluster: str = "slurm") -> list[Any]:
-    """Submit the unfinished cells as one array, at most `jobs` of them at a time; returns submitit's jobs.
+    """Submit the unfinished runs as one array, at most `jobs` of them at a time; returns submitit's jobs.
 
     `settings` are parameters of submitit's executor, such as timeout_min or slurm_partition. Raises UserError for
     those it does not know, and on a machine without SLURM or submitit.
@@ -57,7 +57,7 @@ def submit(params: Params, jobs: int, settings: dict[str, str], cluster: str = "
     with executor.batch():
         submitted = [executor.submit(Job(*one)) for one in grid.unfinished(params).items()]
     for job in submitted:
-        print(f"{job.job_id}: {job.submission().function.cell}")
+        print(f"{job.job_id}: {job.submission().function.run}")
     print(f"{len(submitted)} jobs, their logs in {executor.folder}; when they have ended: dvc repro")
     return submitted
 

@@ -1,4 +1,4 @@
-"""export: a trained cell as a file for other tools, with a model card beside it."""
+"""export: a trained run as a file for other tools, with a model card beside it."""
 
 import io
 import json
@@ -18,7 +18,8 @@ from torch import Tensor
 import blindsr
 from blindsr.apps import models
 from blindsr.config import params
-from blindsr.config.params import BICUBIC, Params
+from blindsr.config.params import Params
+from blindsr.config.run import BICUBIC
 from blindsr.evaluation import benchmarks
 from blindsr.foreign import checkpoints
 from blindsr.model import networks, weight_files
@@ -40,38 +41,43 @@ _APART = -100.0  # in SwinIR's public masks, where the attention of two tokens i
 
 
 class Scores(NamedTuple):
-    """Mean PSNR of the cell and of bicubic in the cases of one benchmark."""
+    """Mean PSNR of the run and of bicubic in the cases of one benchmark."""
 
     benchmark: str
-    cell: dict[str, float]
+    own: dict[str, float]
     bicubic: dict[str, float]
 
 
-def run(cell: str, to: str, out: Path | None = None) -> None:
-    """Write exports/<cell>/<cell>.<suffix> and README.md, the model card, beside it; or `out` and <its stem>.md.
+def run(model: str, to: str, out: Path | None = None) -> None:
+    """Write exports/<run>/<run>.<suffix> and README.md, the model card, beside it; or `out` and <its stem>.md.
 
+    `model` is the name of a trained run, or a file of this project's weights, whose name stands for the run's.
     ONNX takes any batch, height and width. ONNX and TorchScript are compared with the network on odd sizes before
     anything is written. The metadata are one JSON object, under the key "blindsr" of safetensors and ONNX, and
     the extra file metadata.json of TorchScript.
 
-    Raises UserError for an unknown cell or format, for an `out` with the suffix of another one, without the packages
+    Raises UserError for an unknown run or format, for an `out` with the suffix of another one, without the packages
     that ONNX needs, and if the export differs.
     """
     if to not in SUFFIXES:
         raise UserError(f"unknown format {to}: choose from {', '.join(SUFFIXES)}")
     if out and out.suffix != SUFFIXES[to]:
         raise UserError(f"{out} would hold {to}: end its name in {SUFFIXES[to]}")
-    backbone, info = weight_files.load(models.weights_of(cell))
+    weights = models.locate(model)
+    if weights is None:
+        raise UserError("bicubic has no weights to export: name a trained run, such as srresnet-rff-0")
+    name = weights.stem
+    backbone, info = weight_files.load(weights)
     settings = params.find(as_made=True)
-    scores = _scores(cell)
+    scores = _scores(name) if weights == paths.MODELS / weights.name else []  # ours are of our own weights
     metadata = describe(info, settings, scores)
     text = json.dumps(metadata, sort_keys=True)
-    path = out or Path("exports") / cell / f"{cell}{SUFFIXES[to]}"
+    path = out or Path("exports") / name / f"{name}{SUFFIXES[to]}"
     write = {"safetensors": to_safetensors, "onnx": to_onnx, "torchscript": to_torchscript}[to]
     files.write_atomic(path, write(backbone, text))
     checkpoints.load(path, info.scale)  # what other users of this project will do
     card = out.with_suffix(".md") if out else path.parent / "README.md"  # there may be a README beside `out`
-    files.write_atomic(card, model_card(cell, backbone, metadata, settings, scores, path))
+    files.write_atomic(card, model_card(name, backbone, metadata, settings, scores, path))
     print(f"{path} ({path.stat().st_size / 2**20:.1f} MiB), {card}")
 
 
@@ -157,12 +163,12 @@ def describe(info: WeightsInfo, settings: Params | None, scores: list[Scores]) -
         "profile": settings.profile if settings and _is_of(info, settings) else None,
         "git_revision": _revision(),
         "software": f"blindsr {blindsr.__version__}",
-        "psnr_db": {score.benchmark: {k: round(v, 4) for k, v in score.cell.items()} for score in scores},
+        "psnr_db": {score.benchmark: {k: round(v, 4) for k, v in score.own.items()} for score in scores},
     }
 
 
 def _is_of(info: WeightsInfo, settings: Params) -> bool:
-    """Whether the cell was trained with what params.yaml says now, as far as its file tells."""
+    """Whether the run was trained with what params.yaml says now, as far as its file tells."""
     return (
         settings.backbone.hyper.get(info.backbone) == info.hyper
         and settings.train.iterations == info.iterations
@@ -180,8 +186,8 @@ def _revision() -> str | None:
         return None
 
 
-def _scores(cell: str) -> list[Scores]:
-    path = paths.SCORES / f"{cell}.csv"
+def _scores(name: str) -> list[Scores]:
+    path = paths.SCORES / f"{name}.csv"
     if not path.exists():
         logging.getLogger(__name__).warning("%s is missing: the export has no scores; run `dvc repro` first", path)
         return []
@@ -200,14 +206,14 @@ def _by_benchmark(path: Path) -> dict[str, dict[str, float]]:
 
 
 def model_card(
-    cell: str, backbone: Backbone, metadata: dict[str, Any], settings: Params | None, scores: list[Scores], path: Path
+    name: str, backbone: Backbone, metadata: dict[str, Any], settings: Params | None, scores: list[Scores], path: Path
 ) -> str:
     """Markdown that says what the network is, how it was trained, how well it does, and how to use it."""
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     template = environment.from_string((resources.files("blindsr.apps") / "model_card.md.j2").read_text("utf-8"))
     trained = settings if metadata["profile"] else None
     return template.render(
-        cell=cell,
+        name=name,
         info=metadata,
         parameters=networks.count_parameters(backbone),
         train=trained.train if trained else None,

@@ -1,10 +1,10 @@
-"""All cells of the grid side by side: one `dvc repro` each, on one GPU each.
+"""All runs of the grid side by side: one `dvc repro` each, on one GPU each.
 
     blindsr grid --plan        # what is to be done, and what it costs on this machine
-    blindsr grid --jobs 8      # eight cells at a time, each on a GPU of its own
+    blindsr grid --jobs 8      # eight runs at a time, each on a GPU of its own
 
-Afterwards `dvc repro` finds every cell made, and writes the tables. DVC lets go of its lock while a stage's command
-runs, so several `dvc repro` of different cells work at once; --wait-for-lock makes them wait for each other between
+Afterwards `dvc repro` finds every run made, and writes the tables. DVC lets go of its lock while a stage's command
+runs, so several `dvc repro` of different runs work at once; --wait-for-lock makes them wait for each other between
 commands, where they would give up after three seconds.
 """
 
@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from blindsr.config.params import Params, cell_name
+from blindsr.config.params import Params
+from blindsr.config.run import Run
 from blindsr.runtime import paths
 from blindsr.runtime.errors import Interrupted, UserError
 from blindsr.stages import train
@@ -34,8 +35,8 @@ _DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 _UPSTREAM = ("patches", "degrade")
 
 
-class CellState(NamedTuple):
-    """How far a cell is: `changed` are its stages that DVC would run, `iteration` is that of a checkpoint or 0."""
+class RunState(NamedTuple):
+    """How far a run is: `changed` are its stages that DVC would run, `iteration` is that of a checkpoint or 0."""
 
     changed: tuple[str, ...]
     iteration: int
@@ -53,54 +54,54 @@ class CellState(NamedTuple):
         return f"partial: iteration {self.iteration}" if self.iteration else "todo"
 
 
-def states(params: Params) -> list[CellState]:
-    """State of every cell, in the order of the settings. Raises UserError if DVC cannot say."""
-    cells = {cell: (cell_name(*cell), stages(params, cell)) for cell in params.cells}
-    targets = [f"{stage}@{name}" for name, own in cells.values() for stage in own]
+def states(params: Params) -> list[RunState]:
+    """State of every run, in the order of the settings. Raises UserError if DVC cannot say."""
+    wanted = {run: stages(params, run) for run in params.runs}
+    targets = [f"{stage}@{run}" for run, own in wanted.items() for stage in own]
     done = subprocess.run([*_DVC, "status", "--json", *targets], capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"`dvc status` failed: {' '.join(done.stderr.split())}")
     changed = json.loads(done.stdout)
     return [
-        CellState(tuple(stage for stage in own if f"{stage}@{name}" in changed), _iteration(params, cell))
-        for cell, (name, own) in cells.items()
+        RunState(tuple(stage for stage in own if f"{stage}@{run}" in changed), _iteration(params, run))
+        for run, own in wanted.items()
     ]
 
 
-def _iteration(params: Params, cell: tuple[str, str, int]) -> int:
+def _iteration(params: Params, run: Run) -> int:
     with contextlib.suppress(FileNotFoundError):  # no patches yet
-        return checkpoint.newest_iteration(train.state_folder(params, *cell))
+        return checkpoint.newest_iteration(train.state_folder(params, run))
     return 0
 
 
-def stages(params: Params, cell: tuple[str, str, int]) -> tuple[str, ...]:
-    """The stages of one cell, in order; only some seeds are analysed."""
-    return ("train", "evaluate", "analyse") if cell in params.analysed_cells else ("train", "evaluate")
+def stages(params: Params, run: Run) -> tuple[str, ...]:
+    """The stages of one run, in order; only some seeds are analysed."""
+    return ("train", "evaluate", "analyse") if run in params.analysed else ("train", "evaluate")
 
 
-def command(cell: str, stages: Sequence[str]) -> list[str]:
-    """The `dvc repro` of one cell, whose upstream stages are made."""
-    return [*_DVC, "repro", "--single-item", *(f"{stage}@{cell}" for stage in stages)]
+def command(run: str, stages: Sequence[str]) -> list[str]:
+    """The `dvc repro` of one run, whose upstream stages are made."""
+    return [*_DVC, "repro", "--single-item", *(f"{stage}@{run}" for stage in stages)]
 
 
 def unfinished(params: Params) -> dict[str, tuple[str, ...]]:
-    """Name -> stages of the cells with something left to do, after the stages before them have run.
+    """Name -> stages of the runs with something left to do, after the stages before them have run.
 
     Raises UserError if one of those fails.
     """
     if subprocess.run([*_DVC, "repro", *_UPSTREAM], check=False).returncode:
         raise UserError(f"`dvc repro {' '.join(_UPSTREAM)}` failed: see above")
-    found = zip(params.cells, states(params), strict=True)
-    return {cell_name(*cell): stages(params, cell) for cell, state in found if state.changed}
+    found = zip(params.runs, states(params), strict=True)
+    return {run.name: stages(params, run) for run, state in found if state.changed}
 
 
 def run(params: Params, jobs: int) -> None:
-    """Run the unfinished cells, `jobs` at a time, each on one GPU if there are any; their output goes to log files.
+    """Run the unfinished runs, `jobs` at a time, each on one GPU if there are any; their output goes to log files.
 
-    A cell that fails does not stop the others. Ctrl-C and SIGTERM end each cell after its step, with its state
-    written. Raises UserError that names the cells that failed, Interrupted after a signal.
+    A run that fails does not stop the others. Ctrl-C and SIGTERM end each run after its step, with its state
+    written. Raises UserError that names the runs that failed, Interrupted after a signal.
     """
-    cells = unfinished(params)
+    runs = unfinished(params)
     free: queue.Queue[str | None] = queue.Queue()
     gpus = _gpus()
     for number in range(jobs):
@@ -111,20 +112,20 @@ def run(params: Params, jobs: int) -> None:
     before = {number: signal.signal(number, work.stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         with ThreadPoolExecutor(jobs) as pool:
-            done = pool.map(work.do, cells, cells.values())
-            failed = [cell for cell, well in zip(cells, done, strict=True) if not well]
+            done = pool.map(work.do, runs, runs.values())
+            failed = [run for run, well in zip(runs, done, strict=True) if not well]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     if work.stopped:
         raise Interrupted("stopped: the same command goes on from here", work.stopped)
     if failed:
-        raise UserError(f"{len(failed)} of {len(cells)} cells failed: {', '.join(failed)}; their logs are in {logs}")
-    print(f"{len(cells)} cells made, nothing is left: `dvc repro` writes the tables")
+        raise UserError(f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}; their logs are in {logs}")
+    print(f"{len(runs)} runs made, nothing is left: `dvc repro` writes the tables")
 
 
 class _Work:
-    """Runs cells, and ends those that run when it is told to."""
+    """Makes runs, and ends those that run when it is told to."""
 
     def __init__(self, free: "queue.Queue[str | None]", logs: Path) -> None:
         self.stopped = 0
@@ -132,9 +133,9 @@ class _Work:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
 
-    def do(self, cell: str, stages: Sequence[str]) -> bool:
-        """Whether the cell is made."""
-        gpu, began, log = self._free.get(), time.monotonic(), self._logs / f"{cell}.log"
+    def do(self, run: str, stages: Sequence[str]) -> bool:
+        """Whether the run is made."""
+        gpu, began, log = self._free.get(), time.monotonic(), self._logs / f"{run}.log"
         environment = os.environ if gpu is None else {**os.environ, "CUDA_VISIBLE_DEVICES": gpu}
         try:
             with log.open("w") as output:
@@ -142,22 +143,22 @@ class _Work:
                     if self.stopped:
                         return False
                     # a session of its own: a Ctrl-C reaches the training through `stop`, once
-                    self._running[cell] = process = subprocess.Popen(
-                        command(cell, stages),
+                    self._running[run] = process = subprocess.Popen(
+                        command(run, stages),
                         stdout=output,
                         stderr=subprocess.STDOUT,
                         env=environment,
                         start_new_session=True,
                     )
-                print(f"{cell}: started" + (f" on GPU {gpu}" if gpu else ""), flush=True)
+                print(f"{run}: started" + (f" on GPU {gpu}" if gpu else ""), flush=True)
                 status = process.wait()
         finally:
-            self._running.pop(cell, None)
+            self._running.pop(run, None)
             self._free.put(gpu)
         said = log.read_text().splitlines()
         reason = next((line for line in said if line.startswith("error: ")), said[-1] if said else "")
         end = f"failed ({reason})" if status else f"made in {time.monotonic() - began:.0f} s"
-        print(f"{cell}: {end}", flush=True)
+        print(f"{run}: {end}", flush=True)
         return status == 0
 
     def stop(self, number: int, frame: Any) -> None:

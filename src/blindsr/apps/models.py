@@ -1,36 +1,72 @@
-"""The networks that the apps are told to take: a trained cell by its name, bicubic, or anyone's file."""
+"""The networks that the apps are told to take: a trained run by its name, bicubic, or anyone's file."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import nn
 
-from blindsr.config.params import BICUBIC
+from blindsr.config import params
+from blindsr.config.params import Params
+from blindsr.config.run import BICUBIC, did_you_mean
 from blindsr.foreign import checkpoints
 from blindsr.model import networks
 from blindsr.runtime import paths
 from blindsr.runtime.errors import UserError
 
+_SCALE = 4  # of bicubic, outside of a project
 
-def weights_of(cell: str) -> Path:
-    """models/<cell>.safetensors. Raises UserError that lists the cells that are there."""
-    path = paths.MODELS / f"{cell}.safetensors"
+
+class Model(NamedTuple):
+    """A network in eval mode on the CPU, its upscaling factor, and its file if it has one."""
+
+    network: nn.Module
+    scale: int
+    path: Path | None
+
+
+def locate(model: str) -> Path | None:
+    """The file of a model, which is there; None for bicubic.
+
+    Args:
+        model: a path, "bicubic", or the name of a run whose weights are in models/.
+
+    Raises:
+        UserError: for no such file or run, with the nearest names.
+    """
+    if model == BICUBIC:
+        return None
+    path = Path(model)
+    if path.exists():
+        return path
+    if path.suffix or len(path.parts) > 1:
+        raise UserError(f"{model}: no such file; give weights, ONNX, TorchScript, bicubic or the name of a run")
+    path = paths.MODELS / f"{model}.safetensors"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in paths.MODELS.glob("*-*-*.safetensors"))) or "none yet"
-        raise UserError(f"{cell} is no file and no trained cell of {paths.MODELS}/ ({known}): run `make repro`")
+        known = sorted(file.stem for file in paths.MODELS.glob("*-*-*.safetensors"))
+        there = did_you_mean(model, [*known, BICUBIC]) or f" ({', '.join(known) or 'none yet'}): run `make repro`"
+        raise UserError(f"{model} is no file and no trained run in {paths.MODELS}/{there}")
     return path
 
 
-def read(model: str, bicubic_scale: int = 4) -> tuple[nn.Module, int, Path | None]:
-    """The network of a cell, "bicubic", or a file that `checkpoints.read` knows; its scale; its file if it has one.
+def read(model: str, scale: int | None = None) -> Model:
+    """The network of a run, of "bicubic", or in a file that `checkpoints.read` knows.
 
-    Raises UserError as `weights_of` and `checkpoints.read` do.
+    Args:
+        model: as for `locate`.
+        scale: the factor that it must have; None: its own. Bicubic has any: that of the project in the working
+            directory, or 4, for None.
+
+    Raises:
+        UserError: as `locate` and `checkpoints.load` do.
     """
-    if model == BICUBIC:
-        return networks.build_backbone(BICUBIC, {}, bicubic_scale).eval(), bicubic_scale, None
-    path = Path(model)
-    if not path.exists():
-        if path.suffix or len(path.parts) > 1:
-            raise UserError(f"{model}: no such file; give weights, ONNX, TorchScript, bicubic or the name of a cell")
-        path = weights_of(model)
-    network, scale = checkpoints.read(path)
-    return network, scale, path
+    path = locate(model)
+    if path:
+        network, own = checkpoints.read(path) if scale is None else (checkpoints.load(path, scale), scale)
+        return Model(network, own, path)
+    factor = scale or default_scale(params.find(as_made=True))
+    return Model(networks.build_backbone(BICUBIC, {}, factor).eval(), factor, None)
+
+
+def default_scale(project: Params | None) -> int:
+    """The scale of a project, or 4 outside of one."""
+    return project.scale if project else _SCALE

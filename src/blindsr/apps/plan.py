@@ -1,4 +1,4 @@
-"""What a grid costs on this machine: its cells, their state, operations and hours."""
+"""What a grid costs on this machine: its runs, their state, operations and hours."""
 
 import tempfile
 import time
@@ -11,7 +11,8 @@ from rich.table import Table
 
 from blindsr.analysis.training_cost import operations
 from blindsr.apps import grid
-from blindsr.config.params import Params, cell_name
+from blindsr.config.params import Params
+from blindsr.config.run import Row, Run
 from blindsr.runtime import devices
 from blindsr.stages import train
 from blindsr.training import trainer
@@ -33,33 +34,34 @@ def show(params: Params) -> None:
 
     Raises UserError without data/patches.
     """
-    states, costs = grid.states(params), {}
-    table = Table("cell", "state", "FLOP / iteration", "FLOP left", "ms / iteration", "hours left")
+    states, costs = grid.states(params), dict[Row, Cost]()
+    table = Table("run", "state", "FLOP / iteration", "FLOP left", "ms / iteration", "hours left")
     total = 0.0
-    for (backbone, reg, seed), state in zip(params.cells, states, strict=True):
+    for run, state in zip(params.runs, states, strict=True):
         if state.trained:
-            table.add_row(cell_name(backbone, reg, seed), str(state), "", "", "", "")
+            table.add_row(run.name, str(state), "", "", "", "")
             continue
-        if (backbone, reg) not in costs:
-            costs[backbone, reg] = probe(params, backbone, reg)
-        cost, left = costs[backbone, reg], params.train.iterations - state.iteration
+        row = Row(run.backbone, run.reg)
+        if row not in costs:
+            costs[row] = probe(params, run)
+        cost, left = costs[row], params.train.iterations - state.iteration
         hours = cost.seconds * left / 3600
         total += hours
         numbers = (f"{cost.flops:.3g}", f"{cost.flops * left:.3g}", f"{cost.seconds * 1000:.1f}", f"{hours:.2f}")
-        table.add_row(cell_name(backbone, reg, seed), str(state), *numbers)
+        table.add_row(run.name, str(state), *numbers)
     Console(width=120).print(table)
     print(f"{total:.2f} hours of training left on one device ({_device(params)}), by probes of {_TIMED} iterations;")
-    print("evaluation and analysis come on top; `blindsr grid --jobs N` shares the cells among N devices")
+    print("evaluation and analysis come on top; `blindsr grid --jobs N` shares the runs among N devices")
 
 
-def probe(params: Params, backbone: str, reg: str) -> Cost:
-    """Cost of a cell's iteration with its real data, measured over twenty iterations."""
+def probe(params: Params, run: Run) -> Cost:
+    """Cost of a run's iteration with its real data, measured over twenty iterations."""
     world = World(devices.choose(params.runtime.device))
     devices.keep_freed_memory()
     devices.make_repeatable(world.device)  # both as in training, which they make faster and slower
-    network = train.build_network(params, backbone, reg, 0)
-    batches = train.build_batches(params, 0, network.views, world)
-    weight = params.reg.settings[reg].weight
+    network = train.build_network(params, run)
+    batches = train.build_batches(params, run.seed, network.views, world)
+    weight = params.reg.settings[run.reg].weight
     bf16 = params.train.precision == "bf16"
     batch = batches[0]  # for its shapes
     objective = Objective(network.to(world.device).train(), weight, bf16=bf16)
@@ -76,13 +78,13 @@ def probe(params: Params, backbone: str, reg: str) -> Cost:
             batches,
             params.train.model_copy(update=length),
             weight=weight,
-            seed=0,
+            seed=run.seed,
             states=Path(folder),
             world=world,
             workers=params.runtime.workers,
             checkpoint_every=_WARM + _TIMED,
             log=lambda iteration, point: times.append(time.perf_counter()),
-            label=f"probe of {backbone}-{reg}",
+            label=f"probe of {run.row}",
             compiled=params.runtime.compile,
         )
     return Cost(counter.get_total_flops(), (times[-1] - times[0]) / _TIMED)

@@ -11,7 +11,8 @@ from typing import Any
 
 from blindsr.analysis.training_cost import Cost
 from blindsr.apps import publish
-from blindsr.config.params import BICUBIC, Params, cell_name
+from blindsr.config.params import Params
+from blindsr.config.run import BICUBIC, Run
 from blindsr.evaluation import benchmarks
 from blindsr.model import weight_files
 from blindsr.model.weight_files import WeightsInfo
@@ -23,7 +24,7 @@ def sync(params: Params, uri: str | None = None) -> None:
     """Publish all runs to the MLflow at `uri`, or where they are tracked; what is there is not sent again.
 
     Two sources make it complete: the project's own store, with the runs of all experiments, if the target is
-    another one; and the recorded curves, scores and tables of the cells that the settings name now, which are here
+    another one; and the recorded curves, scores and tables of the runs that the settings name now, which are here
     after a `dvc pull`, too. Raises UserError where MLflow cannot be used.
     """
     from blindsr.stages import report
@@ -33,45 +34,44 @@ def sync(params: Params, uri: str | None = None) -> None:
     if target != own and (paths.project_root() / "mlflow.db").exists():
         counts = [f"{number} {what}" for what, number in sorted(publish.copy(own, target).items())]
         print(", ".join(counts) or "no runs in mlflow.db")
-    for cell in params.cells:
-        _sync_cell(params, *cell, target)
+    for run in params.runs:
+        _sync_run(params, run, target)
     _sync_bicubic(params, target)
     if paths.METRICS.exists():
         report.publish(params, target)
     print(f"all in {tracking.shown(target)}")
 
 
-def _sync_cell(params: Params, backbone: str, reg: str, seed: int, target: str) -> None:
-    cell = cell_name(backbone, reg, seed)
-    weights = paths.MODELS / f"{cell}.safetensors"
+def _sync_run(params: Params, run: Run, target: str) -> None:
+    weights = paths.MODELS / f"{run}.safetensors"
     if not weights.exists():
-        print(f"{cell}: not trained yet, left out")
+        print(f"{run}: not trained yet, left out")
         return
     _, info = weight_files.load(weights)
-    described = _described(params, backbone, reg, seed, info)
-    curve, scores = _rows(paths.CURVES / f"{cell}.csv"), _means(cell)
-    with tracking.open_run(cell, info.run, described, store=target) as run:
+    described = _described(params, run, info)
+    curve, scores = _rows(paths.CURVES / f"{run}.csv"), _means(run.name)
+    with tracking.open_run(run.name, info.run, described, store=target) as tracked:
         for row in curve:
-            run.metrics(int(row["iteration"]), {name: float(value) for name, value in row.items() if value})
-        for costs in _rows(paths.ANALYSIS / cell / "cost.csv"):
+            tracked.metrics(int(row["iteration"]), {name: float(value) for name, value in row.items() if value})
+        for costs in _rows(paths.ANALYSIS / run.name / "cost.csv"):
             iterations = int(costs.pop("iterations"))
-            run.summary(Cost(**{name: int(value) for name, value in costs.items()}).totals(iterations))
-        run.summary(scores)
+            tracked.summary(Cost(**{name: int(value) for name, value in costs.items()}).totals(iterations))
+        tracked.summary(scores)
 
 
-def _described(params: Params, backbone: str, reg: str, seed: int, info: WeightsInfo) -> dict[str, Any]:
-    """What the train stage tracks of a cell; without the settings of training where they are others now."""
+def _described(params: Params, run: Run, info: WeightsInfo) -> dict[str, Any]:
+    """What the train stage tracks of a run; without the settings of training where they are others now."""
     from blindsr.stages import train
 
-    cell = {"backbone": backbone, "reg": reg, "seed": seed}
+    own = {"backbone": run.backbone, "reg": run.reg, "seed": run.seed}
     try:
-        same = train.run_key(params, backbone, reg, seed) == info.run
+        same = train.run_key(params, run) == info.run
     except (OSError, UserError):  # no data/patches here, or not the weights that the training started from
         same = False
     if not same:
-        return cell
+        return own
     settings = {f"train.{name}": value for name, value in params.train.model_dump().items()}
-    return {**cell, "profile": params.profile, "weight": params.reg.settings[reg].weight, **settings}
+    return {**own, "profile": params.profile, "weight": params.reg.settings[run.reg].weight, **settings}
 
 
 def _sync_bicubic(params: Params, target: str) -> None:
@@ -82,8 +82,8 @@ def _sync_bicubic(params: Params, target: str) -> None:
             run.summary(scores)
 
 
-def _means(cell: str) -> dict[str, float]:
-    scores = paths.SCORES / f"{cell}.csv"
+def _means(name: str) -> dict[str, float]:
+    scores = paths.SCORES / f"{name}.csv"
     return benchmarks.means(benchmarks.read_csv(scores)) if scores.exists() else {}
 
 

@@ -9,20 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from blindsr.acquisition import folder
 from blindsr.acquisition.folder import HrFolder
-from blindsr.apps import score_report
+from blindsr.apps import models, score_report
 from blindsr.config import params
-from blindsr.config.params import BICUBIC, Params
+from blindsr.config.params import Params
 from blindsr.config.schema import SuiteParams
 from blindsr.data import images, indices, suite
 from blindsr.evaluation import benchmarks, scoring
 from blindsr.evaluation.journal import Journal
 from blindsr.evaluation.scoring import METRICS, Job, Key, Loaded, Measure, Score
-from blindsr.foreign import checkpoints
-from blindsr.model import inference, networks
+from blindsr.model import inference
 from blindsr.model.inference import Tile
 from blindsr.plugins.metrics.lpips import load_lpips
 from blindsr.runtime import devices, files, provenance
@@ -39,7 +36,7 @@ def run(
     *,
     cases: Sequence[str] = (),
     metrics: Sequence[str] = METRICS,
-    scale: int = 4,
+    scale: int | None = None,
     tile: Tile = "auto",
     device: str = "auto",
     lpips_trunk: Path | None = None,
@@ -48,7 +45,7 @@ def run(
 ) -> None:
     """Degrade every image of `hr_folder` under every case, upscale it with `model`, score it and print a table.
 
-    `model` is "bicubic" or a file that `checkpoints.load` knows. The cases are those of the project in the working
+    `model` and `scale` are as for `models.read`. The cases are those of the project in the working
     directory, else the paper's; noise is seeded by the suite's seed and the names of folder, case and image. `csv`
     gets a row per image and case, in the columns of `benchmarks.write_csv`, and lets an interrupted run go on;
     `as_json` gets means and rows.
@@ -65,7 +62,8 @@ def run(
         raise UserError(f"unknown device {device}: give auto, cpu, cuda or cuda:N")
     where = devices.choose(device)
     devices.keep_freed_memory()
-    network = load_model(model, scale).to(where)
+    network, scale, weights = models.read(model, scale)
+    network.to(where)
     trunk = _trunk(lpips_trunk, project) if "lpips" in metrics else None
     lpips = load_lpips(trunk).to(where) if trunk else None
     border = project.evaluate.crop_border if project and project.scale == scale else scale
@@ -73,7 +71,7 @@ def run(
     upscale = partial(inference.upscale_rgb, network, scale=scale, tile=tile, overlap=_OVERLAP)
 
     determining = {
-        "files": [_content(path) for path in (Path(model), trunk or Path())],
+        "files": [_content(path) for path in (weights or Path(), trunk or Path())],
         "settings": [scale, tile, border, sorted(metrics), where.type, chosen.seed],
         "code": provenance.code_digest("score"),
     }
@@ -99,11 +97,6 @@ def run(
         raise UserError(f"{missing} of {len(stamps)} scores are missing: {len(lines)} problems are named above")
     if journal:
         journal.clear()
-
-
-def load_model(model: str, scale: int) -> nn.Module:
-    """The network "bicubic", or that in a file. Raises UserError as `checkpoints.load` does."""
-    return networks.build_backbone(BICUBIC, {}, scale) if model == BICUBIC else checkpoints.load(Path(model), scale)
 
 
 def _trunk(given: Path | None, project: Params | None) -> Path | None:

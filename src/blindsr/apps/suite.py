@@ -15,7 +15,7 @@ from PIL import Image
 
 from blindsr.acquisition import folder
 from blindsr.acquisition.folder import HrFolder
-from blindsr.apps import suite_manifest
+from blindsr.apps import models, suite_manifest
 from blindsr.apps.suite_manifest import MANIFEST, HrEntry, LrEntry, SuiteManifest, pixels, sha256
 from blindsr.config import params
 from blindsr.config.schema import SuiteParams
@@ -26,14 +26,15 @@ from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
 
-def write(hr_folder: Path, out: Path, *, cases: Sequence[str] = (), scale: int = 4) -> None:
+def write(hr_folder: Path, out: Path, *, cases: Sequence[str] = (), scale: int | None = None) -> None:
     """Write <out>/<case>/<image>.png for every image of `hr_folder` and every case, and <out>/manifest.json.
 
-    Where `out` holds a suite already, the same must come out again: else nothing is changed, and the difference is
-    said. Raises UserError for that, for wrong arguments, and, after the other images are written, for images that
-    cannot be read.
+    Without `scale` it is that of the project in the working directory, or 4. Where `out` holds a suite already, the
+    same must come out again: else nothing is changed, and the difference is said. Raises UserError for that, for
+    wrong arguments, and, after the other images are written, for images that cannot be read.
     """
     project = params.find()
+    scale = scale or models.default_scale(project)
     chosen = suite.select(project.suite if project else suite.PAPER, cases)
     source = folder.open_folder(hr_folder)
     old = suite_manifest.read(out) if (out / MANIFEST).exists() else None

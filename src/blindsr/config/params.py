@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from blindsr.config import conf, registry
+from blindsr.config.run import BICUBIC, Row, Run, did_you_mean
 from blindsr.config.schema import (
     AnalyseParams,
     BackboneParams,
@@ -28,15 +29,12 @@ from blindsr.config.schema import (
 )
 from blindsr.runtime.errors import UserError
 
-BICUBIC = "bicubic"
-"""Backbone without weights: a row of every table, never trained."""
-
 
 class Params(Model):
     """The whole of params.yaml."""
 
     profile: str
-    scale: Literal[4]
+    scale: Literal[2, 3, 4]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(unique)]
     analysed_seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(unique)]
     backbone: BackboneParams
@@ -53,14 +51,15 @@ class Params(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for size, name in ((self.train.crop, "train.crop"), (self.train.window, "train.window")):
-            if size % self.scale:
-                raise ValueError(f"{name} {size} must be a multiple of the scale {self.scale}")
+        sizes = {"train.crop": self.train.crop, "train.window": self.train.window}
+        wrong = [_multiple(name, size, self.scale) for name, size in sizes.items() if size % self.scale]
+        if wrong:
+            raise ValueError("; ".join(wrong))
         if self.train.crop > self.patches.size:
             raise ValueError(f"train.crop {self.train.crop} is larger than patches.size {self.patches.size}")
-        strangers = [str(seed) for seed in self.analysed_seeds if seed not in self.seeds]
-        if strangers:
-            raise ValueError(f"analysed_seeds {', '.join(strangers)} must be among seeds {self.seeds}")
+        unknown = [str(seed) for seed in self.analysed_seeds if seed not in self.seeds]
+        if unknown:
+            raise ValueError(f"analysed_seeds {', '.join(unknown)} must be among seeds {self.seeds}")
         if not self.suite.cases:
             raise ValueError("suite.cases is empty: name at least one test case")
         _check_plugins("backbone", self.backbone.names, self.backbone.hyper)
@@ -72,24 +71,24 @@ class Params(Model):
         return self
 
     @property
-    def cells(self) -> list[tuple[str, str, int]]:
-        """Every (backbone, regularizer, seed) to train, in the order of the tables."""
-        return [(b, r, s) for b in self.backbone.names for r in self.reg.names for s in self.seeds]
+    def runs(self) -> list[Run]:
+        """Every run to train, in the order of the tables."""
+        return [Run(b, r, s) for b in self.backbone.names for r in self.reg.names for s in self.seeds]
 
     @property
-    def scored(self) -> dict[str, tuple[str, str, int]]:
-        """Name of each file of scores -> (backbone, regularizer, seed), bicubic's first."""
-        return {BICUBIC: (BICUBIC, BICUBIC, 0)} | {cell_name(*cell): cell for cell in self.cells}
+    def scored(self) -> list[Run]:
+        """Every run with a file of scores, bicubic first."""
+        return [Run.bicubic(), *self.runs]
 
     @property
-    def rows(self) -> list[tuple[str, str]]:
-        """(backbone, regularizer) of every row of the tables, bicubic's first."""
-        return list(dict.fromkeys((backbone, reg) for backbone, reg, _ in self.scored.values()))
+    def rows(self) -> list[Row]:
+        """Every row of the tables, bicubic's first."""
+        return list(dict.fromkeys(Row(run.backbone, run.reg) for run in self.scored))
 
     @property
-    def analysed_cells(self) -> list[tuple[str, str, int]]:
-        """Those of `cells` that the analyse stage looks at."""
-        return [cell for cell in self.cells if cell[2] in self.analysed_seeds]
+    def analysed(self) -> list[Run]:
+        """Those of `runs` that the analyse stage looks at."""
+        return [run for run in self.runs if run.seed in self.analysed_seeds]
 
     def as_text(self) -> str:
         """The settings that decide results, as YAML: without `runtime` and where data lies on this machine."""
@@ -98,21 +97,18 @@ class Params(Model):
             del settings["data"][here]
         return yaml.safe_dump(settings, sort_keys=False)
 
-    def require_cell(self, backbone: str, reg: str, seed: int) -> None:
-        """Raise UserError unless the settings name this cell."""
-        if (backbone, reg, seed) not in self.cells:
-            known = ", ".join(cell_name(*cell) for cell in self.cells)
-            raise UserError(f"the settings have no cell {cell_name(backbone, reg, seed)}: choose one of {known}")
+    def require(self, run: Run) -> None:
+        """Raise UserError, with the nearest ones, unless the settings name this run."""
+        if run not in self.runs:
+            known = [known.name for known in self.runs]
+            nearest = did_you_mean(run.name, known) or f": choose one of {', '.join(known)}"
+            raise UserError(f"the settings have no run {run}{nearest}")
 
 
-def cell_name(backbone: str, reg: str, seed: int) -> str:
-    """Name of a trained cell: that of its files, its MLflow run and its DVC stage."""
-    return f"{backbone}-{reg}-{seed}"
-
-
-def row_name(backbone: str, reg: str) -> str:
-    """Name of a row of the tables: all seeds of a network with a regularizer, or bicubic."""
-    return backbone if backbone == reg else f"{backbone}-{reg}"
+def _multiple(name: str, size: int, scale: int) -> str:
+    below = size // scale * scale
+    nearest = f"{below} or {below + scale}" if below else f"{scale}"
+    return f"{name} {size} must be a multiple of the scale {scale}: choose {nearest}"
 
 
 def _check_plugins(kind: str, names: list[str], settings: dict[str, dict[str, Any]]) -> None:

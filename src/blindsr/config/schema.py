@@ -274,15 +274,15 @@ class AnalyseParams(Model):
 
 
 class GalleryParams(Model):
-    """Pictures of the report: `crop` is the side of the window that is shown, in HR px."""
+    """Pictures of the report: `crop` is the side of the window that is shown, in HR px, cut to whole LR pixels."""
 
-    crop: Annotated[int, Field(ge=16, multiple_of=4)]
+    crop: Annotated[int, Field(ge=16)]
 
 
 class RuntimeParams(Model):
     """How the work is done on this machine; changes no result beyond the rounding of float sums.
 
-    `devices` is the number of processes that train one cell together, one per GPU, or so many on a CPU.
+    `devices` is the number of processes that train one run together, one per GPU, or so many on a CPU.
     """
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]

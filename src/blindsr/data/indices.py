@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from blindsr.data.pairing import Pairing
 from blindsr.runtime import files, paths
 from blindsr.runtime.errors import UserError
 
@@ -28,7 +30,8 @@ class IndexedImage(BaseModel):
 class Index(BaseModel):
     """What is here of a set: every file verified, or the reason why there is none.
 
-    `hr` names the HR set of a set of real LR images.
+    Of a set of real LR images, `pairing` says how they belong to their HR images, `hr` names the set of those where
+    it is another one, and `aligned` says whether the two show the same pixels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,11 +39,25 @@ class Index(BaseModel):
     name: str
     missing: str | None = None
     hr: str | None = None
+    pairing: Pairing | None = None
+    aligned: bool = True
     images: list[IndexedImage] = []
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.hr and self.pairing is None:
+            raise ValueError("a set with another set's HR images says how they are paired")
+        return self
+
+    @property
+    def is_real(self) -> bool:
+        """Whether this is a set of real LR images, not of images to be degraded."""
+        return self.pairing is not None
 
     def write(self, folder: Path) -> None:
         """Write <folder>/<name>.json: sorted keys, no paths of this machine."""
-        content = json.dumps(self.model_dump(), indent=1, sort_keys=True) + "\n"
+        own = None if self.is_real else {"pairing", "aligned"}
+        content = json.dumps(self.model_dump(exclude=own), indent=1, sort_keys=True) + "\n"
         files.write_atomic(folder / f"{self.name}.json", content)
 
 

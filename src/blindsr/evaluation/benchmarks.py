@@ -1,4 +1,4 @@
-"""The images of the test suite on disk, as jobs of the scoring engine, and its rows as CSV."""
+"""Pairs of images on disk as jobs of the scoring engine, and its rows as CSV."""
 
 import contextlib
 import csv
@@ -6,15 +6,15 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from torch import nn
 
-from blindsr.config.params import BICUBIC, Params
-from blindsr.data import images, indices
+from blindsr.config.params import Params
+from blindsr.config.run import BICUBIC, Run
+from blindsr.data import images
 from blindsr.data.images import RGB
-from blindsr.data.indices import Index, IndexedImage
+from blindsr.data.pairs import REAL, Pair, groups
 from blindsr.evaluation import scoring
 from blindsr.evaluation.scoring import Job, Key, Loaded, Measure, Result, Score
 from blindsr.model import inference, networks, weight_files
@@ -23,71 +23,10 @@ from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import files, paths
 from blindsr.runtime.errors import UserError
 
-REAL = "real"
-"""The case of LR images that a camera, or an unknown degradation, made: their HR need not be aligned."""
-_PREFIX = 4  # characters that the names of an LR image of NTIRE 2018 and of its HR share
 
-
-class Pair(NamedTuple):
-    """One degraded image of the suite, and where its original lies."""
-
-    benchmark: str
-    case: str
-    image: str
-    hr: Path
-    lr: Path
-
-    @property
-    def key(self) -> Key:
-        """What its row of scores is of."""
-        return Key(*self[:3])
-
-
-def all_pairs(params: Params) -> list[Pair]:
-    """Every LR image of every benchmark at hand, in the order of the settings: all cases, or the real LR.
-
-    Raises UserError for a set of real LR images that does not fit its HR set.
-    """
-    pairs = []
-    for name in params.data.benchmarks:
-        index, folder = indices.read_index(name), indices.set_folder(name, params.data.roots)
-        if index.hr:
-            hr, hr_folder = indices.read_index(index.hr), indices.set_folder(index.hr, params.data.roots)
-            if not hr.missing:
-                pairs += real_pairs(index, hr, folder, hr_folder)
-            continue
-        for case in params.suite.cases:
-            for image in index.images:
-                lr = paths.LR / name / case / f"{image.name}.png"
-                pairs.append(Pair(name, case, image.name, folder / image.file, lr))
-    return pairs
-
-
-def real_pairs(lr: Index, hr: Index, lr_folder: Path, hr_folder: Path) -> list[Pair]:
-    """The LR images of a track with unknown degradation, each with the HR that shares its first four characters.
-
-    So are those of NTIRE 2018 named: 0801x4m.png (mild), 0801x4d.png (difficult), 0801x4w1.png … (wild, several of
-    one HR) of 0801.png. The order is that of `lr`. Raises UserError for an LR image with no HR, or with several,
-    and for an HR image without any LR image.
-    """
-    originals: dict[str, IndexedImage] = {}
-    for image in hr.images:
-        other = originals.setdefault(image.name[:_PREFIX], image)
-        if other is not image:
-            raise UserError(
-                f"{hr.name}: {other.file} and {image.file} begin with the same {_PREFIX} characters, by which "
-                f"{lr.name} is paired with it: rename one"
-            )
-    pairs = []
-    for image in lr.images:
-        original = originals.get(image.name[:_PREFIX])
-        if original is None:
-            raise UserError(f"{lr.name}: {image.file} has no HR image {image.name[:_PREFIX]}* in {hr.name}")
-        pairs.append(Pair(lr.name, REAL, image.name, hr_folder / original.file, lr_folder / image.file))
-    alone = originals.keys() - {image.name[:_PREFIX] for image in lr.images} if pairs else set()
-    if alone:
-        raise UserError(f"{lr.name} has no LR image {min(alone)}*, for {len(alone)} of {hr.name}: complete it")
-    return pairs
+def key_of(pair: Pair) -> Key:
+    """What the row of scores of a pair is of."""
+    return Key(pair.benchmark, pair.case, pair.image)
 
 
 def stamps(pairs: Sequence[Pair]) -> dict[Key, str]:
@@ -99,18 +38,22 @@ def stamps(pairs: Sequence[Pair]) -> dict[Key, str]:
             for path in (pair.hr, pair.lr):
                 if path not in digests:
                     digests[path] = files.sha256(path)
-            found[pair.key] = f"{digests[pair.hr][:16]}{digests[pair.lr][:16]}"
+            found[key_of(pair)] = f"{digests[pair.hr][:16]}{digests[pair.lr][:16]}"
     return found
 
 
-def network_of(params: Params, cell: str) -> tuple[nn.Module, WeightsInfo | None]:
-    """The network of models/<cell>.safetensors with what the file says of it; the weightless one of "bicubic".
+def network_of(params: Params, run: Run) -> tuple[nn.Module, WeightsInfo | None]:
+    """The network of models/<run>.safetensors with what the file says of it; the weightless one of bicubic.
 
-    Raises UserError for missing or damaged weights.
+    Raises UserError for weights that are missing or damaged, or of another scale than that of the settings.
     """
-    if cell == BICUBIC:
+    if run.is_bicubic:
         return networks.build_backbone(BICUBIC, {}, params.scale), None
-    return weight_files.load(paths.MODELS / f"{cell}.safetensors")
+    path = paths.MODELS / f"{run}.safetensors"
+    network, info = weight_files.load(path)
+    if info.scale != params.scale:
+        raise UserError(f"{path} upscales by {info.scale}, and scale is {params.scale}: run `dvc repro`")
+    return network, info
 
 
 def upscale(network: nn.Module, lr: RGB, *, scale: int, tile: Tile, overlap: int) -> RGB:
@@ -127,18 +70,10 @@ def evaluate(
     an error in a result.
     """
     jobs = [
-        Job([pair.key for pair in group], partial(_load, group, scale), shifted=group[0].case == REAL)
+        Job([key_of(pair) for pair in group], partial(_load, group, scale), shifted=not group[0].aligned)
         for group in groups(pairs)
     ]
     return scoring.score(jobs, upscale, measure)
-
-
-def groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
-    """The pairs of one HR image together, in the order of first appearance."""
-    found: dict[tuple[str, Path], list[Pair]] = {}
-    for pair in pairs:
-        found.setdefault((pair.benchmark, pair.hr), []).append(pair)
-    return list(found.values())
 
 
 def _load(group: Sequence[Pair], scale: int) -> Loaded:
@@ -150,9 +85,9 @@ def _load(group: Sequence[Pair], scale: int) -> Loaded:
             lr = images.read_rgb(pair.lr)
             if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
                 sizes = f"{lr.shape[1]}×{lr.shape[0]} for {hr.shape[1]}×{hr.shape[0]}"
-                mend = "fetch or replace the pair" if pair.case == REAL else "run `dvc repro --force degrade`"
-                raise UserError(f"{pair.lr} does not fit {pair.hr} at x{scale} ({sizes}): {mend}")
-            lrs[pair.key] = np.ascontiguousarray(lr)
+                hint = "fetch or replace the pair" if pair.case == REAL else "run `dvc repro --force degrade`"
+                raise UserError(f"{pair.lr} does not fit {pair.hr} at x{scale} ({sizes}): {hint}")
+            lrs[key_of(pair)] = np.ascontiguousarray(lr)
         except UserError as error:
             errors.append(error)
     return Loaded(hr, lrs, errors)

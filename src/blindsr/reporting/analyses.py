@@ -1,36 +1,36 @@
 """Tables of what scores do not show: cost of training, the regularizer at work, representations, interactions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from blindsr.config.run import Run
 from blindsr.reporting import tables
 from blindsr.reporting.tables import HOLE, MEAN, Table
 from blindsr.runtime.errors import UserError
 
-Cells = Mapping[str, tuple[str, str, int]]
 ROW = ["backbone", "reg"]
 _LAST = 4  # the diagnostics of training are means over its last quarter
 
 
-def read(cells: Cells, folder: Path, name: str) -> pd.DataFrame:
-    """<folder>/<cell>/<name>.csv (or <folder>/<cell>.csv for an empty name) of every cell, in one frame.
+def read(runs: Iterable[Run], folder: Path, name: str) -> pd.DataFrame:
+    """<folder>/<run>/<name>.csv (or <folder>/<run>.csv for an empty name) of every run, in one frame.
 
     With the columns backbone, reg and seed in front. Raises UserError for a missing file.
     """
     frames = []
-    for cell, (backbone, reg, seed) in cells.items():
-        path = folder / cell / f"{name}.csv" if name else folder / f"{cell}.csv"
+    for run in runs:
+        path = folder / run.name / f"{name}.csv" if name else folder / f"{run}.csv"
         try:
             frame = pd.read_csv(path)
         except FileNotFoundError:
             raise UserError(f"{path} is missing: run `dvc repro`") from None
-        frame.insert(0, "seed", seed)
-        frame.insert(0, "reg", reg)
-        frame.insert(0, "backbone", backbone)
+        frame.insert(0, "seed", run.seed)
+        frame.insert(0, "reg", run.reg)
+        frame.insert(0, "backbone", run.backbone)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 
@@ -68,7 +68,7 @@ def cost(costs: pd.DataFrame, psnr: pd.DataFrame, stem: Path, *, title: str) -> 
 def regularizers(curves: pd.DataFrame, weights: Mapping[str, float], stem: Path, *, title: str) -> Table:
     """The regularizer at work: what its penalty is of the gradient, and whether the views come together.
 
-    `curves` are the learning curves of all cells. A column that training did not record is left out; a row whose
+    `curves` are the learning curves of all runs. A column that training did not record is left out; a row whose
     regularizer has one view holds holes.
     """
     names = {"l1": "L1", "penalty": "penalty", "penalty_gradient_share": "share of gradient (%)"}
@@ -102,7 +102,7 @@ def regularizers(curves: pd.DataFrame, weights: Mapping[str, float], stem: Path,
 
 
 def representation(separation: pd.DataFrame, stem: Path, *, title: str) -> Table:
-    """Calinski-Harabasz indices of every cell, by degradation and by content (Fig. 8)."""
+    """Calinski-Harabasz indices of every run, by degradation and by content (Fig. 8)."""
     rows = []
     for (backbone, reg, seed), mine in separation.groupby([*ROW, "seed"], sort=False):
         row = {"backbone": backbone, "reg": reg, "seed": str(seed)}

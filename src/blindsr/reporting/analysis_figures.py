@@ -88,17 +88,17 @@ def separation(found: pd.DataFrame, stem: Path, *, title: str) -> None:
 
 
 def planes(points: pd.DataFrame, stem: Path, *, title: str) -> None:
-    """t-SNE planes of the deep features, a colour and marker per test case, first seed of each cell (Fig. 8)."""
+    """t-SNE planes of the deep features, a colour and marker per test case, first seed of each row (Fig. 8)."""
     cases = list(dict.fromkeys(points["case"]))
-    cells = list(dict.fromkeys(zip(points["backbone"], points["reg"], strict=True)))
-    columns = min(3, len(cells)) if points["backbone"].nunique() == 1 else points["reg"].nunique()
-    rows = -(-len(cells) // columns)
+    rows = list(dict.fromkeys(zip(points["backbone"], points["reg"], strict=True)))
+    across = min(3, len(rows)) if points["backbone"].nunique() == 1 else points["reg"].nunique()
+    down = -(-len(rows) // across)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.3 * columns, 3.1 * rows + 0.7), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axis in axes[len(cells) :]:
+        figure = Figure(figsize=(3.3 * across, 3.1 * down + 0.7), layout="constrained")
+        axes = figure.subplots(down, across, squeeze=False).ravel()
+        for axis in axes[len(rows) :]:
             axis.set_visible(False)
-        for axis, (backbone, reg) in zip(axes, cells, strict=False):
+        for axis, (backbone, reg) in zip(axes, rows, strict=False):
             own = points[(points["backbone"] == backbone) & (points["reg"] == reg)]
             own = own[own["seed"] == own["seed"].min()]
             for number, case in enumerate(cases):

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from blindsr.config.params import Params, cell_name, row_name
+from blindsr.config.params import Params
+from blindsr.config.run import Row
 from blindsr.reporting import analyses, differences, scores, tables, verdicts
 from blindsr.reporting.paper import comparison, paper_tables
 from blindsr.reporting.paper.paper_tables import METHODS, PARTS, TRACKS, Grid
@@ -18,8 +19,8 @@ from blindsr.reporting.tables import Table
 from blindsr.reporting.verdicts import Verdict
 from blindsr.runtime import files
 
-PAPER, PAPER_ITERATIONS = "paper", 500_000
-"""The profile whose numbers are meant to be the paper's, at its length."""
+PAPER, PAPER_ITERATIONS, PAPER_SCALE = "paper", 500_000, 4
+"""The profile whose numbers are meant to be the paper's, at its length and its only scale."""
 
 
 class Source:
@@ -45,13 +46,20 @@ class Source:
     @property
     def faithful(self) -> bool:
         """Whether this is the paper's experiment."""
-        return self.params.profile == PAPER and self.params.train.iterations == PAPER_ITERATIONS
+        same = self.params.profile == PAPER and self.params.train.iterations == PAPER_ITERATIONS
+        return same and self.beside_paper
+
+    @property
+    def beside_paper(self) -> bool:
+        """Whether the paper has numbers for this scale, which stand beside ours."""
+        return self.params.scale == PAPER_SCALE
 
     @property
     def size(self) -> str:
         """What kind of run this is, for every title."""
         seeds = ", ".join(map(str, self.params.seeds))
-        known = f"profile {self.params.profile}, {self.params.train.iterations} iterations, seeds {seeds}"
+        scale = "" if self.beside_paper else f"×{self.params.scale}, "
+        known = f"profile {self.params.profile}, {scale}{self.params.train.iterations} iterations, seeds {seeds}"
         return known if self.faithful else f"{known}: not the paper's experiment"
 
     @cached_property
@@ -66,9 +74,8 @@ class Source:
         return tables.table(self.scores, "psnr_db", self.suite, self.params.rows, self.cases)
 
     def analysis(self, name: str) -> pd.DataFrame:
-        """analysis/<cell>/<name>.csv of the cells that were analysed."""
-        analysed = {cell_name(*cell): cell for cell in self.params.analysed_cells}
-        return analyses.read(analysed, self.folder / "analysis", name)
+        """analysis/<run>/<name>.csv of the runs that were analysed."""
+        return analyses.read(self.params.analysed, self.folder / "analysis", name)
 
     @cached_property
     def separation(self) -> pd.DataFrame:
@@ -88,9 +95,8 @@ class Source:
 
     @cached_property
     def curves(self) -> pd.DataFrame:
-        """The learning curves of all cells."""
-        cells = {cell_name(*cell): cell for cell in self.params.cells}
-        return analyses.read(cells, self.folder / "curves", "")
+        """The learning curves of all runs."""
+        return analyses.read(self.params.runs, self.folder / "curves", "")
 
     @property
     def has_crops(self) -> bool:
@@ -101,6 +107,8 @@ class Source:
         """Where the numbers come from, and why the sets named are missing."""
         own = "." if self.faithful else ": a small run, not the paper's experiment."
         lines = [f"Mean over images, then over seeds. Profile `{self.params.profile}`{own}"]
+        if sets and not self.beside_paper:
+            lines.append(f"The tables of the paper are left out: its numbers are for ×{PAPER_SCALE} alone.")
         return lines + [f"— {name} is missing: {self.why_missing(name)}." for name in sets if self.why_missing(name)]
 
     def not_trained(self, *regularizers: str) -> list[str]:
@@ -160,8 +168,13 @@ def write(source: Source) -> Book:
 
 
 def _of_the_paper(source: Source) -> list[tuple[comparison.PaperTable, list[str]]]:
-    """Each table of the paper with its footnotes; benchmarks of ours that it lacks come after its own."""
-    grid, size = source.grid, source.size
+    """Each table of the paper with its footnotes; benchmarks of ours that it lacks come after its own.
+
+    None where the paper has no numbers for the scale.
+    """
+    if not source.beside_paper:
+        return []
+    grid, size, scale = source.grid, source.size, source.params.scale
     paper = [name for names in PARTS.values() for name in names]
     own = [name for name in source.suite if name not in paper]
     parts = dict(PARTS) | ({"table1_other": own} if own else {})
@@ -169,19 +182,19 @@ def _of_the_paper(source: Source) -> list[tuple[comparison.PaperTable, list[str]
     found = []
     main, others = source.not_trained(BASELINE, "rff"), source.not_trained(BASELINE, "dropout", "rff")
     for key, names in parts.items():
-        title = f"Table 1, {titles[key]}: PSNR in dB, x4 ({size})"
+        title = f"Table 1, {titles[key]}: PSNR in dB, x{scale} ({size})"
         found.append((paper_tables.main_table(grid, key, names, title), [*source.notes(*names), *main]))
     here = source.notes(*paper, *own)
-    title = f"Comparison with Dropout: PSNR in dB, x4 ({size})"
+    title = f"Comparison with Dropout: PSNR in dB, x{scale} ({size})"
     found.append((paper_tables.dropout_table(grid, [*paper, *own], title), [*here, *others]))
-    title = f"Ablation: PSNR in dB, mean of the cases, x4 ({size})"
+    title = f"Ablation: PSNR in dB, mean of the cases, x{scale} ({size})"
     rows = source.not_trained(BASELINE, "brute_force", "linear", "rff")
     if not set(paper_tables.CASES) <= set(source.cases):
         rows.append("— The paper's values are left out: they are means of its eight cases, and not all are here.")
     found.append((paper_tables.ablation_table(grid, [*paper, *own], title), [*here, *rows]))
-    title = f"Table 2, left: PSNR in dB on NTIRE 2018, x4 ({size})"
+    title = f"Table 2, left: PSNR in dB on NTIRE 2018, x{scale} ({size})"
     found.append((paper_tables.ntire_table(grid, title), [*source.notes(*TRACKS.values()), *others]))
-    title = f"Table 2, right: LPIPS (lower is better), x4 ({size})"
+    title = f"Table 2, right: LPIPS (lower is better), x{scale} ({size})"
     notes = [
         f"Under `{paper_tables.LPIPS_CASE}`: the paper does not name the case of its LPIPS, and their level, below "
         "that of bicubic on clean inputs, fits no other.",
@@ -252,7 +265,7 @@ def _plot(psnr: pd.DataFrame) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["method_case", "psnr_db"])
     for (backbone, reg), row in means.iterrows():
-        name = row_name(backbone, reg)
+        name = Row(backbone, reg).name
         writer.writerows([f"{name} {case}", f"{value:.4f}"] for case, value in row.items() if not pd.isna(value))
     return text.getvalue()
 

@@ -1,10 +1,11 @@
-"""The files of scores of all cells, as one frame."""
+"""The files of scores of all runs, as one frame."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from blindsr.config.run import Run
 from blindsr.runtime.errors import UserError
 
 METRICS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4}
@@ -15,14 +16,16 @@ CONTROL = "two_views"
 """What a regularizer of two views is compared with, too: the views without a penalty."""
 
 
-def read(folder: Path, cells: Mapping[str, tuple[str, str, int]]) -> pd.DataFrame:
-    """Per-image scores of every cell (file name -> backbone, regularizer, seed), one row per image and case.
+def read(folder: Path, runs: Iterable[Run]) -> pd.DataFrame:
+    """Per-image scores of every run, <folder>/<run>.csv, one row per image and case.
+
+    With the columns backbone, reg and seed.
 
     Raises UserError for a missing or foreign file.
     """
     frames = []
-    for cell, (backbone, reg, seed) in cells.items():
-        path = folder / f"{cell}.csv"
+    for run in runs:
+        path = folder / f"{run}.csv"
         try:
             frame = pd.read_csv(path, dtype={"image": str}, keep_default_na=True)
         except FileNotFoundError:
@@ -30,5 +33,5 @@ def read(folder: Path, cells: Mapping[str, tuple[str, str, int]]) -> pd.DataFram
         absent = {"benchmark", "case", "image", *METRICS} - set(frame)
         if absent:
             raise UserError(f"{path} has no column {sorted(absent)[0]}: run `dvc repro --force` for its stage")
-        frames.append(frame.assign(backbone=backbone, reg=reg, seed=seed))
+        frames.append(frame.assign(backbone=run.backbone, reg=run.reg, seed=run.seed))
     return pd.concat(frames, ignore_index=True)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from blindsr.config.params import row_name
+from blindsr.config.run import Row
 from blindsr.reporting import latex
 from blindsr.reporting.scores import BASELINE
 from blindsr.runtime import files
@@ -34,7 +34,7 @@ def table(
     scores: pd.DataFrame,
     metric: str,
     benchmarks: Sequence[str],
-    rows: Sequence[tuple[str, str]],
+    rows: Sequence[Row],
     cases: Sequence[str],
 ) -> pd.DataFrame:
     """One metric as (benchmark, backbone, reg) x (cases and their mean), in the order given; NaN for holes."""
@@ -54,10 +54,10 @@ def improvement(values: pd.DataFrame) -> pd.DataFrame:
     return others - baseline.reindex(others.index.droplevel("reg")).to_numpy()
 
 
-def real_table(scores: pd.DataFrame, tracks: Sequence[str], rows: Sequence[tuple[str, str]]) -> pd.DataFrame:
+def real_table(scores: pd.DataFrame, tracks: Sequence[str], rows: Sequence[Row]) -> pd.DataFrame:
     """Sets of real LR images as (benchmark, backbone, reg) x metrics, means over images, then seeds; NaN for holes.
 
-    Their HR is not aligned with them, so beside the plain PSNR stands the best one over integer shifts.
+    Beside the plain PSNR stands the best one over integer shifts, of sets whose HR is not aligned with them.
     """
     metrics = list(REAL_METRICS)
     known = scores.reindex(columns=["benchmark", "backbone", "reg", "seed", *metrics])
@@ -118,5 +118,5 @@ def write_metrics(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
         for (backbone, reg), row in means.iterrows():
             scores = {case: round(float(value), 4) for case, value in row.items() if not pd.isna(value)}
             if scores:
-                summary.setdefault(row_name(backbone, reg), {})[metric] = scores
+                summary.setdefault(Row(backbone, reg).name, {})[metric] = scores
     files.write_atomic(path, json.dumps(summary, indent=1, sort_keys=True) + "\n")

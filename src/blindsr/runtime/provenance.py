@@ -25,11 +25,9 @@ CODE: dict[str, tuple[str, ...]] = {
     "analyse": (
         "stages/analyse.py",
         "analysis",
-        "evaluation",
         *_MODEL,
         "plugins/regularizers/base.py",
         "plugins/regularizers/{reg}.py",
-        "plugins/metrics",
     ),
     "gallery": (
         "stages/gallery.py",

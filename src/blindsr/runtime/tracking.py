@@ -1,4 +1,4 @@
-"""MLflow: one flat run per trained cell, found again by the key of what determines it.
+"""MLflow: one flat run per trained network, found again by the key of what determines it.
 
 A server that cannot be reached costs one warning: the work goes on, its curves are on disk, and
 `blindsr runs sync` publishes them later. There, and wherever else a store was asked for by name, its failures are
@@ -96,7 +96,7 @@ def as_params(values: Mapping[str, Any]) -> list[Any]:
 
 
 class Run:
-    """Metrics of one cell, buffered; `step` is the iteration."""
+    """Metrics of one run, buffered; `step` is the iteration."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""analyse: what scores do not show of one cell, as files in reports/analysis/<cell>/.
+"""analyse: what scores do not show of one run, as files in reports/analysis/<run>/.
 
 frequency.csv and channel_entropy.csv look at whole images; separation.csv, plane.csv and interaction.csv at crops;
 cost.csv at the settings alone.
@@ -20,10 +20,10 @@ from blindsr.analysis.channel_entropy import channel_entropy
 from blindsr.analysis.frequency import radial_mape
 from blindsr.analysis.training_cost import Cost, training_cost
 from blindsr.config.params import Params
+from blindsr.config.run import Run
 from blindsr.config.schema import AnalyseParams
-from blindsr.data import images
-from blindsr.evaluation import benchmarks
-from blindsr.evaluation.benchmarks import Pair
+from blindsr.data import images, pairs
+from blindsr.data.pairs import REAL, Pair
 from blindsr.model import networks, weight_files
 from blindsr.model.network import Network, build_regularizer
 from blindsr.model.weight_files import WeightsInfo
@@ -46,34 +46,37 @@ class Content(NamedTuple):
     lr: dict[str, Path]
 
 
-def run(params: Params, cell: str) -> None:
-    """Analyse models/<cell>.safetensors: means over the images of every benchmark and case."""
-    network, info = weight_files.load(paths.MODELS / f"{cell}.safetensors")
+def run(params: Params, trained: Run) -> None:
+    """Analyse models/<run>.safetensors: means over the images of every benchmark and case."""
+    name = trained.name
+    if trained.is_bicubic:
+        raise UserError("bicubic has no features to analyse: name a trained run, such as srresnet-rff-0")
+    network, info = weight_files.load(paths.MODELS / f"{name}.safetensors")
     network.to(devices.choose(params.runtime.device))
-    pairs = [pair for pair in benchmarks.all_pairs(params) if pair.case != benchmarks.REAL]
-    folder = paths.ANALYSIS / cell
+    suite = [pair for pair in pairs.all_pairs(params) if pair.case != REAL]
+    folder = paths.ANALYSIS / name
     devices.keep_freed_memory()
     with devices.threads(params.evaluate.threads):
-        _whole_images(network, pairs, params, folder, cell)
-        contents = choose_contents(pairs, params.analyse)
+        _whole_images(network, suite, params, folder, name)
+        contents = choose_contents(suite, params.analyse)
         if contents:
             _representation(network, contents, params, folder)
             _interaction(network, contents, params, folder)
     cost = _cost(params, info, folder)
-    with tracking.open_run(cell, info.run, {"profile": params.profile}) as tracked:
+    with tracking.open_run(name, info.run, {"profile": params.profile}) as tracked:
         tracked.summary(cost.totals(info.iterations))
 
 
-def _whole_images(network: Backbone, pairs: list[Pair], params: Params, folder: Path, cell: str) -> None:
+def _whole_images(network: Backbone, suite: list[Pair], params: Params, folder: Path, name: str) -> None:
     """Spectrum error (Fig. 2) and channel entropy (Fig. 3) of each benchmark and case."""
     settings = params.analyse
     groups: dict[tuple[str, str], list[Pair]] = {}
-    for pair in pairs:
+    for pair in suite:
         groups.setdefault((pair.benchmark, pair.case), []).append(pair)
     frequency: list[Row] = []
     entropy: list[Row] = []
     total = sum(len(group[: settings.images]) for group in groups.values())
-    with Bar(f"analyse {cell}", total) as bar:
+    with Bar(f"analyse {name}", total) as bar:
         for (benchmark, case), group in groups.items():
             errors, entropies = [], []
             for pair in group[: settings.images]:  # whole feature maps of many large images would take hours
@@ -96,16 +99,16 @@ def _forward(network: Backbone, pair: Pair) -> tuple[Tensor, images.RGB]:
     return features[0].cpu(), images.to_uint8(network.reconstruct(features, lr)[0].cpu())
 
 
-def choose_contents(pairs: list[Pair], settings: AnalyseParams) -> list[Content]:
+def choose_contents(suite: list[Pair], settings: AnalyseParams) -> list[Content]:
     """Up to `contents` crops, spread over the first images of all benchmarks and over each image.
 
     Images take turns, so the first crops are of different images. Raises UserError for an image smaller than a crop.
     """
     files_of: dict[tuple[str, str], dict[str, Path]] = {}
-    for pair in pairs:
+    for pair in suite:
         files_of.setdefault((pair.benchmark, pair.image), {})[pair.case] = pair.lr
     taken: list[tuple[tuple[str, str], dict[str, Path]]] = []
-    for benchmark in dict.fromkeys(pair.benchmark for pair in pairs):
+    for benchmark in dict.fromkeys(pair.benchmark for pair in suite):
         taken += [item for item in files_of.items() if item[0][0] == benchmark][: settings.images]
     each = -(-settings.contents // len(taken)) if taken else 0
     side = int(np.ceil(np.sqrt(each)))
@@ -160,7 +163,7 @@ def _interaction(network: Backbone, contents: list[Content], params: Params, fol
     settings, case = params.analyse.interaction, next(iter(params.suite.cases))
     players = settings.grid**2
     orders = sorted({round(share * (players - 2)) for share in (0, 0.25, 0.5, 0.75, 1)})
-    generator = np.random.default_rng(0)  # the same pairs and contexts for every cell
+    generator = np.random.default_rng(0)  # the same pairs and contexts for every run
     neighbours = interaction.neighbours(settings.grid)
     rows: list[Row] = []
     for content in contents[: settings.crops]:
@@ -201,7 +204,7 @@ def _in_batches(function: Any, network: Backbone, inputs: Tensor) -> Iterator[Te
 
 
 def _cost(params: Params, info: WeightsInfo, folder: Path) -> Cost:
-    """What an iteration of this cell's training costs."""
+    """What an iteration of this run's training costs."""
     hyper = params.reg.settings[info.regularizer].hyper_for(info.backbone)
     with torch.device("meta"):
         network = Network(

@@ -20,7 +20,7 @@ def run(params: Params) -> None:
     paths.LR.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)  # the images run in parallel
     found = [indices.read_index(name) for name in params.data.benchmarks]
-    work = [(index.name, image) for index in found if not index.hr for image in index.images]  # real LR is there
+    work = [(index.name, image) for index in found if not index.is_real for image in index.images]  # real LR is there
     for benchmark in {benchmark for benchmark, _ in work}:
         for case in params.suite.cases:
             (paths.LR / benchmark / case).mkdir(parents=True, exist_ok=True)

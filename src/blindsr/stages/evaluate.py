@@ -1,4 +1,4 @@
-"""evaluate: one cell, or bicubic, on every benchmark and case: reports/scores/<cell>.csv.
+"""evaluate: one run, or bicubic, on every benchmark and case: reports/scores/<run>.csv.
 
 An interrupted evaluation goes on image by image. On a machine with several GPUs
 
@@ -20,11 +20,13 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from blindsr.config.params import BICUBIC, Params
-from blindsr.data import indices
+from blindsr.config.params import Params
+from blindsr.config.run import BICUBIC, Run
+from blindsr.data import indices, pairs
 from blindsr.data.images import RGB
+from blindsr.data.pairs import Pair
 from blindsr.evaluation import benchmarks
-from blindsr.evaluation.benchmarks import Pair
+from blindsr.evaluation.benchmarks import key_of
 from blindsr.evaluation.journal import Journal
 from blindsr.evaluation.scoring import Key, Measure, Score
 from blindsr.model import inference
@@ -45,14 +47,14 @@ class Share(NamedTuple):
     local_rank: int
 
 
-def run(params: Params, cell: str) -> None:
-    """Score models/<cell>.safetensors, or the weightless backbone if the cell is "bicubic".
+def run(params: Params, scored: Run) -> None:
+    """Score models/<run>.safetensors, or the weightless backbone if the run is bicubic.
 
     Raises UserError that counts the images without a score, after the others were scored; each is named in a line.
     """
-    settings = params.evaluate
+    settings, name = params.evaluate, scored.name
     devices.keep_freed_memory()
-    network, info = benchmarks.network_of(params, cell)
+    network, info = benchmarks.network_of(params, scored)
     share = _share()
     device = devices.choose(params.runtime.device)
     if share.processes > 1 and device.type == "cuda" and device.index is None:
@@ -64,28 +66,28 @@ def run(params: Params, cell: str) -> None:
     upscale = partial(
         inference.upscale_rgb, network, scale=params.scale, tile=settings.tile, overlap=settings.overlap
     )
-    pairs = benchmarks.all_pairs(params)
-    state = paths.project_root() / ".train_state" / "evaluate" / f"{cell}-{_key(params, cell, device.type, trunk)}"
+    found = pairs.all_pairs(params)
+    state = paths.project_root() / ".train_state" / "evaluate" / f"{name}-{_key(params, scored, device.type, trunk)}"
     state.parent.mkdir(parents=True, exist_ok=True)
     journal = Journal(state, str(share.rank))
-    # two experiments that share a cell: the second waits, instead of computing the same rows
+    # two experiments that share a run: the second waits, instead of computing the same rows
     lock = FileLock(state.with_suffix(".lock")) if share.rank == 0 else contextlib.nullcontext()
     with lock, devices.threads(settings.threads):
-        stamps = benchmarks.stamps(pairs)
-        _score(cell, pairs, stamps, upscale, measure, params.scale, journal, share)
+        stamps = benchmarks.stamps(found)
+        _score(name, found, stamps, upscale, measure, params.scale, journal, share)
         if share.rank:
             return
-        scores = _complete(pairs, stamps, journal)
-        benchmarks.write_csv(scores, paths.SCORES / f"{cell}.csv")
+        scores = _complete(found, stamps, journal)
+        benchmarks.write_csv(scores, paths.SCORES / f"{name}.csv")
         journal.clear()
     key = info.run if info else f"{BICUBIC}-{params.profile}"
-    with tracking.open_run(cell, key, {"profile": params.profile}) as tracked:
+    with tracking.open_run(name, key, {"profile": params.profile}) as tracked:
         tracked.summary(benchmarks.means(scores))
 
 
 def _score(
-    cell: str,
-    pairs: list[Pair],
+    name: str,
+    todo: list[Pair],
     stamps: dict[Key, str],
     upscale: Callable[[Sequence[RGB]], Iterator[RGB]],
     measure: Measure,
@@ -94,11 +96,11 @@ def _score(
     share: Share,
 ) -> None:
     """Score this process's share of the HR images into the journal, but what is there already."""
-    mine = [pair for group in benchmarks.groups(pairs)[share.rank :: share.processes] for pair in group]
+    mine = [pair for group in pairs.groups(todo)[share.rank :: share.processes] for pair in group]
     done = journal.read()
-    todo = [pair for pair in mine if (pair.key, stamps.get(pair.key, "")) not in done]
+    todo = [pair for pair in mine if (key_of(pair), stamps.get(key_of(pair), "")) not in done]
     failed = 0
-    with Bar(cell, len(mine), start=len(mine) - len(todo)) as bar:
+    with Bar(name, len(mine), start=len(mine) - len(todo)) as bar:
         for result in benchmarks.evaluate(todo, upscale, measure, scale):
             journal.append((stamps[score.key], score) for score in result.scores)
             for error in result.errors:
@@ -107,21 +109,21 @@ def _score(
             bar.advance(len(result.job.keys))
     if failed:
         raise UserError(
-            f"{cell}: {failed} of {len(mine)} images have no score (named above): mend them and run the same command "
+            f"{name}: {failed} of {len(mine)} images have no score (named above): mend them and run the same command "
             "again, the others are kept"
         )
 
 
-def _complete(pairs: list[Pair], stamps: dict[Key, str], journal: Journal) -> list[Score]:
+def _complete(wanted: list[Pair], stamps: dict[Key, str], journal: Journal) -> list[Score]:
     """The scores of all pairs in order, once every process has written its own.
 
     torchrun ends all processes where one fails, so this does not wait in vain.
     """
     while True:
         rows = journal.read()
-        found = [rows.get((pair.key, stamps.get(pair.key, ""))) for pair in pairs]
+        found = [rows.get((key_of(pair), stamps.get(key_of(pair), ""))) for pair in wanted]
         scores = [score for score in found if score is not None]
-        if len(scores) == len(pairs):
+        if len(scores) == len(wanted):
             return scores
         time.sleep(_POLL)
 
@@ -133,18 +135,18 @@ def _share() -> Share:
         return Share(0, 1, 0)
 
 
-def _key(params: Params, cell: str, device: str, trunk: Path | None) -> str:
+def _key(params: Params, run: Run, device: str, trunk: Path | None) -> str:
     """Hash of the weights and settings that determine the scores (16 hexadecimal digits).
 
     The images are not in it: each row of the journal has the hash of its own.
     """
-    weights = [paths.MODELS / f"{cell}.safetensors"] if cell != BICUBIC else []
+    weights = [] if run.is_bicubic else [paths.MODELS / f"{run}.safetensors"]
     determining = {
         "files": [files.sha256(path) for path in (*weights, *([trunk] if trunk else []))],
         "evaluate": params.evaluate.model_dump(),
         "scale": params.scale,
         "device": device,
-        "code": provenance.code_digest("evaluate", backbone=cell.split("-")[0]),
+        "code": provenance.code_digest("evaluate", backbone=run.backbone),
     }
     return hashlib.sha256(json.dumps(determining, sort_keys=True).encode()).hexdigest()[:16]
 

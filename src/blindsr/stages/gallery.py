@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from blindsr.config.params import BICUBIC, Params, row_name
-from blindsr.data import images
+from blindsr.config.params import Params
+from blindsr.config.run import BICUBIC, Row, Run
+from blindsr.data import images, pairs
 from blindsr.data.images import RGB
+from blindsr.data.pairs import REAL, Pair
 from blindsr.evaluation import benchmarks
-from blindsr.evaluation.benchmarks import REAL, Pair
 from blindsr.reporting import scores, selection
 from blindsr.reporting.selection import Choice
 from blindsr.runtime import devices, files, paths
@@ -25,16 +26,16 @@ def run(params: Params) -> None:
     reports/ (hr, in cases -> case lr, and in models -> row of the tables picture), and psnr_db of each whole picture.
     """
     devices.keep_freed_memory()
-    pairs = [pair for pair in benchmarks.all_pairs(params) if pair.case != REAL]
+    suite = [pair for pair in pairs.all_pairs(params) if pair.case != REAL]
     known = scores.read(paths.SCORES, params.scored)
     method, baseline = selection.compared(params.reg.names)
-    names = list(dict.fromkeys(pair.benchmark for pair in pairs))
+    names = list(dict.fromkeys(pair.benchmark for pair in suite))
     shown = {
-        choice: [pair for pair in pairs if (pair.benchmark, pair.image) == (choice.benchmark, choice.image)]
+        choice: [pair for pair in suite if (pair.benchmark, pair.image) == (choice.benchmark, choice.image)]
         for choice in selection.choose(known, names, method, baseline)
     }
     first = params.backbone.names[0]
-    ends = [row_name(first, method), BICUBIC if baseline is None else row_name(first, baseline)]
+    ends = [Row(first, method).name, BICUBIC if baseline is None else Row(first, baseline).name]
     with devices.threads(params.evaluate.threads):
         entries = _write(params, shown, ends, known)
     files.write_atomic(paths.GALLERY / "index.json", json.dumps(entries, indent=1, sort_keys=True) + "\n")
@@ -45,28 +46,29 @@ def _write(
 ) -> list[dict[str, Any]]:
     """Write all pictures; the two rows `ends` come first, for the windows lie where they differ most."""
     entries: dict[Choice, dict[str, Any]] = {}
-    cells: dict[str, str] = {}
-    for cell, (backbone, reg, _) in params.scored.items():
-        cells.setdefault(row_name(backbone, reg), cell)  # the first seed's
+    runs: dict[str, Run] = {}
+    for run in params.scored:
+        runs.setdefault(run.row, run)  # the first seed's
     psnr = known.set_index(["backbone", "reg", "seed", "benchmark", "case", "image"])["psnr_db"]
 
     def add(name: str, choice: Choice, pair: Pair, sr: RGB) -> None:
         place = f"{_folder(choice)}/{pair.case}/{name}.png"
         _picture(sr, entries[choice]["window"], place)
-        score = round(float(psnr[(*params.scored[cells[name]], *pair.key)]), 4)
+        of, which = runs[name], (pair.benchmark, pair.case, pair.image)
+        score = round(float(psnr[(of.backbone, of.reg, of.seed, *which)]), 4)
         entries[choice]["cases"][pair.case]["models"][name] = {"picture": place, "psnr_db": score}
         bar.advance()
 
-    with Bar("gallery", sum(map(len, shown.values())) * len(cells)) as bar:
-        upscalers = [_upscaler(params, cells[name]) for name in ends]
+    with Bar("gallery", sum(map(len, shown.values())) * len(runs)) as bar:
+        upscalers = [_upscaler(params, runs[name]) for name in ends]
         for choice, group in shown.items():
             sr = [[upscale(images.read_rgb(pair.lr)) for upscale in upscalers] for pair in group]
             entries[choice] = _frame(choice, group, selection.window(sr, params.gallery.crop, params.scale), params)
             for pair, made in zip(group, sr, strict=True):
                 for name, image in zip(ends, made, strict=True):
                     add(name, choice, pair, image)
-        for name in (name for name in cells if name not in ends):
-            upscale = _upscaler(params, cells[name])
+        for name in (name for name in runs if name not in ends):
+            upscale = _upscaler(params, runs[name])
             for choice, group in shown.items():
                 for pair in group:
                     add(name, choice, pair, upscale(images.read_rgb(pair.lr)))
@@ -95,9 +97,9 @@ def _picture(image: RGB, window: tuple[int, ...], place: str) -> None:
     images.write_png(paths.REPORTS / place, image[top : top + height, left : left + width])
 
 
-def _upscaler(params: Params, cell: str) -> Callable[[RGB], RGB]:
-    """The function from LR to SR images, uint8 RGB, of a trained cell or bicubic: as in `evaluate`."""
-    network, _ = benchmarks.network_of(params, cell)
+def _upscaler(params: Params, run: Run) -> Callable[[RGB], RGB]:
+    """The function from LR to SR images, uint8 RGB, of a trained run or bicubic: as in `evaluate`."""
+    network, _ = benchmarks.network_of(params, run)
     network.to(devices.choose(params.runtime.device))
     settings = params.evaluate
     return partial(benchmarks.upscale, network, scale=params.scale, tile=settings.tile, overlap=settings.overlap)

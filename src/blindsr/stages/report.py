@@ -27,7 +27,7 @@ def run(params: Params, folder: Path = paths.REPORTS, index: Path = paths.INDEX)
     """
     scored = scores.read(folder / "scores", params.scored)
     known = {name: indices.read_index(name, index) for name in params.data.sets}
-    suite = [name for name in params.data.benchmarks if not known[name].hr]
+    suite = [name for name in params.data.benchmarks if not known[name].is_real]
     source = Source(params, folder, scored, suite, _holes(params, known))
     made = book.write(source)
     gallery = album.gallery(source)

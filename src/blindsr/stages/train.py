@@ -1,4 +1,4 @@
-"""train: one cell, from its settings to models/<cell>.safetensors and its learning curve."""
+"""train: one run, from its settings to models/<run>.safetensors and its learning curve."""
 
 import contextlib
 import csv
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from blindsr.config.params import Params, cell_name
+from blindsr.config.params import Params
+from blindsr.config.run import Run
 from blindsr.data.patch_store import INDEX, PatchStore
 from blindsr.model import networks, weight_files
 from blindsr.model.network import Network, build_regularizer
@@ -24,42 +25,42 @@ from blindsr.training.samples import Batches
 from blindsr.training.validation import Validation
 
 
-def run(params: Params, backbone: str, reg: str, seed: int) -> None:
-    """Train one cell, or go on with it, on the devices of `runtime`.
+def run(params: Params, wanted: Run) -> None:
+    """Train one run, or resume it, on the devices of `runtime`.
 
-    Raises UserError for a cell that the settings do not name, and what `trainer.train` raises.
+    Raises UserError for a run that the settings do not name, and what `trainer.train` raises.
     """
-    params.require_cell(backbone, reg, seed)
+    params.require(wanted)
     runtime = params.runtime
     ranks = distributed.count(runtime.devices, runtime.device)
     if ranks > 1 and not distributed.launched():
-        build_batches(
-            params, seed, build_network(params, backbone, reg, seed).views, World(devices.choose("cpu"), 0, ranks)
-        )
-        distributed.launch(ranks, ["train", backbone, reg, str(seed)])
+        views = build_network(params, wanted).views
+        build_batches(params, wanted.seed, views, World(devices.choose("cpu"), 0, ranks))
+        distributed.launch(ranks, ["train", wanted.backbone, wanted.reg, str(wanted.seed)])
         return
     with distributed.join(runtime.device) as world:
-        _train(params, backbone, reg, seed, world)
+        _train(params, wanted, world)
 
 
-def _train(params: Params, backbone: str, reg: str, seed: int, world: World) -> None:
+def _train(params: Params, run: Run, world: World) -> None:
     devices.keep_freed_memory()
     devices.make_repeatable(world.device)
-    cell, settings, runtime = cell_name(backbone, reg, seed), params.reg.settings[reg], params.runtime
-    network = build_network(params, backbone, reg, seed)
+    backbone, reg, seed = run.backbone, run.reg, run.seed
+    settings, runtime = params.reg.settings[reg], params.runtime
+    network = build_network(params, run)
     batches = build_batches(params, seed, network.views, world)
-    key = run_key(params, backbone, reg, seed)
-    states = state_folder(params, backbone, reg, seed)
+    key = run_key(params, run)
+    states = state_folder(params, run)
     world.require_same(states.name, "all machines need the same code, params.yaml and data/patches")
     states.mkdir(parents=True, exist_ok=True)
-    began_with = states.parent / f"{cell}.init_from"
+    began_with = states.parent / f"{run}.init_from"
     initial.require_unchanged(began_with, initial.digest(params.train.init_from))
     train, watched = params.train, params.train.validation
     store = PatchStore(paths.PATCHES)
     validate = Validation(store, watched, network.backbone, train.crop, params.scale) if watched.every else None
     described = {"backbone": backbone, "reg": reg, "seed": seed, "profile": params.profile, "weight": settings.weight}
     flat = described | {f"train.{name}": value for name, value in train.model_dump().items()}
-    with _alone(states, world), tracking.open_run(cell, key, flat, on=world.main) as tracked:
+    with _alone(states, world), tracking.open_run(run.name, key, flat, on=world.main) as tracked:
         hours = tracked.stopwatch()
         curve = trainer.train(
             network,
@@ -72,13 +73,13 @@ def _train(params: Params, backbone: str, reg: str, seed: int, world: World) -> 
             workers=runtime.workers,
             checkpoint_every=runtime.checkpoint_every,
             log=lambda step, point: tracked.metrics(step, point | hours()),
-            label=cell,
+            label=run.name,
             validate=validate,
             compiled=runtime.compile,
         )
         if not world.main:
             return
-        write_curve(curve, paths.CURVES / f"{cell}.csv")
+        write_curve(curve, paths.CURVES / f"{run}.csv")
         info = WeightsInfo(
             backbone=backbone,
             hyper=params.backbone.hyper[backbone],
@@ -88,33 +89,33 @@ def _train(params: Params, backbone: str, reg: str, seed: int, world: World) -> 
             iterations=train.iterations,
             run=key,
         )
-        weight_files.save(network.backbone, info, paths.MODELS / f"{cell}.safetensors")
+        weight_files.save(network.backbone, info, paths.MODELS / f"{run}.safetensors")
         checkpoint.clear(states)
         failure.forget(states)
         initial.forget(began_with)
 
 
-def replay(params: Params, backbone: str, reg: str, seed: int) -> None:
-    """Print what is in the batch whose loss was not finite. Raises UserError if no training of the cell had one."""
-    params.require_cell(backbone, reg, seed)
+def replay(params: Params, wanted: Run) -> None:
+    """Print what is in the batch whose loss was not finite. Raises UserError if no training of the run had one."""
+    params.require(wanted)
     world = World(devices.choose(params.runtime.device))
-    record = failure.load(paths.project_root() / ".train_state", run_key(params, backbone, reg, seed))
-    network = build_network(params, backbone, reg, seed)
+    record = failure.load(paths.project_root() / ".train_state", run_key(params, wanted))
+    network = build_network(params, wanted)
     network.load_state_dict(record["network"])
     network.to(world.device).train()
     bf16 = params.train.precision == "bf16" and world.device.type == "cuda"
-    objective = Objective(network, params.reg.settings[reg].weight, bf16=bf16)
-    trainer.key_torch(seed, record["iteration"] + 1)
-    batches = build_batches(params, seed, network.views, world)
+    objective = Objective(network, params.reg.settings[wanted.reg].weight, bf16=bf16)
+    trainer.key_torch(wanted.seed, record["iteration"] + 1)
+    batches = build_batches(params, wanted.seed, network.views, world)
     for line in failure.replay(objective, batches, record["iteration"], world.device):
         print(line)
 
 
-def build_network(params: Params, backbone: str, reg: str, seed: int) -> Network:
-    """The network of a cell with the initial weights of its seed, or those of `train.init_from`."""
-    regularizer = build_regularizer(reg, params.reg.settings[reg].hyper_for(backbone))
-    hyper = params.backbone.hyper[backbone]
-    network = trainer.initialize(lambda: networks.build_backbone(backbone, hyper, params.scale), seed)
+def build_network(params: Params, run: Run) -> Network:
+    """The network of a run with the initial weights of its seed, or those of `train.init_from`."""
+    regularizer = build_regularizer(run.reg, params.reg.settings[run.reg].hyper_for(run.backbone))
+    hyper = params.backbone.hyper[run.backbone]
+    network = trainer.initialize(lambda: networks.build_backbone(run.backbone, hyper, params.scale), run.seed)
     initial.start_from(network, params.train.init_from, params.scale)
     return Network(network, regularizer)
 
@@ -128,7 +129,7 @@ def build_batches(params: Params, seed: int, views: int, world: World) -> Batche
 
 @contextlib.contextmanager
 def _alone(states: Path, world: World) -> Iterator[None]:
-    """Two experiments that share a cell: the second waits, instead of writing the same state."""
+    """Two experiments that share a run: the second waits, instead of writing the same state."""
     if not world.main:
         yield
         return
@@ -136,20 +137,20 @@ def _alone(states: Path, world: World) -> Iterator[None]:
     try:
         lock.acquire(timeout=-1 if world.ranks == 1 else 10)
     except Timeout:  # the other ranks do not wait for hours
-        raise UserError(f"another process trains this cell ({lock.lock_file}): wait for it to end") from None
+        raise UserError(f"another process trains this run ({lock.lock_file}): wait for it to end") from None
     try:
         yield
     finally:
         lock.release()
 
 
-def run_key(params: Params, backbone: str, reg: str, seed: int) -> str:
+def run_key(params: Params, run: Run) -> str:
     """Hash of all settings and data that determine a training run (16 hexadecimal digits)."""
     start = initial.digest(params.train.init_from)
     determining = {
-        "backbone": {backbone: params.backbone.hyper[backbone]},
-        "reg": {reg: params.reg.settings[reg].model_dump()},
-        "seed": seed,
+        "backbone": {run.backbone: params.backbone.hyper[run.backbone]},
+        "reg": {run.reg: params.reg.settings[run.reg].model_dump()},
+        "seed": run.seed,
         "scale": params.scale,
         "train": params.train.model_dump(exclude={"init_from"}) | ({"init_from": start} if start else {}),
         "degradation": params.degradation.model_dump(),
@@ -158,10 +159,10 @@ def run_key(params: Params, backbone: str, reg: str, seed: int) -> str:
     return hashlib.sha256(json.dumps(determining, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def state_folder(params: Params, backbone: str, reg: str, seed: int) -> Path:
-    """Where the state of a run is: that of other settings, data or code is elsewhere, and never gone on with."""
-    key = run_key(params, backbone, reg, seed)
-    code = provenance.code_digest("train", backbone=backbone, reg=reg)
+def state_folder(params: Params, run: Run) -> Path:
+    """Where the state of a run is: that of other settings, data or code is elsewhere, and never resumed."""
+    key = run_key(params, run)
+    code = provenance.code_digest("train", backbone=run.backbone, reg=run.reg)
     return paths.project_root() / ".train_state" / f"{key}-{code}"
 
 

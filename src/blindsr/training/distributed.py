@@ -1,4 +1,4 @@
-"""Several processes that train one cell together: the only importer of torch.distributed.
+"""Several processes that train one run together: the only importer of torch.distributed.
 
 With `runtime.devices` above 1, `blindsr train` starts itself again under torchrun's launcher, once per GPU (NCCL) or
 as so many processes on the CPU (gloo). Under a torchrun of yours, on several machines, it joins what it finds:
@@ -33,7 +33,7 @@ _PATIENCE = timedelta(minutes=5)  # that a rank waits for another one, which may
 
 @dataclass(frozen=True)
 class World:
-    """The processes that train one cell, as one of them sees them; alone, every method is the identity."""
+    """The processes that train one run, as one of them sees them; alone, every method is the identity."""
 
     device: torch.device
     rank: int = 0

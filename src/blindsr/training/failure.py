@@ -18,10 +18,10 @@ from blindsr.training.samples import Batch, Batches
 _WEIGHTS, _BATCH = ".failure.pt", ".failure.json"
 
 
-def record(states: Path, cell: str, iteration: int, network: Network, batches: Batches, main: bool) -> UserError:
+def record(states: Path, run: str, iteration: int, network: Network, batches: Batches, main: bool) -> UserError:
     """Write iteration (from 0), weights, sample keys and parameters beside the folder `states`, on rank 0 (`main`).
 
-    `network` still has the weights that the iteration began with. Returns the error to raise, which names the cell.
+    `network` still has the weights that the iteration began with. Returns the error to raise, which names the run.
     """
     if main:
         state = {"iteration": iteration, "network": network.state_dict()}
@@ -30,7 +30,7 @@ def record(states: Path, cell: str, iteration: int, network: Network, batches: B
         files.write_atomic(_beside(states, _BATCH), json.dumps(described, indent=1, sort_keys=True) + "\n")
     return UserError(
         f"training diverged: the loss or its gradient is not finite in iteration {iteration + 1}; lower "
-        f"train.learning_rate or the regularizer's weight; `blindsr train {cell.replace('-', ' ')} --replay` shows "
+        f"train.learning_rate or the regularizer's weight; `blindsr train {run.replace('-', ' ')} --replay` shows "
         "the batch"
     )
 
@@ -45,7 +45,7 @@ def load(folder: Path, key: str) -> dict[str, Any]:
     """The newest record of the runs whose state's name begins with `key`. Raises UserError if there is none."""
     found = sorted(folder.glob(f"{key}*{_WEIGHTS}"), key=lambda path: path.stat().st_mtime)
     if not found:
-        raise UserError("nothing to replay: no training of this cell, with these settings, has met a loss not finite")
+        raise UserError("nothing to replay: no training of this run, with these settings, has met a loss not finite")
     return checkpoint.parse(found[-1].read_bytes())
 
 

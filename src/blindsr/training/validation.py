@@ -32,7 +32,7 @@ class Validation:
     def __init__(
         self, store: PatchStore, params: ValidationParams, backbone: Backbone, crop: int, scale: int
     ) -> None:
-        """Windows of `crop` px, the same for every cell and seed. `backbone` is copied."""
+        """Windows of `crop` px, the same for every run. `backbone` is copied."""
         self._params = params
         self._network = copy.deepcopy(backbone).eval()
         draw = np.random.Generator(np.random.Philox(key=[0, 0]))

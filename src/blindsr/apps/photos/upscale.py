@@ -48,6 +48,7 @@ def run(
     inputs: Sequence[str],
     model: str,
     *,
+    scale: int | None = None,
     out: Path | None = None,
     tile: Tile = "auto",
     device: str = "auto",
@@ -55,7 +56,7 @@ def run(
     alpha: bool = True,
     compared: bool = False,
 ) -> None:
-    """Upscale photos with a network, as `plan.plan` reads `inputs`, `out` and `format`.
+    """Upscale photos with `models.read(model, scale)`, as `plan.plan` reads `inputs`, `out` and `format`.
 
     A result counts as finished if its file carries the mark of the same photo (by content), weights, settings and
     version: it is not computed again. A file in the way that has no such mark at all is never replaced. Decoding
@@ -68,10 +69,10 @@ def run(
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise UserError(f"unknown device {device}: give auto, cpu, cuda or cuda:N")
     where = devices.choose(device)
-    network, scale, weights = models.read(model)
+    network, scale, weights = models.read(model, scale)
     items = plan.plan(inputs, out, format, f"_x{scale}")
     devices.keep_freed_memory()
-    job = _Job(Path(model).stem, files.sha256(weights) if weights else model, alpha, compared)
+    job = _Job(Path(model).stem, files.sha256(weights) if weights else f"{model} x{scale}", alpha, compared)
     upscaler = Upscaler(network.to(where), scale, tile)
     writers = max(1, min(4, parallel.usable_cores() // 2))
     done = finished = 0

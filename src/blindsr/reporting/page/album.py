@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from blindsr.config.params import BICUBIC, row_name
+from blindsr.config.run import BICUBIC, Row
 from blindsr.reporting import analysis_figures, figures, selection, visual_figures
 from blindsr.reporting.book import Source
 from blindsr.reporting.page.rendering import PageFigure
@@ -103,7 +103,7 @@ def gallery(source: Source) -> list[dict[str, Any]]:
     """
     path = source.folder / "gallery" / "index.json"
     entries: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
-    cases, models = set(source.cases), {row_name(*row) for row in source.params.rows}
+    cases, models = set(source.cases), {row.name for row in source.params.rows}
     for entry in entries:
         if set(entry["cases"]) != cases or any(set(case["models"]) != models for case in entry["cases"].values()):
             raise UserError(f"{path} is of other cases or networks than the settings: run `dvc repro gallery`")
@@ -118,8 +118,8 @@ def _pictures(source: Source, entries: Sequence[Mapping[str, Any]], folder: Path
     method, baseline = selection.compared(source.params.reg.names)
     for backbone in source.params.backbone.names:
         shown = [reg for reg in source.params.reg.names if reg in {BASELINE, "dropout", method}]
-        models = {BICUBIC: BICUBIC} | {row_name(backbone, reg): reg for reg in shown}
-        ends = row_name(backbone, method), BICUBIC if baseline is None else row_name(backbone, baseline)
+        models = {BICUBIC: BICUBIC} | {Row(backbone, reg).name: reg for reg in shown}
+        ends = Row(backbone, method).name, BICUBIC if baseline is None else Row(backbone, baseline).name
         for benchmark in dict.fromkeys(entry["benchmark"] for entry in entries):
             own = [entry for entry in entries if entry["benchmark"] == benchmark]
             rows = [(entry, max(source.cases, key=lambda case: _gain(entry, case, ends))) for entry in own]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from blindsr.config.params import row_name
+from blindsr.config.run import Row
 from blindsr.reporting import selection
 from blindsr.reporting.scores import BASELINE, METRICS
 
@@ -15,11 +15,11 @@ _LOWER_IS_BETTER = {"lpips"}
 
 
 def build(
-    scores: pd.DataFrame, rows: Sequence[tuple[str, str]], benchmarks: Sequence[str], cases: Sequence[str]
+    scores: pd.DataFrame, rows: Sequence[Row], benchmarks: Sequence[str], cases: Sequence[str]
 ) -> dict[str, Any]:
     """The means over seeds of every image, as page.py says. `scores` as from `scores.read`.
 
-    `rows` are (backbone, regularizer) in the order of the tables, `benchmarks` those of the test cases. Metrics and
+    `rows` are in the order of the tables, `benchmarks` those of the test cases. Metrics and
     benchmarks without scores are left out.
     """
     known = {name: scores[scores["benchmark"] == name] for name in benchmarks if (scores["benchmark"] == name).any()}
@@ -37,7 +37,7 @@ def build(
         },
         "cases": list(cases),
         "benchmarks": [{"name": name, "images": own} for name, own in images.items()],
-        "models": [{"name": row_name(*row), "backbone": row[0], "reg": row[1]} for row in rows],
+        "models": [{"name": row.name, "backbone": row.backbone, "reg": row.reg} for row in rows],
         "values": {metric: _values(known, images, rows, cases, metric) for metric in metrics},
         "baseline": BASELINE,
         "method": selection.compared(regularizers)[0],
@@ -47,12 +47,12 @@ def build(
 def _values(
     known: Mapping[str, pd.DataFrame],
     images: Mapping[str, list[str]],
-    rows: Sequence[tuple[str, str]],
+    rows: Sequence[Row],
     cases: Sequence[str],
     metric: str,
 ) -> dict[str, Any]:
     """Row -> benchmark -> case -> a number per image, with one decimal more than is shown; None if there is none."""
-    found: dict[str, Any] = {row_name(*row): {} for row in rows}
+    found: dict[str, Any] = {row.name: {} for row in rows}
     for benchmark, mine in known.items():
         means = mine.groupby(["backbone", "reg", "case", "image"], sort=False)[metric].mean()
         for row in rows:
@@ -60,7 +60,7 @@ def _values(
             if own is None:
                 continue
             wide = own.unstack("image").reindex(index=list(cases), columns=images[benchmark])
-            found[row_name(*row)][benchmark] = {
+            found[row.name][benchmark] = {
                 case: [None if np.isnan(value) else round(float(value), METRICS[metric] + 1) for value in values]
                 for case, values in zip(cases, wide.to_numpy(), strict=True)
             }

@@ -1,0 +1,84 @@
+"""LR images with their HR images, as they lie on disk: the test suite's, and those of sets of real pairs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from blindsr.config.params import Params
+from blindsr.data import indices, pairing
+from blindsr.data.indices import Index, IndexedImage
+from blindsr.data.pairing import Side
+from blindsr.runtime import paths
+from blindsr.runtime.errors import UserError
+
+REAL = "real"
+"""The case of LR images that a camera, or an unknown degradation, made."""
+
+
+class Pair(NamedTuple):
+    """One degraded image of a benchmark, and where its original lies.
+
+    Of images that are not `aligned`, the best shift is searched for when they are scored.
+    """
+
+    benchmark: str
+    case: str
+    image: str
+    hr: Path
+    lr: Path
+    aligned: bool = True
+
+
+def all_pairs(params: Params) -> list[Pair]:
+    """Every LR image of every benchmark at hand, in the order of the settings: all cases, or the real LR.
+
+    Raises UserError for a set of real LR images that does not fit its HR images.
+    """
+    pairs = []
+    for name in params.data.benchmarks:
+        index, folder = indices.read_index(name), indices.set_folder(name, params.data.roots)
+        if index.is_real and not index.missing:
+            hr = indices.read_index(index.hr) if index.hr else index
+            pairs += real_pairs(index, hr, folder, indices.set_folder(hr.name, params.data.roots))
+            continue
+        for case in params.suite.cases if not index.is_real else ():
+            for image in index.images:
+                lr = paths.LR / name / case / f"{image.name}.png"
+                pairs.append(Pair(name, case, image.name, folder / image.file, lr))
+    return pairs
+
+
+def real_pairs(lr: Index, hr: Index, lr_folder: Path, hr_folder: Path) -> list[Pair]:
+    """The real LR images of a set, each with its HR image, in the order of the LR images.
+
+    `hr` is `lr` where the set holds both. Raises UserError as `pairing.match` does.
+    """
+    return [
+        Pair(lr.name, REAL, one.name, hr_folder / other.file, lr_folder / one.file, lr.aligned)
+        for one, other in _matched(lr, hr)
+    ]
+
+
+def require_pairs(lr: Index, hr: Index, scale: int) -> None:
+    """Raise UserError, by names and sizes alone, unless every LR image has its HR image and `scale` leads there."""
+    for one, other in _matched(lr, hr):
+        if (one.width, one.height) != (other.width // scale, other.height // scale):
+            sizes = f"{one.width}×{one.height} px for {other.width}×{other.height}"
+            raise UserError(
+                f"{lr.name}: {one.file} does not fit {other.file} at x{scale} ({sizes}): replace the pair"
+            )
+
+
+def groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
+    """The pairs of one HR image together, in the order of first appearance."""
+    found: dict[tuple[str, Path], list[Pair]] = {}
+    for pair in pairs:
+        found.setdefault((pair.benchmark, pair.hr), []).append(pair)
+    return list(found.values())
+
+
+def _matched(lr: Index, hr: Index) -> list[tuple[IndexedImage, IndexedImage]]:
+    assert lr.pairing is not None
+    lrs, hrs = ({image.file: image for image in index.images} for index in (lr, hr))
+    other = Side(hr.name, list(hrs)) if hr.name != lr.name else None
+    return [(lrs[a], hrs[b]) for a, b in pairing.match(lr.pairing, Side(lr.name, list(lrs)), other)]
