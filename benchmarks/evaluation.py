@@ -20,8 +20,8 @@ from benchmarks import inputs
 from benchmarks.measure import Bound, Result, compare, times
 from blindsr.data import images, suite
 from blindsr.data.images import RGB
+from blindsr.data.pairs import Pair
 from blindsr.evaluation import benchmarks
-from blindsr.evaluation.benchmarks import Pair
 from blindsr.evaluation.scoring import Measure
 from blindsr.model import inference, networks
 from blindsr.plugins.metrics.lpips import Lpips

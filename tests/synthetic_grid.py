@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from blindsr.config import conf, params
-from blindsr.config.params import BICUBIC, Params, row_name
+from blindsr.config.params import Params
 from blindsr.data import images
 from blindsr.data.indices import Index, IndexedImage
 
@@ -37,7 +37,7 @@ def write(
     lpips: bool = True,
     gallery: bool = False,
 ) -> None:
-    """Scores, curves and analyses of every cell; benchmarks without a size are missing.
+    """Scores, curves and analyses of every run; benchmarks without a size are missing.
 
     An image has one difficulty for all rows, and each row noise of 0.02 dB on it.
     """
@@ -49,12 +49,13 @@ def write(
     for name in parsed.data.sets:
         if name not in parsed.data.benchmarks:
             Index(name=name, missing=None if lpips else "no file").write(index)
-    for number, (cell, (backbone, reg, _)) in enumerate(parsed.scored.items()):
-        _scores(folder / "scores" / f"{cell}.csv", parsed, sizes, number, backbone, gains.get(reg, -1.0), lpips)
-        if cell != BICUBIC:
-            _rest(folder, parsed, cell, gains[reg])
+    for number, run in enumerate(parsed.scored):
+        gain = gains.get(run.reg, -1.0)
+        _scores(folder / "scores" / f"{run}.csv", parsed, sizes, number, run.backbone, gain, lpips)
+        if not run.is_bicubic:
+            _rest(folder, parsed, run.name, gain)
     if gallery:
-        _gallery(folder, parsed, sizes, [row_name(*row) for row in parsed.rows])
+        _gallery(folder, parsed, sizes, [row.name for row in parsed.rows])
 
 
 def _name(number: int) -> str:
@@ -80,14 +81,14 @@ def _scores(
     pd.concat(frames).to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
 
 
-def _rest(folder: Path, parsed: Params, cell: str, gain: float) -> None:
-    analysis, cases = folder / "analysis" / cell, list(parsed.suite.cases)
+def _rest(folder: Path, parsed: Params, name: str, gain: float) -> None:
+    analysis, cases = folder / "analysis" / name, list(parsed.suite.cases)
     share, iterations = max(gain, 0.0), np.array([20, 40, 60])
     chi = 1.0 - gain
     curve = {"iteration": iterations, "l1": [0.3, 0.2, 0.1], "penalty": share / 1e3, "penalty_gradient_share": share,
              "view_distance": share, "psnr_db_clean": 24 + gain, "psnr_db_b-n-j": 23.0}  # fmt: skip
     frames = {
-        folder / "curves" / f"{cell}.csv": curve,
+        folder / "curves" / f"{name}.csv": curve,
         analysis / "frequency.csv": {"benchmark": "Toy", "case": np.repeat(cases, 4),
                                      "band": [0, 1, 2, 3] * len(cases),
                                      "mape_percent": np.tile([5.0, 10.0, 20.0, 40.0], len(cases)) - gain},

@@ -79,7 +79,7 @@ def test_without_params_each_stage_says_what_to_run(project: Path, arguments: tu
         (("patches",), "data/index/embedded_train.json is missing: run `dvc repro fetch`"),
         (("degrade",), "data/index/embedded_test.json is missing"),
         (("train", "srresnet", "rff", "0"), "data/patches holds no patch store: run `dvc repro patches`"),
-        (("train", "srresnet", "rff", "7"), "no cell srresnet-rff-7: choose one of srresnet-none-0"),
+        (("train", "srresnet", "rff", "7"), "no run srresnet-rff-7: did you mean srresnet-rff-0"),
         (("evaluate", "srresnet-rff-0"), "models/srresnet-rff-0.safetensors is missing"),
         (("analyse", "srresnet-rff-0"), "models/srresnet-rff-0.safetensors is missing"),
         (("report",), "reports/scores/bicubic.csv is missing: run `dvc repro`"),

@@ -101,10 +101,29 @@ def test_real_lr_sets_name_their_hr_set() -> None:
     for track in ("mild", "difficult", "wild"):
         loaded = catalog.load_manifest(f"NTIRE2018_{track}", MANIFESTS)
         assert loaded.hr == "DIV2K_valid"
-    with pytest.raises(ValidationError, match="names its HR set"):
-        manifest(role="real_lr")
-    with pytest.raises(ValidationError, match="names its HR set"):
-        manifest(hr="DIV2K_valid")
+        assert (loaded.pairing.rule, loaded.aligned, loaded.scale) == ("prefix", False, 4)
+
+
+PREFIX, FOLDERS = {"rule": "prefix", "characters": 4}, {"rule": "folders", "hr": "HR", "lr": "LR"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"role": "pairs"}, "says `pairing` and `aligned`"),
+        ({"role": "pairs", "pairing": FOLDERS}, "says `pairing` and `aligned`"),
+        ({"role": "pairs", "pairing": PREFIX, "aligned": True}, "name it as `hr`"),
+        ({"role": "pairs", "pairing": {"rule": "folders", "lr": "LR"}, "aligned": True}, "names both, `hr` and `lr`"),
+        ({"role": "pairs", "pairing": FOLDERS | {"lr": "HR/LR"}, "aligned": True}, "must lie side by side"),
+        ({"role": "pairs", "pairing": {"rule": "suffix", "hr": "", "lr": ""}, "aligned": True}, "must differ"),
+        ({"hr": "DIV2K_valid"}, "`hr` is of a set of role pairs, not benchmark"),
+        ({"scale": 2}, "`scale` is of a set of role pairs"),
+        ({"only": "*.png", "files": {"a.png": {}}}, "`only` chooses among all images"),
+    ],
+)
+def test_a_pairing_that_cannot_be_is_refused(fields: dict, says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        manifest(**{"role": "benchmark"} | fields)
 
 
 def test_a_file_may_have_another_name_on_the_server() -> None:

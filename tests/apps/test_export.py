@@ -40,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def trained(backbone: str, hyper: dict | None = None, iterations: int = 1) -> tuple[str, nn.Module]:
-    """The name of a cell in models/, and its network."""
+    """The name of a run in models/, and its network."""
     torch.manual_seed(0)
     hyper = hyper or HYPER[backbone]
     info = WeightsInfo(
@@ -68,9 +68,9 @@ def same(call, network: nn.Module) -> None:
 def test_onnx_takes_any_size(backbone):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
-    cell, network = trained(backbone)
-    export.run(cell, "onnx")
-    session = onnxruntime.InferenceSession(f"exports/{cell}/{cell}.onnx", providers=["CPUExecutionProvider"])
+    name, network = trained(backbone)
+    export.run(name, "onnx")
+    session = onnxruntime.InferenceSession(f"exports/{name}/{name}.onnx", providers=["CPUExecutionProvider"])
     same(lambda lr: torch.from_numpy(session.run(["sr"], {"lr": lr.numpy()})[0]), network)
     metadata = json.loads(session.get_modelmeta().custom_metadata_map[weight_files.KEY])
     assert metadata["hyper"] == HYPER[backbone]
@@ -78,17 +78,17 @@ def test_onnx_takes_any_size(backbone):
 
 def test_onnx_of_the_other_swinir():
     pytest.importorskip("onnx")
-    cell, _ = trained("swinir", {**HYPER["swinir"], "upsampler": "pixelshuffle"})
-    export.run(cell, "onnx")
-    assert Path(f"exports/{cell}/{cell}.onnx").stat().st_size > 10_000
+    name, _ = trained("swinir", {**HYPER["swinir"], "upsampler": "pixelshuffle"})
+    export.run(name, "onnx")
+    assert Path(f"exports/{name}/{name}.onnx").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("backbone", HYPER)
 def test_torchscript_runs_without_this_project(backbone):
-    cell, network = trained(backbone)
-    export.run(cell, "torchscript")
+    name, network = trained(backbone)
+    export.run(name, "torchscript")
     extra = {"metadata.json": ""}
-    script = torch.jit.load(f"exports/{cell}/{cell}.pt", _extra_files=extra)
+    script = torch.jit.load(f"exports/{name}/{name}.pt", _extra_files=extra)
     same(script, network)
     assert json.loads(extra["metadata.json"])["backbone"] == backbone
 
@@ -98,12 +98,12 @@ def test_safetensors_say_what_they_are(monkeypatch):
     (Path("conf")).symlink_to(ROOT / "conf")
     settings = params.read()
     hyper = settings.backbone.hyper["srresnet"]
-    cell, network = trained("srresnet", hyper, settings.train.iterations)
+    name, network = trained("srresnet", hyper, settings.train.iterations)
     rows = [Score("Toy", case, image, psnr, 30.0, 0.9, None)
             for case, image, psnr in (("clean", "a", 30.0), ("clean", "b", 31.0), ("b+n", "a", 20.0))]  # fmt: skip
-    benchmarks.write_csv(rows, paths.SCORES / f"{cell}.csv")
+    benchmarks.write_csv(rows, paths.SCORES / f"{name}.csv")
     benchmarks.write_csv([row._replace(psnr_db=19.126) for row in rows], paths.SCORES / "bicubic.csv")
-    export.run(cell, "safetensors", Path("out/net.safetensors"))
+    export.run(name, "safetensors", Path("out/net.safetensors"))
     with safetensors.safe_open("out/net.safetensors", "pt") as file:
         metadata = json.loads(file.metadata()[weight_files.KEY])
         assert set(file.keys()) == set(network.state_dict())
@@ -127,9 +127,9 @@ def test_safetensors_say_what_they_are(monkeypatch):
 
 
 def test_a_card_without_settings_or_scores_says_so():
-    cell, _ = trained("rrdb", {"num_blocks": 1, "num_features": 8, "growth": 32})
-    export.run(cell, "safetensors")
-    card = Path(f"exports/{cell}/README.md").read_text()
+    name, _ = trained("rrdb", {"num_blocks": 1, "num_features": 8, "growth": 32})
+    export.run(name, "safetensors")
+    card = Path(f"exports/{name}/README.md").read_text()
     assert "Not evaluated." in card
     assert "not those of this training" in card
     assert "spandrel" in card
@@ -137,18 +137,18 @@ def test_a_card_without_settings_or_scores_says_so():
 
 
 @pytest.mark.parametrize(
-    ("backbone", "hyper", "name"),
+    ("backbone", "hyper", "architecture"),
     [
         ("rrdb", {"num_blocks": 2, "num_features": 16, "growth": 32}, "ESRGAN"),
         ("swinir", {"depths": [2, 2], "dim": 12, "num_heads": [2, 2]}, "SwinIR"),
         ("swinir", {"depths": [2, 2], "dim": 12, "num_heads": [2, 2], "upsampler": "pixelshuffle"}, "SwinIR"),
     ],
 )
-def test_rrdb_and_swinir_load_in_spandrel(spandrel, backbone, hyper, name):
-    cell, network = trained(backbone, hyper)
-    export.run(cell, "safetensors")
-    model = spandrel.ModelLoader(device="cpu").load_from_file(f"exports/{cell}/{cell}.safetensors")
-    assert model.architecture.name == name
+def test_rrdb_and_swinir_load_in_spandrel(spandrel, backbone, hyper, architecture):
+    name, network = trained(backbone, hyper)
+    export.run(name, "safetensors")
+    model = spandrel.ModelLoader(device="cpu").load_from_file(f"exports/{name}/{name}.safetensors")
+    assert model.architecture.name == architecture
     assert model.scale == 4
     lr = torch.rand(1, 3, 24, 16, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -162,41 +162,41 @@ def test_an_export_that_differs_is_not_written(monkeypatch):
         def forward(self, lr):
             return lr.repeat_interleave(4, 2).repeat_interleave(4, 3) * (1 if lr.shape[2] == 19 else 0)
 
-    cell, _ = trained("srresnet")
-    info = weight_files.load(paths.MODELS / f"{cell}.safetensors")[1]
+    name, _ = trained("srresnet")
+    info = weight_files.load(paths.MODELS / f"{name}.safetensors")[1]
     monkeypatch.setattr(weight_files, "load", lambda path: (Fixed(), info))
     for format in ("torchscript", "onnx"):
         if format == "torchscript" or importlib.util.find_spec("onnx"):
             with pytest.raises(UserError, match="the export differs from the network by"):
-                export.run(cell, format)
+                export.run(name, format)
     assert not Path("exports").exists()
 
 
 def test_without_onnx_the_mend_is_named(monkeypatch):
-    cell, _ = trained("srresnet")
+    name, _ = trained("srresnet")
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(UserError, match=r"ONNX needs the onnx package: pip install"):
-        export.run(cell, "onnx")
+        export.run(name, "onnx")
 
 
 @pytest.mark.parametrize(
-    ("cell", "to", "says"),
+    ("name", "to", "says"),
     [
         ("srresnet-rff-0", "pickle", "unknown format pickle: choose from safetensors, onnx, torchscript"),
-        ("srresnet-none-7", "onnx", r"no trained cell of models/ \(srresnet-rff-0\)"),
+        ("srresnet-none-7", "onnx", r"no trained run in models/: did you mean srresnet-rff-0"),
     ],
 )
-def test_wrong_arguments_are_one_line(cell, to, says):
+def test_wrong_arguments_are_one_line(name, to, says):
     trained("srresnet")
     with pytest.raises(UserError, match=says):
-        export.run(cell, to)
+        export.run(name, to)
 
 
 def test_a_file_of_ones_own_leaves_the_readme_beside_it_alone():
-    cell, _ = trained("srresnet")
+    name, _ = trained("srresnet")
     Path("README.md").write_text("mine")
-    export.run(cell, "onnx", Path("net.onnx"))
+    export.run(name, "onnx", Path("net.onnx"))
     assert Path("README.md").read_text() == "mine"
     assert "# srresnet-rff-0" in Path("net.md").read_text()
     with pytest.raises(UserError, match=r"net\.onnx would hold torchscript: end its name in \.pt"):
-        export.run(cell, "torchscript", Path("net.onnx"))
+        export.run(name, "torchscript", Path("net.onnx"))

@@ -15,9 +15,10 @@ import yaml
 
 from blindsr.acquisition import patch_builder
 from blindsr.apps import cluster, grid, plan
-from blindsr.apps.grid import CellState
+from blindsr.apps.grid import RunState
 from blindsr.config import conf, params
 from blindsr.config.params import Params
+from blindsr.config.run import Run
 from blindsr.data.images import write_png
 from blindsr.data.indices import IndexedImage
 from blindsr.runtime.errors import UserError
@@ -28,31 +29,31 @@ ROOT = Path(__file__).resolve().parents[2]
 STAND_IN = """
 import os, sys, time
 from pathlib import Path
-stage, cell = sys.argv[1:]
+stage, run = sys.argv[1:]
 folder = Path("out")
 folder.mkdir(exist_ok=True)
-(folder / f"{stage}-{cell}.started").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+(folder / f"{stage}-{run}.started").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
 how = Path("how").read_text()
-if stage == "train" and how == "fail" and "rff" in cell:
-    sys.exit("error: this cell fails")
+if stage == "train" and how == "fail" and "rff" in run:
+    sys.exit("error: this run fails")
 while stage == "train" and how == "wait":
     time.sleep(0.05)
 while stage == "train" and how == "meet" and len(list(folder.glob("train-*.started"))) < 2:
-    time.sleep(0.05)  # for the other cell, which must run at the same time
-(folder / f"{stage}-{cell}").write_text("made")
+    time.sleep(0.05)  # for the other run, which must run at the same time
+(folder / f"{stage}-{run}").write_text("made")
 """
 
 
 def stage(name: str) -> dict[str, Any]:
-    cell = "${item.backbone}-${item.reg}-${item.seed}"
+    run = "${item.backbone}-${item.reg}-${item.seed}"
     matrix = {"backbone": "${backbone.names}", "reg": "${reg.names}", "seed": "${seeds}"}
-    made = {"cmd": f"{sys.executable} stand_in.py {name} {cell}", "outs": [f"out/{name}-{cell}"]}
-    return {"matrix": matrix, **made, "deps": ["how"] if name == "train" else [f"out/train-{cell}"]}
+    made = {"cmd": f"{sys.executable} stand_in.py {name} {run}", "outs": [f"out/{name}-{run}"]}
+    return {"matrix": matrix, **made, "deps": ["how"] if name == "train" else [f"out/train-{run}"]}
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A DVC project with two cells, whose stages take no time."""
+    """A DVC project with two runs, whose stages take no time."""
     settings = conf.compose(ROOT / "conf", ["reg.names=[none,rff]", "runtime.workers=0", "train.iterations=1000"])
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     stages: dict[str, Any] = {name: stage(name) for name in ("train", "evaluate", "analyse")}
@@ -73,7 +74,7 @@ def read(project: Path) -> Params:
     return params.read()
 
 
-def test_cells_run_at_the_same_time_each_on_its_gpu(
+def test_runs_run_at_the_same_time_each_on_its_gpu(
     project: Path, read: Params, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
@@ -84,17 +85,17 @@ def test_cells_run_at_the_same_time_each_on_its_gpu(
     assert gpus == {"3", "5"}
     assert "nothing is left: `dvc repro` writes the tables" in capfd.readouterr().out
     done = subprocess.run([sys.executable, "-m", "dvc", "status"], capture_output=True, text=True, check=True)
-    assert "up to date" in done.stdout  # both cells are in dvc.lock
+    assert "up to date" in done.stdout  # both runs are in dvc.lock
 
 
-def test_a_cell_that_fails_does_not_stop_the_others(project: Path, read: Params) -> None:
+def test_a_run_that_fails_does_not_stop_the_others(project: Path, read: Params) -> None:
     (project / "how").write_text("fail")
-    with pytest.raises(UserError, match=r"1 of 2 cells failed: srresnet-rff-0; their logs are in .*grid"):
+    with pytest.raises(UserError, match=r"1 of 2 runs failed: srresnet-rff-0; their logs are in .*grid"):
         grid.run(read, 1)
     first, second = grid.states(read)
     assert str(first) == "done"
     assert not second.trained
-    assert "error: this cell fails" in (project / ".train_state" / "grid" / "srresnet-rff-0.log").read_text()
+    assert "error: this run fails" in (project / ".train_state" / "grid" / "srresnet-rff-0.log").read_text()
 
 
 def test_a_signal_reaches_the_trainings(project: Path) -> None:
@@ -108,17 +109,17 @@ def test_a_signal_reaches_the_trainings(project: Path) -> None:
     output, error = process.communicate(timeout=60)
     assert process.returncode == 143
     assert error.endswith("error: stopped: the same command goes on from here\n")
-    assert output.count("failed (") == 2  # DVC takes no cell as done
+    assert output.count("failed (") == 2  # DVC takes no run as done
     assert not (project / "out" / "train-srresnet-rff-0").exists()
 
 
-def test_states_say_how_far_a_cell_is(project: Path, read: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_states_say_how_far_a_run_is(project: Path, read: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "data" / "patches").mkdir(parents=True)
     (project / "data" / "patches" / "index.json").write_text("{}")
-    folder = train.state_folder(read, "srresnet", "rff", 0)
+    folder = train.state_folder(read, Run("srresnet", "rff", 0))
     checkpoint.save(folder, 400, {"iteration": 400})
     assert [str(state) for state in grid.states(read)] == ["todo", "partial: iteration 400"]
-    assert str(CellState(("evaluate", "analyse"), 0)) == "trained, without evaluate, analyse"
+    assert str(RunState(("evaluate", "analyse"), 0)) == "trained, without evaluate, analyse"
     (project / "dvc.yaml").write_text("stages: [")
     with pytest.raises(UserError, match="`dvc status` failed"):
         grid.states(read)
@@ -141,7 +142,7 @@ def test_the_plan_counts_operations_and_hours(
         "backbone": read.backbone.model_copy(update={"hyper": {"srresnet": {"num_blocks": 1, "num_features": 4}}})
     }
     read = read.model_copy(update=small)
-    cost = plan.probe(read, "srresnet", "none")
+    cost = plan.probe(read, Run("srresnet", "none", 0))
     # the convolutions at LR (16 px) and HR, 8 images, twice that backwards, less the gradient of the input
     lr, hr = 16**2, 64**2
     channels = [
@@ -156,8 +157,8 @@ def test_the_plan_counts_operations_and_hours(
     assert cost.flops == 8 * 2 * 9 * (3 * products - 3 * 4 * lr)
     assert cost.seconds > 0
 
-    monkeypatch.setattr(plan, "probe", lambda *cell: plan.Cost(10**9, 3.6))
-    monkeypatch.setattr(grid, "states", lambda given: [CellState((), 0), CellState(("train",), 400)])
+    monkeypatch.setattr(plan, "probe", lambda *run: plan.Cost(10**9, 3.6))
+    monkeypatch.setattr(grid, "states", lambda given: [RunState((), 0), RunState(("train",), 400)])
     plan.show(read)
     shown = capsys.readouterr().out
     assert "done" in shown
@@ -165,7 +166,7 @@ def test_the_plan_counts_operations_and_hours(
     assert "0.60 hours of training left on one device (CPU, 1 threads and 0 workers)" in shown
 
 
-def test_jobs_of_a_cluster_make_the_cells(project: Path, read: Params) -> None:
+def test_jobs_of_a_cluster_make_the_runs(project: Path, read: Params) -> None:
     """By submitit's executor for the machine at hand, which runs its jobs as SLURM's does."""
     submitted = cluster.submit(read, 2, {"timeout_min": "5"}, cluster="local")
     for job in submitted:

@@ -14,6 +14,7 @@ import yaml
 import mlflow_server
 from blindsr.apps import runs
 from blindsr.config import conf, params
+from blindsr.config.run import Run
 from blindsr.model import networks, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import paths, tracking
@@ -21,25 +22,25 @@ from blindsr.runtime.errors import UserError
 from blindsr.stages import train
 
 ROOT = Path(__file__).resolve().parents[2]
-CELL = "srresnet-rff-0"
+RUN = "srresnet-rff-0"
 Store = Callable[[str], str]
 
 
 def write_project() -> params.Params:
-    """What a `dvc pull` brings of a grid of two cells of which one is trained."""
+    """What a `dvc pull` brings of a grid of two runs of which one is trained."""
     settings = params.parse(conf.compose(ROOT / "conf", ["reg=rff", "seeds=[0,1]", "train.iterations=40"]))
     Path("params.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json", exclude_unset=True)))
     for path, text in (
         (paths.PATCHES / "index.json", "{}"),
-        (paths.CURVES / f"{CELL}.csv", "iteration,l1,validation\n20,0.5,\n40,0.25,30.5\n"),
-        (paths.SCORES / f"{CELL}.csv", scores(31.0)),
+        (paths.CURVES / f"{RUN}.csv", "iteration,l1,validation\n20,0.5,\n40,0.25,30.5\n"),
+        (paths.SCORES / f"{RUN}.csv", scores(31.0)),
         (paths.SCORES / "bicubic.csv", scores(30.0)),
         (paths.TABLES / "psnr_db.md", "# psnr"),
         (paths.METRICS, "{}"),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    write_weights(train.run_key(settings, "srresnet", "rff", 0))
+    write_weights(train.run_key(settings, Run("srresnet", "rff", 0)))
     return settings
 
 
@@ -53,7 +54,7 @@ def write_weights(key: str) -> None:
         backbone="srresnet", hyper=hyper, scale=4, regularizer="rff", seed=0, iterations=40, run=key
     )  # fmt: skip
     torch.manual_seed(0)
-    weight_files.save(networks.build_backbone("srresnet", hyper, 4), info, paths.MODELS / f"{CELL}.safetensors")
+    weight_files.save(networks.build_backbone("srresnet", hyper, 4), info, paths.MODELS / f"{RUN}.safetensors")
 
 
 def by_name(uri: str) -> dict[str, object]:
@@ -66,8 +67,8 @@ def test_sync_makes_the_store_complete_from_files_and_then_changes_nothing(store
     runs.sync(settings)
     assert capsys.readouterr().out == f"srresnet-rff-1: not trained yet, left out\nall in {own}\n"
     found = by_name(own)
-    assert set(found) == {CELL, "bicubic", "report-embedded"}
-    run = found[CELL]
+    assert set(found) == {RUN, "bicubic", "report-embedded"}
+    run = found[RUN]
     assert run.info.status == "FINISHED"
     assert run.data.params["train.iterations"] == "40"
     assert run.data.params["weight"] == "100.0"
@@ -79,7 +80,7 @@ def test_sync_makes_the_store_complete_from_files_and_then_changes_nothing(store
     assert [item.path for item in tables] == ["tables/psnr_db.md"]
     runs.sync(settings)
     again = by_name(own)
-    assert again[CELL].info.end_time == run.info.end_time
+    assert again[RUN].info.end_time == run.info.end_time
     assert again["bicubic"].info.end_time == found["bicubic"].info.end_time
     assert len(list(tracking.runs(client))) == 3
 
@@ -89,7 +90,7 @@ def test_settings_that_are_not_those_of_the_weights_are_not_said_of_them(store: 
     settings = write_project()
     write_weights("another-run")
     runs.sync(settings)
-    assert by_name(own)[CELL].data.params == {"backbone": "srresnet", "reg": "rff", "seed": "0"}
+    assert by_name(own)[RUN].data.params == {"backbone": "srresnet", "reg": "rff", "seed": "0"}
     (paths.PATCHES / "index.json").unlink()  # the weights alone were pulled
     write_weights("a-third")
     runs.sync(settings)
@@ -168,13 +169,13 @@ def test_a_teams_server_on_postgresql_gets_all_runs_once_and_gives_them_as_csv(s
         assert blindsr("runs", "sync", "--tracking-uri", server) == f"1 new\n{left_out}all in {server}\n"
         assert blindsr("runs", "sync", "--tracking-uri", server) == f"1 there already\n{left_out}all in {server}\n"
         there, here = by_name(server), by_name(own)
-        assert set(there) == {"srresnet-none-7", CELL, "bicubic", "report-embedded"}
+        assert set(there) == {"srresnet-none-7", RUN, "bicubic", "report-embedded"}
         assert there["srresnet-none-7"].data.params == {"reg": "none", "odd": "naïve 'quoted' 100%"}
         assert there["srresnet-none-7"].info.end_time == here["srresnet-none-7"].info.end_time
         client = tracking.connect(server)
         history = client.get_metric_history(there["srresnet-none-7"].info.run_id, "l1")
         assert [(point.step, point.value) for point in history] == [(step, 1 / step) for step in range(1, 1201)]
-        assert there[CELL].data.metrics["psnr_db/Toy/b-n"] == 31.0
+        assert there[RUN].data.metrics["psnr_db/Toy/b-n"] == 31.0
         table = client.list_artifacts(there["report-embedded"].info.run_id, "tables")
         assert [item.path for item in table] == ["tables/psnr_db.md"]
         assert len(list((tmp_path / "artifacts").rglob("psnr_db.md"))) == 1

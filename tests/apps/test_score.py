@@ -221,7 +221,7 @@ def test_the_command_line_ends_with_one_line_and_a_status(folder: Path) -> None:
     assert fine.exit_code == 0, fine.output
     assert "bicubic ×4 on Mine, mean of 3 images" in fine.output
     for arguments, says in (
-        (["--model", "net.pth"], "net.pth cannot be read: No such file"),
+        (["--model", "net.pth"], "net.pth: no such file"),
         (["--model", "bicubic", "--tile", "big"], "--tile big: give LR pixels, auto or none"),
     ):
         failed = runner.invoke(app, ["score", str(folder), *arguments])

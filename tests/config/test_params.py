@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from blindsr.config import conf, params
+from blindsr.config.run import Run
 from blindsr.runtime.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,13 +36,13 @@ def changed(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
 def test_every_profile_with_every_backbone_is_valid(profile: str, backbone: str) -> None:
     parsed = params.parse(conf.compose(ROOT / "conf", [f"profile={profile}", f"backbone={backbone}"]))
     assert parsed.profile == profile
-    assert parsed.cells[0] == (backbone, "none", 0)
+    assert parsed.runs[0] == Run(backbone, "none", 0)
 
 
-def test_the_paper_grid_has_24_cells() -> None:
+def test_the_paper_grid_has_24_runs() -> None:
     parsed = params.parse(conf.compose(ROOT / "conf", ["profile=paper"]))
-    assert len(parsed.cells) == 4 * 6
-    assert params.cell_name(*parsed.cells[-1]) == "swinir-rff_released-0"
+    assert len(parsed.runs) == 4 * 6
+    assert parsed.runs[-1].name == "swinir-rff_released-0"
 
 
 def test_dropout_rates_are_those_of_the_paper(composed: dict[str, Any]) -> None:
@@ -57,12 +58,12 @@ def test_dropout_rates_are_those_of_the_paper(composed: dict[str, Any]) -> None:
         ("train.iterations", "many", "train.iterations"),
         ("train.learning_rate", 0, "train.learning_rate"),
         ("train.batch", 7, "batch 7 must be even"),
-        ("train.crop", 130, "train.crop 130 must be a multiple of the scale 4"),
+        ("train.crop", 130, "train.crop 130 must be a multiple of the scale 4: choose 128 or 132"),
         ("train.window", 32, "window 32 is smaller than crop 64"),
         ("train.precision", "fp8", "'fp32' or 'bf16'"),
         ("train.unknown", 1, "unknown key train.unknown"),
         ("surprise", 1, "unknown key surprise"),
-        ("scale", 3, "scale"),
+        ("scale", 5, "scale: Input should be 2, 3 or 4 (got 5)"),
         ("seeds", [], "seeds: must hold at least one entry"),
         ("seeds", [1, 1], "seeds: must hold at least one entry, each once"),
         ("seeds", [-1], "seeds.0"),
@@ -119,9 +120,33 @@ def test_settings_are_immutable(composed: dict[str, Any]) -> None:
         params.parse(composed).train.iterations = 3
 
 
-def test_a_cell_that_the_settings_do_not_name_is_refused(composed: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="no cell rrdb-rff-0: choose one of srresnet-none-0"):
-        params.parse(composed).require_cell("rrdb", "rff", 0)
+def test_a_run_that_the_settings_do_not_name_is_refused(composed: dict[str, Any]) -> None:
+    parsed = params.parse(composed)
+    parsed.require(Run("srresnet", "rff", 0))
+    with pytest.raises(UserError, match=r"no run srresnet-rff-7: did you mean srresnet-rff-0"):
+        parsed.require(Run("srresnet", "rff", 7))
+    with pytest.raises(UserError, match="no run x-y-3: choose one of srresnet-none-0, "):
+        parsed.require(Run("x", "y", 3))
+
+
+@pytest.mark.parametrize(("scale", "crop", "window"), [(2, 64, 160), (3, 63, 159), (4, 64, 160)])
+def test_scales_with_a_crop_and_window_of_whole_lr_pixels(scale: int, crop: int, window: int) -> None:
+    """The border that scores leave out is the scale, as the field does."""
+    overrides = [f"scale={scale}", f"train.crop={crop}", f"train.window={window}"]
+    parsed = params.parse(conf.compose(ROOT / "conf", overrides))
+    assert (parsed.scale, parsed.evaluate.crop_border) == (scale, scale)
+
+
+def test_a_scale_that_divides_neither_crop_nor_window_names_both() -> None:
+    with pytest.raises(UserError, match=r"train\.crop 64 .*choose 63 or 66; train\.window 160 .*choose 159 or 162"):
+        params.parse(conf.compose(ROOT / "conf", ["scale=3"]))
+
+
+def test_runs_rows_and_scored_runs_are_in_the_order_of_the_tables() -> None:
+    parsed = params.parse(conf.compose(ROOT / "conf", ["reg=rff", "seeds=[3, 5]", "analysed_seeds=[5]"]))
+    assert [run.name for run in parsed.scored] == ["bicubic", "srresnet-rff-3", "srresnet-rff-5"]
+    assert parsed.rows == [("bicubic", "bicubic"), ("srresnet", "rff")]
+    assert parsed.analysed == [Run("srresnet", "rff", 5)]
 
 
 def test_read_names_the_mend_for_a_missing_or_broken_file(tmp_path: Path) -> None:

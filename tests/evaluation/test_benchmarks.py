@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from blindsr.data import images
-from blindsr.data.indices import Index, IndexedImage
+from blindsr.data.pairs import REAL, Pair
 from blindsr.evaluation import benchmarks
-from blindsr.evaluation.benchmarks import Pair
+from blindsr.evaluation.benchmarks import key_of
 from blindsr.evaluation.scoring import Measure, Score
 from blindsr.model import inference, networks
 from blindsr.plugins.metrics.psnr import psnr, psnr_best_shift
-from blindsr.runtime.errors import UserError
 
 MEASURE = Measure(4, max_shift=6)
 
@@ -105,42 +104,12 @@ def test_stamps_change_with_either_image_and_not_with_names(pairs: list[Pair], t
     assert len(set(before.values())) == 4
     moved = pairs[0]._replace(lr=tmp_path / "moved.png")
     pairs[0].lr.rename(moved.lr)
-    assert benchmarks.stamps([moved]) == {moved.key: before[moved.key]}
+    assert benchmarks.stamps([moved]) == {key_of(moved): before[key_of(moved)]}
     assert benchmarks.stamps(pairs[:1]) == {}
     images.write_png(pairs[1].hr, np.zeros((42, 50, 3), np.uint8))
     after = benchmarks.stamps(pairs)
-    assert after[pairs[1].key] != before[pairs[1].key]
-    assert after[pairs[2].key] == before[pairs[2].key]
-
-
-def index(name: str, *names: str) -> Index:
-    images = [IndexedImage(name=n, file=f"{n}.png", width=8, height=8, sha256="0" * 64) for n in names]
-    return Index(name=name, images=images)
-
-
-def test_real_lr_images_are_paired_by_their_first_four_characters() -> None:
-    hr = index("DIV2K_valid", "0801", "0802")
-    wild = index("NTIRE2018_wild", "0801x4w1", "0801x4w2", "0802x4w1")
-    found = benchmarks.real_pairs(wild, hr, Path("lr"), Path("hr"))
-    assert [(p.benchmark, p.case, p.image, p.hr.name, str(p.lr)) for p in found] == [
-        ("NTIRE2018_wild", "real", "0801x4w1", "0801.png", "lr/0801x4w1.png"),
-        ("NTIRE2018_wild", "real", "0801x4w2", "0801.png", "lr/0801x4w2.png"),
-        ("NTIRE2018_wild", "real", "0802x4w1", "0802.png", "lr/0802x4w1.png"),
-    ]
-    assert benchmarks.real_pairs(index("NTIRE2018_wild"), hr, Path(), Path()) == []  # the set is missing
-
-
-@pytest.mark.parametrize(
-    ("lr", "hr", "says"),
-    [
-        (("0801x4m", "0900x4m"), ("0801",), r"0900x4m\.png has no HR image 0900\* in HR"),
-        (("0801x4m",), ("0801", "0802", "0803"), r"no LR image 0802\*, for 2 of HR"),
-        (("0801x4m",), ("0801", "0801b"), r"0801\.png and 0801b\.png begin with the same 4 characters"),
-    ],
-)
-def test_real_images_without_a_partner_are_named(lr: tuple[str, ...], hr: tuple[str, ...], says: str) -> None:
-    with pytest.raises(UserError, match=says):
-        benchmarks.real_pairs(index("LR", *lr), index("HR", *hr), Path(), Path())
+    assert after[key_of(pairs[1])] != before[key_of(pairs[1])]
+    assert after[key_of(pairs[2])] == before[key_of(pairs[2])]
 
 
 def test_unaligned_images_get_a_shifted_psnr_beside_the_plain_one(tmp_path: Path) -> None:
@@ -149,7 +118,7 @@ def test_unaligned_images_get_a_shifted_psnr_beside_the_plain_one(tmp_path: Path
     scene = images.bicubic_upscale(coarse, 8)
     images.write_png(tmp_path / "0801.png", scene[8:136, 8:168])
     images.write_png(tmp_path / "0801x4m.png", images.bicubic_downscale(scene[0:128, 4:164], 4))
-    pair = Pair("T", benchmarks.REAL, "0801x4m", tmp_path / "0801.png", tmp_path / "0801x4m.png")
+    pair = Pair("T", REAL, "0801x4m", tmp_path / "0801.png", tmp_path / "0801x4m.png", aligned=False)
     measure = Measure(4, max_shift=10)
     (result,) = benchmarks.evaluate([pair], bicubic, measure, 4)
     sr, hr = images.bicubic_upscale(images.read_rgb(pair.lr), 4), images.read_rgb(pair.hr)
@@ -157,6 +126,8 @@ def test_unaligned_images_get_a_shifted_psnr_beside_the_plain_one(tmp_path: Path
     best, shift = psnr_best_shift(sr, hr, 10)
     assert shift == (-8, -4)
     assert result.scores[0].psnr_shift_db == best > psnr(sr, hr, 4) + 5
+    (result,) = benchmarks.evaluate([pair._replace(aligned=True)], bicubic, measure, 4)
+    assert result.scores[0].psnr_shift_db is None
 
 
 def test_csv_comes_back_and_has_fixed_bytes(tmp_path: Path) -> None:
@@ -206,7 +177,7 @@ from blindsr.evaluation import benchmarks
 from blindsr.data import images
 from blindsr.model import inference
 from blindsr.model import networks
-from blindsr.evaluation.benchmarks import Pair
+from blindsr.data.pairs import Pair
 from blindsr.plugins.metrics.lpips import Lpips
 from blindsr.evaluation.scoring import Measure
 blocks, height, width = map(int, sys.argv[1:])

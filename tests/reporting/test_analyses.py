@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from blindsr.config.run import Run
 from blindsr.reporting import analyses
 from blindsr.runtime.errors import UserError
 
-CELLS = {"net-none-0": ("net", "none", 0), "net-rff-0": ("net", "rff", 0), "net-rff-1": ("net", "rff", 1)}
+RUNS = [Run("net", "none", 0), Run("net", "rff", 0), Run("net", "rff", 1)]
 
 
 def markdown(stem: Path) -> dict[tuple[str, ...], dict[str, str]]:
@@ -19,14 +20,14 @@ def markdown(stem: Path) -> dict[tuple[str, ...], dict[str, str]]:
 
 
 def test_read_names_the_cell_of_every_row(tmp_path: Path):
-    for number, cell in enumerate(CELLS):
-        (tmp_path / cell).mkdir()
-        pd.DataFrame({"x": [number, number]}).to_csv(tmp_path / cell / "cost.csv", index=False)
-    frame = analyses.read(CELLS, tmp_path, "cost")
+    for number, run in enumerate(RUNS):
+        (tmp_path / run.name).mkdir()
+        pd.DataFrame({"x": [number, number]}).to_csv(tmp_path / run.name / "cost.csv", index=False)
+    frame = analyses.read(RUNS, tmp_path, "cost")
     assert frame.to_numpy().tolist()[-1] == ["net", "rff", 1, 2]
     assert len(frame) == 6
     with pytest.raises(UserError, match=r"plane.csv is missing: run `dvc repro`"):
-        analyses.read(CELLS, tmp_path, "plane")
+        analyses.read(RUNS, tmp_path, "plane")
 
 
 def test_cost_is_that_of_the_whole_run(tmp_path: Path):

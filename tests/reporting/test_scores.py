@@ -6,25 +6,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from blindsr.config.run import Run
 from blindsr.evaluation import benchmarks
 from blindsr.evaluation.benchmarks import Score
 from blindsr.reporting import scores
 from blindsr.runtime.errors import UserError
 
-CELLS = {"bicubic": ("bicubic", "bicubic", 0), "net-none-3": ("net", "none", 3)}
+RUNS = [Run.bicubic(), Run("net", "none", 3)]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two images of one case; the network has no LPIPS."""
-    for cell, lpips in {"bicubic": 0.25, "net-none-3": None}.items():
+    for name, lpips in {"bicubic": 0.25, "net-none-3": None}.items():
         rows = [Score("Toy", "clean", image, 20.0, 21.0, 0.5, lpips) for image in ("007", "b")]
-        benchmarks.write_csv(rows, tmp_path / f"{cell}.csv")
+        benchmarks.write_csv(rows, tmp_path / f"{name}.csv")
     return tmp_path
 
 
 def test_one_row_per_cell_and_image(folder: Path) -> None:
-    known = scores.read(folder, CELLS)
+    known = scores.read(folder, RUNS)
     assert known[["backbone", "reg", "seed", "image"]].to_numpy().tolist() == [
         ["bicubic", "bicubic", 0, "007"],
         ["bicubic", "bicubic", 0, "b"],

@@ -1,4 +1,4 @@
-"""Which crops are looked at, the game of patches, and every file of one small cell."""
+"""Which crops are looked at, the game of patches, and every file of one small run."""
 
 import contextlib
 from pathlib import Path
@@ -15,9 +15,9 @@ from torch import Tensor
 from blindsr.analysis import interaction
 from blindsr.config import conf, params
 from blindsr.config.params import Params
+from blindsr.config.run import Run
 from blindsr.data import images
-from blindsr.evaluation import benchmarks
-from blindsr.evaluation.benchmarks import Pair
+from blindsr.data.pairs import Pair
 from blindsr.model import networks, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.plugins.backbones.base import Backbone
@@ -122,24 +122,24 @@ def test_dropout_weakens_the_interactions_of_a_network_as_the_lemma_predicts() -
     assert strengths[-1] < 0.3 * strengths[0]
 
 
-def test_every_file_of_a_cell(
+def test_every_file_of_a_run(
     settings: Params, pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(benchmarks, "all_pairs", lambda _: pairs)
+    monkeypatch.setattr(analyse.pairs, "all_pairs", lambda _: pairs)
     torch.manual_seed(0)
     backbone = networks.build_backbone("srresnet", HYPER, 4)
     info = WeightsInfo(backbone="srresnet", hyper=HYPER, scale=4, regularizer="rff", seed=0, iterations=7, run="run")
-    weight_files.save(backbone, info, paths.MODELS / "cell.safetensors")
+    weight_files.save(backbone, info, paths.MODELS / "srresnet-rff-0.safetensors")
     tracked: dict[str, float] = {}
     run = contextlib.nullcontext(SimpleNamespace(summary=tracked.update))
     monkeypatch.setattr(analyse.tracking, "open_run", lambda *arguments: run)
-    analyse.run(settings, "cell")
+    analyse.run(settings, Run("srresnet", "rff", 0))
     assert tracked["lr_images_seen"] == 7 * settings.train.batch
-    written = {path.name: path.read_bytes() for path in sorted((paths.ANALYSIS / "cell").iterdir())}
+    written = {path.name: path.read_bytes() for path in sorted((paths.ANALYSIS / "srresnet-rff-0").iterdir())}
     names = ["channel_entropy", "cost", "frequency", "interaction", "plane", "separation"]
     assert list(written) == [f"{name}.csv" for name in names]
-    frames = {name: pd.read_csv(paths.ANALYSIS / "cell" / f"{name}.csv") for name in names}
+    frames = {name: pd.read_csv(paths.ANALYSIS / "srresnet-rff-0" / f"{name}.csv") for name in names}
     assert len(frames["plane"]) == 2 * 8
     assert frames["separation"][["space", "label"]].to_numpy().tolist() == [
         ["features", "degradation"], ["features", "content"], ["plane", "degradation"], ["plane", "content"],
@@ -148,6 +148,6 @@ def test_every_file_of_a_cell(
     assert len(frames["interaction"]) == 6 * (3 + 1)
     assert frames["cost"].loc[0, "iterations"] == 7
     assert frames["cost"].loc[0, "penalty_flops"] > 0
-    analyse.run(settings, "cell")
-    again = {path.name: path.read_bytes() for path in sorted((paths.ANALYSIS / "cell").iterdir())}
+    analyse.run(settings, Run("srresnet", "rff", 0))
+    again = {path.name: path.read_bytes() for path in sorted((paths.ANALYSIS / "srresnet-rff-0").iterdir())}
     assert again == written

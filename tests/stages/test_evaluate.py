@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from blindsr.config import conf, params
+from blindsr.config.run import Run
 from blindsr.data import images, suite
 from blindsr.data.indices import Index, IndexedImage
 from blindsr.evaluation import benchmarks
@@ -24,13 +25,14 @@ from blindsr.runtime.errors import UserError
 from blindsr.stages import evaluate
 
 ROOT = Path(__file__).resolve().parents[2]
-CELL = "srresnet-none-0"
+RUN = "srresnet-none-0"
 HYPER = {"num_blocks": 1, "num_features": 4}
 NAMES = ("a", "b", "c", "d", "e")
 # runs the stage without MLflow, and kills itself, as `kill -9` does, in the middle of writing a row
 PROGRAM = """
 import contextlib, os, signal, sys, types
 from blindsr.config import params
+from blindsr.config.run import Run
 from blindsr.runtime import tracking
 from blindsr.evaluation.journal import Journal
 from blindsr.stages import evaluate
@@ -47,7 +49,7 @@ def killing(self, scores):
         os.kill(os.getpid(), signal.SIGKILL)
 if rows:
     Journal.append = killing
-evaluate.run(params.read(), "srresnet-none-0")
+evaluate.run(params.read(), Run.parse("srresnet-none-0"))
 """
 
 
@@ -73,7 +75,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             images.write_png(paths.LR / "Toy" / case / f"{name}.png", lr)
     Index(name="Toy", images=entries).write(paths.INDEX)
     info = WeightsInfo(backbone="srresnet", hyper=HYPER, scale=4, regularizer="none", seed=0, iterations=1, run="x")
-    weight_files.save(networks.build_backbone("srresnet", HYPER, 4), info, paths.MODELS / f"{CELL}.safetensors")
+    weight_files.save(networks.build_backbone("srresnet", HYPER, 4), info, paths.MODELS / f"{RUN}.safetensors")
     return tmp_path
 
 
@@ -95,10 +97,10 @@ def run(project: Path, monkeypatch: pytest.MonkeyPatch):
         lambda *arguments: contextlib.nullcontext(SimpleNamespace(summary=tracked.update)),
     )
 
-    def call(cell: str = CELL):
+    def call(name: str = RUN):
         upscaled.clear()
-        evaluate.run(params.read(), cell)
-        return (paths.SCORES / f"{cell}.csv").read_bytes(), len(upscaled), tracked
+        evaluate.run(params.read(), Run.parse(name))
+        return (paths.SCORES / f"{name}.csv").read_bytes(), len(upscaled), tracked
 
     return call
 
@@ -125,15 +127,15 @@ def test_rows_are_in_the_order_of_the_suite_and_nothing_is_left(run) -> None:
 
 def test_a_killed_evaluation_goes_on_and_ends_with_the_same_bytes(run) -> None:
     expected, *_ = run()
-    (paths.SCORES / f"{CELL}.csv").unlink()
+    (paths.SCORES / f"{RUN}.csv").unlink()
     killed = process(kill_after=3)
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
-    assert not (paths.SCORES / f"{CELL}.csv").exists()
+    assert not (paths.SCORES / f"{RUN}.csv").exists()
     assert len(states()) == 1
     resumed = process()
     assert resumed.communicate()[1].count("10/10") == 1
-    assert (paths.SCORES / f"{CELL}.csv").read_bytes() == expected
+    assert (paths.SCORES / f"{RUN}.csv").read_bytes() == expected
     assert states() == []
 
 
@@ -177,25 +179,25 @@ def test_another_network_or_setting_begins_anew_and_another_image_alone_is_score
 def test_bad_images_are_named_the_others_scored_and_no_table_is_written(run, capsys) -> None:
     (paths.RAW / "Toy" / "a.png").write_bytes((paths.RAW / "Toy" / "a.png").read_bytes()[:200])
     images.write_png(paths.LR / "Toy" / "clean" / "b.png", np.zeros((9, 9, 3), np.uint8))
-    with pytest.raises(UserError, match=f"{CELL}: 3 of 10 images have no score"):
+    with pytest.raises(UserError, match=f"{RUN}: 3 of 10 images have no score"):
         run()
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert len(errors) == 2
     assert "a.png" in errors[0]
     assert "b.png does not fit" in errors[1]
-    assert not (paths.SCORES / f"{CELL}.csv").exists()
+    assert not (paths.SCORES / f"{RUN}.csv").exists()
     assert len(states()[0].read_text().split("\n\n")) >= 3
 
 
 def test_processes_of_torchrun_share_the_images_with_the_same_result(run) -> None:
     expected, *_ = run()
-    (paths.SCORES / f"{CELL}.csv").unlink()
+    (paths.SCORES / f"{RUN}.csv").unlink()
     both = [process(RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank)) for rank in (0, 1)]
     shown = [one.communicate()[1] for one in both]
     assert [one.returncode for one in both] == [0, 0]
     assert "6/6" in shown[0]  # three of five images with two cases
     assert "4/4" in shown[1]
-    assert (paths.SCORES / f"{CELL}.csv").read_bytes() == expected
+    assert (paths.SCORES / f"{RUN}.csv").read_bytes() == expected
 
 
 def test_bicubic_needs_no_weights(run) -> None:

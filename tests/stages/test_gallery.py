@@ -11,8 +11,10 @@ from blindsr.config import conf, params
 from blindsr.config.params import Params
 from blindsr.data import images, suite
 from blindsr.data.indices import Index, IndexedImage
+from blindsr.data.pairing import PrefixRule
+from blindsr.data.pairs import REAL
 from blindsr.evaluation import benchmarks
-from blindsr.evaluation.benchmarks import REAL, Score
+from blindsr.evaluation.benchmarks import Score
 from blindsr.model import networks, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.reporting import selection
@@ -57,7 +59,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     Index(name="Gone", missing="ask").write(paths.INDEX)
     write(paths.RAW / "Track" / "x_lr.png", np.zeros((20, 17, 3), np.uint8))
     track = IndexedImage(name="x_lr", file="x_lr.png", width=20, height=17, sha256="0" * 64)
-    Index(name="Track", hr="Originals", images=[track]).write(paths.INDEX)
+    rule = PrefixRule(rule="prefix", characters=1)
+    Index(name="Track", hr="Originals", pairing=rule, aligned=False, images=[track]).write(paths.INDEX)
     Index(name="Originals", images=[track.model_copy(update={"name": "x_lr"})]).write(paths.INDEX)
     for number, reg in enumerate(("none", "rff")):
         network = networks.build_backbone("srresnet", HYPER, 4)
@@ -78,7 +81,7 @@ def write(path: Path, image: np.ndarray) -> None:
     images.write_png(path, image)
 
 
-def write_scores(cell: str, gains: dict[str, dict[str, float]], level: float) -> None:
+def write_scores(name: str, gains: dict[str, dict[str, float]], level: float) -> None:
     rows = [
         Score(benchmark, case, image, level + gains.get(benchmark, {}).get(image, 0.0), 20.0, 0.5, None)
         for benchmark, own in GAINS.items()
@@ -86,7 +89,7 @@ def write_scores(cell: str, gains: dict[str, dict[str, float]], level: float) ->
         for image in own
     ]
     rows.append(Score("Track", REAL, "x_lr", 99.0 * len(gains), 20.0, 0.5, None, 20.0))
-    benchmarks.write_csv(rows, paths.SCORES / f"{cell}.csv")
+    benchmarks.write_csv(rows, paths.SCORES / f"{name}.csv")
 
 
 def index() -> list[dict[str, Any]]:

@@ -2,14 +2,18 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from blindsr.config import conf, params
-from blindsr.config.params import Params, cell_name
+from blindsr.config.params import Params
+from blindsr.config.run import Run
 from blindsr.data.indices import Index, IndexedImage
+from blindsr.data.pairing import PrefixRule
+from blindsr.data.pairs import REAL
 from blindsr.evaluation import benchmarks
 from blindsr.evaluation.benchmarks import Score
 from blindsr.runtime import paths
@@ -23,7 +27,7 @@ IMAGES = [f"{number:02d}" for number in range(12)]
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     """Files of two regularizers and three seeds on a set of twelve images, and of one set that is missing.
 
-    rff gains 0.5 dB, and 0.1 more with every seed; the images and cases of a cell differ by noise of 0.05 dB.
+    rff gains 0.5 dB, and 0.1 more with every seed; the images and cases of a run differ by noise of 0.05 dB.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(report, "publish", lambda _: None)  # MLflow has tests of its own
@@ -39,38 +43,37 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     Index(name="lpips_alexnet", missing="no file").write(paths.INDEX)
     Index(name="embedded_train").write(paths.INDEX)
     _scores(parsed, "bicubic", 24.0)
-    for backbone, reg, seed in parsed.cells:
-        cell = cell_name(backbone, reg, seed)
-        _scores(parsed, cell, 25.0 + 0.1 * seed + (0.5 if reg == "rff" else 0.0))
-        _analysis(parsed, cell, seed)
+    for run in parsed.runs:
+        _scores(parsed, run.name, 25.0 + 0.1 * run.seed + (0.5 if run.reg == "rff" else 0.0))
+        _analysis(parsed, run)
     return parsed
 
 
-def _scores(parsed: Params, cell: str, level: float) -> None:
-    generator = np.random.default_rng(len(cell))
+def _scores(parsed: Params, name: str, level: float) -> None:
+    generator = np.random.default_rng(len(name))
     rows = [
         Score("Toy", case, image, level + 0.05 * generator.normal(), 26.0, 0.8, None)
         for case in parsed.suite.cases
         for image in IMAGES
     ]
-    benchmarks.write_csv(rows, paths.SCORES / f"{cell}.csv")
+    benchmarks.write_csv(rows, paths.SCORES / f"{name}.csv")
 
 
-def _analysis(parsed: Params, cell: str, seed: int) -> None:
-    folder, cases = paths.ANALYSIS / cell, list(parsed.suite.cases)
+def _analysis(parsed: Params, run: Run) -> None:
+    folder, cases = paths.ANALYSIS / run.name, list(parsed.suite.cases)
     folder.mkdir(parents=True)
     paths.CURVES.mkdir(parents=True, exist_ok=True)
-    share = 0.5 if "rff" in cell else 0.0
+    share = 0.5 if run.reg == "rff" else 0.0
     frames = {
-        paths.CURVES / f"{cell}.csv": {"iteration": [20, 40, 60], "l1": [0.3, 0.2, 0.1], "penalty": share / 1e3,
-                                       "penalty_gradient_share": share, "view_distance": share},
+        paths.CURVES / f"{run}.csv": {"iteration": [20, 40, 60], "l1": [0.3, 0.2, 0.1], "penalty": share / 1e3,
+                                      "penalty_gradient_share": share, "view_distance": share},
         folder / "frequency.csv": {"benchmark": "Toy", "case": np.repeat(cases, 2), "band": [0, 1] * len(cases),
-                                   "mape_percent": 10.0 + seed},
+                                   "mape_percent": 10.0 + run.seed},
         folder / "channel_entropy.csv": {"benchmark": "Toy", "case": cases, "entropy_nats": 1.0},
         folder / "separation.csv": {"space": ["features", "features"], "label": ["degradation", "content"],
                                     "chi": [2.0, 5.0], "low": [1.0, 4.0], "high": [3.0, 6.0]},
         folder / "plane.csv": {"case": cases, "benchmark": "Toy", "image": "00", "top": 0, "left": 0,
-                               "x": np.arange(len(cases)), "y": seed},
+                               "x": np.arange(len(cases)), "y": run.seed},
         folder / "interaction.csv": {"benchmark": "Toy", "image": ["00"] * 3 + ["01"] * 3, "top": 0, "left": 0,
                                      "order": [0, 14, 14] * 2, "rate": [0, 0, 0.5] * 2, "squared_strength": 0.25},
         folder / "cost.csv": {"parameters": [10], "lr_images": 8, "hr_patches": 4, "iteration_flops": 100,
@@ -104,11 +107,16 @@ def test_real_lr_images_have_a_table_of_their_own(settings: Params, monkeypatch:
     data = settings.data.model_copy(update={"benchmarks": ["Toy", "NTIRE2018_mild", "NTIRE2018_wild"]})
     settings = settings.model_copy(update={"data": data})
     here = [IndexedImage(name="0801x4m", file="0801x4m.png", width=16, height=16, sha256="0" * 64)]
-    Index(name="NTIRE2018_mild", hr="DIV2K_valid", images=here).write(paths.INDEX)
-    Index(name="NTIRE2018_wild", hr="DIV2K_valid", missing="ask ETH").write(paths.INDEX)
+    pairs: dict[str, Any] = {
+        "hr": "DIV2K_valid",
+        "pairing": PrefixRule(rule="prefix", characters=4),
+        "aligned": False,
+    }
+    Index(name="NTIRE2018_mild", images=here, **pairs).write(paths.INDEX)
+    Index(name="NTIRE2018_wild", missing="ask ETH", **pairs).write(paths.INDEX)
     for path in sorted(paths.SCORES.iterdir()):
         gain = 1.0 if "rff" in path.name else 0.0
-        real = [Score("NTIRE2018_mild", benchmarks.REAL, "0801x4m", 17.0 + gain, 18.0, 0.5, None, 20.0)]
+        real = [Score("NTIRE2018_mild", REAL, "0801x4m", 17.0 + gain, 18.0, 0.5, None, 20.0)]
         benchmarks.write_csv([*benchmarks.read_csv(path), *real], path)
     report.run(settings)
     rows = pd.read_csv(paths.TABLES / "real_lr.csv").set_index(["benchmark", "reg"])

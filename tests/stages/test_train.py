@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from blindsr.config import conf, params
+from blindsr.config.run import Run
 from blindsr.data.patch_store import INDEX
 from blindsr.runtime import paths, provenance
 from blindsr.stages import train
@@ -17,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """The state folder of cell srresnet-rff-0, or another, under changes of the settings."""
+    """The state folder of the run srresnet-rff-0, or another, under changes of the settings."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.setenv("DVC_EXP_NAME", "a-test")  # params.yaml is taken as it is
@@ -27,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
     def of(*overrides: str, reg: str = "rff", seed: int = 0) -> Path:
         settings: dict[str, Any] = conf.compose(ROOT / "conf", list(overrides))
         Path("params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
-        return train.state_folder(params.read(), "srresnet", reg, seed)
+        return train.state_folder(params.read(), Run("srresnet", reg, seed))
 
     return of
 
@@ -44,7 +45,7 @@ def test_another_setting_has_another_state(folder: Callable[..., Path], override
     assert folder(override).name.split("-")[0] != folder().name.split("-")[0]
 
 
-def test_another_cell_other_patches_and_other_code_have_another_state(
+def test_another_run_other_patches_and_other_code_have_another_state(
     folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [folder(), folder(reg="linear"), folder("seeds=[0, 1]", seed=1)]
@@ -61,5 +62,5 @@ def test_another_cell_other_patches_and_other_code_have_another_state(
     ["runtime.workers=3", "runtime.checkpoint_every=7", "runtime.devices=2", "reg=rff", "evaluate.overlap=16"],
 )
 def test_what_changes_no_result_keeps_the_state(folder: Callable[..., Path], override: str) -> None:
-    """Another grid around the cell too."""
+    """Another grid around the run too."""
     assert folder(override) == folder()

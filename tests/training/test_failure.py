@@ -12,7 +12,7 @@ def test_a_loss_that_is_not_finite_is_kept_and_replayed(cell: Callable[..., Any]
     nothing = mine.train("rff", "0", "--replay", status=2)
     assert (
         nothing
-        == "error: nothing to replay: no training of this cell, with these settings, has met a loss not finite\n"
+        == "error: nothing to replay: no training of this run, with these settings, has met a loss not finite\n"
     )
     for _ in range(2):  # the same command meets it again
         said = mine.train(status=2)

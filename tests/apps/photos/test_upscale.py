@@ -17,7 +17,7 @@ from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import files, paths
 from blindsr.runtime.errors import UserError
 
-CELL = "srresnet-rff-0"
+RUN = "srresnet-rff-0"
 RGB = np.random.default_rng(0).integers(0, 256, (9, 13, 3), dtype=np.uint8)
 
 
@@ -38,7 +38,7 @@ def write_cell(seed: int) -> None:
     info = WeightsInfo(
         backbone="srresnet", hyper=hyper, scale=4, regularizer="rff", seed=0, iterations=1, run="x"
     )  # fmt: skip
-    weight_files.save(networks.build_backbone("srresnet", hyper, 4), info, paths.MODELS / f"{CELL}.safetensors")
+    weight_files.save(networks.build_backbone("srresnet", hyper, 4), info, paths.MODELS / f"{RUN}.safetensors")
 
 
 def times(folder: Path) -> dict[str, int]:
@@ -46,14 +46,14 @@ def times(folder: Path) -> dict[str, int]:
 
 
 def test_a_cell_and_its_file_and_bicubic_upscale_a_folder(folder, capsys):
-    upscale.run(["photos"], CELL)
+    upscale.run(["photos"], RUN)
     assert capsys.readouterr().out == "2 upscaled by 4, 0 failed: photos_x4\n"
     assert list(times(folder / "photos_x4")) == ["a.png", "b/c.png"]
-    network, _ = weight_files.load(paths.MODELS / f"{CELL}.safetensors")
+    network, _ = weight_files.load(paths.MODELS / f"{RUN}.safetensors")
     with torch.inference_mode():
         expected = images.to_uint8(network(images.to_float(RGB)[None])[0])
     np.testing.assert_array_equal(images.read_rgb("photos_x4/a.png"), expected)
-    upscale.run(["photos/a.png"], f"models/{CELL}.safetensors", out=Path("file.png"))
+    upscale.run(["photos/a.png"], f"models/{RUN}.safetensors", out=Path("file.png"))
     np.testing.assert_array_equal(images.read_rgb("file.png"), expected)
     upscale.run(["photos/a.png"], "bicubic", out=Path("bicubic.png"))
     found, expected = images.read_rgb("bicubic.png").astype(int), images.bicubic_upscale(RGB, 4)
@@ -61,20 +61,20 @@ def test_a_cell_and_its_file_and_bicubic_upscale_a_folder(folder, capsys):
 
 
 def test_finished_results_are_kept_until_photo_weights_or_settings_change(folder, capsys):
-    upscale.run(["photos"], CELL)
+    upscale.run(["photos"], RUN)
     first = times(folder / "photos_x4")
-    upscale.run(["photos"], CELL)
+    upscale.run(["photos"], RUN)
     assert "0 upscaled by 4, 2 finished before, 0 failed" in capsys.readouterr().out
     assert times(folder / "photos_x4") == first
 
     Image.fromarray(255 - RGB).save("photos/a.png")
-    upscale.run(["photos"], CELL)
+    upscale.run(["photos"], RUN)
     second = times(folder / "photos_x4")
     assert second["a.png"] != first["a.png"]
     assert second["b/c.png"] == first["b/c.png"]
 
     write_cell(1)
-    upscale.run(["photos"], CELL)
+    upscale.run(["photos"], RUN)
     assert all(time != second[name] for name, time in times(folder / "photos_x4").items())
 
 
@@ -91,12 +91,12 @@ def test_an_interrupted_run_goes_on_and_leaves_no_half_file(folder, monkeypatch)
 
     monkeypatch.setattr(files, "write_atomic", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        upscale.run(["photos"], CELL)
+        upscale.run(["photos"], RUN)
     monkeypatch.undo()
     monkeypatch.chdir(folder)
     before = times(folder / "photos_x4")
     assert len(before) == 2
-    upscale.run(["photos"], CELL)
+    upscale.run(["photos"], RUN)
     after = times(folder / "photos_x4")
     assert len(after) == 6
     assert before.items() <= after.items()
@@ -123,12 +123,12 @@ def test_a_file_that_is_not_ours_is_never_replaced(folder):
     Image.fromarray(RGB).save(mine)
     content = mine.read_bytes()
     with pytest.raises(UserError, match="1 of 2 photos failed"):
-        upscale.run(["photos"], CELL)
+        upscale.run(["photos"], RUN)
     assert mine.read_bytes() == content
     (folder / "photos_x4" / "empty.png").write_bytes(b"")
     Image.fromarray(RGB).save("photos/empty.png")
     with pytest.raises(UserError, match="2 of 3 photos failed"):
-        upscale.run(["photos"], CELL)
+        upscale.run(["photos"], RUN)
 
 
 def test_a_full_disk_ends_the_run_at_once(folder, monkeypatch):
@@ -137,25 +137,25 @@ def test_a_full_disk_ends_the_run_at_once(folder, monkeypatch):
 
     monkeypatch.setattr(files, "write_atomic", full)
     with pytest.raises(UserError, match="the disk is full"):
-        upscale.run(["photos"], CELL)
+        upscale.run(["photos"], RUN)
 
 
 def test_transparency_in_jpeg_is_refused_or_dropped(folder, capsys):
     Image.fromarray(np.dstack([RGB, RGB[:, :, 0]])).save("photos/a.png")
     with pytest.raises(UserError, match="1 of 2 photos failed"):
-        upscale.run(["photos"], CELL, format="jpg")
+        upscale.run(["photos"], RUN, format="jpg")
     assert "photos/a.png has transparency, which JPEG cannot hold" in capsys.readouterr().err
-    upscale.run(["photos"], CELL, format="jpg", alpha=False)
+    upscale.run(["photos"], RUN, format="jpg", alpha=False)
     assert Image.open("photos_x4/a.jpg").mode == "RGB"
-    upscale.run(["photos/a.png"], CELL, out=Path("big"))
+    upscale.run(["photos/a.png"], RUN, out=Path("big"))
     assert Image.open("big/a.png").mode == "RGBA"
 
 
 def test_comparisons_are_made_with_the_result_or_of_it_later(folder):
-    upscale.run(["photos/a.png"], CELL)
+    upscale.run(["photos/a.png"], RUN)
     result = photos.decode(Path("photos/a_x4.png").read_bytes())
     before = times(folder / "photos")["a_x4.png"]
-    upscale.run(["photos/a.png"], CELL, compared=True)
+    upscale.run(["photos/a.png"], RUN, compared=True)
     assert times(folder / "photos")["a_x4.png"] == before
     page = Path("photos/a_x4.compare.html").read_text()
     assert not re.search(r"(src|href)=\"(?!data:)", page)
@@ -170,14 +170,14 @@ def test_comparisons_are_made_with_the_result_or_of_it_later(folder):
     np.testing.assert_array_equal(side_by_side[-36:, :52], shown[0])
     np.testing.assert_array_equal(side_by_side[-36:, -52:], shown[1])
     first = times(folder / "photos")
-    upscale.run(["photos/*.png"], CELL, compared=True)
+    upscale.run(["photos/*.png"], RUN, compared=True)
     assert times(folder / "photos") == first
 
 
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        ("srresnet-none-0", rf"no trained cell of models/ \({CELL}\): run `make repro`"),
+        ("srresnet-none-0", f"no trained run in models/: did you mean {RUN}"),
         ("absent.pth", "absent.pth: no such file"),
         ("photos/a.png", "damaged or no weights file"),
     ],
@@ -189,4 +189,4 @@ def test_a_wrong_model_is_one_line(model, says):
 
 def test_a_wrong_device_is_one_line():
     with pytest.raises(UserError, match="unknown device gpu"):
-        upscale.run(["photos"], CELL, device="gpu")
+        upscale.run(["photos"], RUN, device="gpu")

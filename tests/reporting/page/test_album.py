@@ -6,6 +6,7 @@ import pytest
 
 import synthetic_grid
 from blindsr.config.params import Params
+from blindsr.config.run import Run
 from blindsr.reporting import scores
 from blindsr.reporting.book import Source
 from blindsr.reporting.page import album
@@ -58,7 +59,7 @@ def test_without_pictures_or_a_baseline(tmp_path: Path) -> None:
 def test_only_analysed_seeds_are_read(tmp_path: Path) -> None:
     """Seed 1 was not analysed: its files are not missed."""
     parsed = settings(["none", "rff"])
-    assert parsed.analysed_cells == [("srresnet", "none", 0), ("srresnet", "rff", 0)]
+    assert parsed.analysed == [Run("srresnet", "none", 0), Run("srresnet", "rff", 0)]
     found = source(tmp_path, parsed, gallery=False)
     for reg in ("none", "rff"):
         for file in (tmp_path / "analysis" / f"srresnet-{reg}-1").iterdir():

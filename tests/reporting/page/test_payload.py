@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from blindsr.config.run import Row
 from blindsr.reporting.page import payload
 
-ROWS = [("bicubic", "bicubic"), ("net", "none"), ("net", "rff")]
+ROWS = [Row("bicubic", "bicubic"), Row("net", "none"), Row("net", "rff")]
 COLUMNS = ["benchmark", "case", "image", "backbone", "reg", "seed", "psnr_db", "psnr_y_db", "ssim", "lpips"]
 
 
@@ -57,7 +58,7 @@ def test_metrics_are_those_with_scores() -> None:
 
 
 def test_a_row_without_scores_is_empty() -> None:
-    found = payload.build(SCORES, [*ROWS, ("net", "linear")], ["Toy"], ["clean", "noise"])
+    found = payload.build(SCORES, [*ROWS, Row("net", "linear")], ["Toy"], ["clean", "noise"])
     assert found["values"]["psnr_db"]["net-linear"] == {}
 
 
