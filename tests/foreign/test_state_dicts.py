@@ -54,6 +54,33 @@ def test_every_variant_is_found_by_its_names_and_shapes(name, hyper, scale):
         assert torch.equal(found(lr), original(lr))
 
 
+def unshuffled(factor):
+    """The state dict of an RRDBNet for ×4 / factor: BasicSR's, whose first convolution has more input channels."""
+    state = network("rrdb", {"num_blocks": 1, "num_features": 8, "growth": 32}, 4).state_dict()
+    return state | {"conv_first.weight": torch.randn(8, 3 * factor**2, 3, 3, generator=torch.manual_seed(1)) / 10}
+
+
+@pytest.mark.parametrize(("factor", "scale"), [(2, 2), (4, 1)])
+def test_rrdb_for_smaller_scales_is_that_of_spandrel(spandrel, factor, scale):
+    """Basis: real ×2 weights of Real-ESRGAN have this form; odd sizes are extended, and the result is cropped."""
+    state = unshuffled(factor)
+    found = state_dicts.build(state)
+    assert (found.training, found.scale) == (False, scale)
+    theirs = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(state))
+    assert theirs.scale == scale
+    lr = torch.rand(1, 3, 16, 12, generator=torch.manual_seed(2))
+    with torch.inference_mode():
+        assert torch.allclose(found(lr), theirs.model.eval()(lr), atol=1e-5)
+        odd = found(lr[..., :15, :11])
+    assert odd.shape == (1, 3, 15 * scale, 11 * scale)
+
+
+def test_swinir_for_x2_with_nearest_upsampling_is_refused_in_one_line():
+    nearest = network(*VARIANTS[8]).state_dict()
+    halved = {name: value for name, value in nearest.items() if not name.startswith("conv_up2")}
+    assert "scale must be 4, not 2" in state_dicts.build(halved)
+
+
 RRDB = VARIANTS[0]
 MMSR = [
     ("conv_body", "trunk_conv"),
@@ -114,8 +141,8 @@ def test_older_names_of_msrresnet_load():
         (lambda s: s.pop("conv_first.weight"), r"looks like rrdb, but does not fit: .*conv_first\.weight"),
         (lambda s: s.update(extra=torch.zeros(1)), r"looks like rrdb, but does not fit: .*extra"),
         (
-            lambda s: s.update({"conv_first.weight": torch.zeros(8, 12, 3, 3)}),
-            r"looks like rrdb.*size mismatch.*conv_first",
+            lambda s: s.update({"conv_first.weight": torch.zeros(8, 5, 3, 3)}),
+            r"looks like rrdb.*conv_first takes 5 channels",
         ),
         (lambda s: s.update({"conv_first.weight": torch.zeros(())}), "looks like rrdb, but does not fit"),
         (lambda s: s.clear(), "parameters .nothing, …. are those of no backbone"),

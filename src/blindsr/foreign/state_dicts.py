@@ -1,17 +1,18 @@
 """Which backbone of ours a public checkpoint fits: by its parameters' names, with settings read off their shapes.
 
 The backbones keep the names of BasicSR's RRDBNet and MSRResNet, of SwinIR and of MSRN, so that published weights
-load as they are; the names of older ESRGAN and MMSR releases are translated.
+load as they are; the names of older ESRGAN and MMSR releases are translated. RRDBNet for ×2 and ×1 is the ×4 network
+on a pixel-unshuffled input.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from blindsr.foreign.unshuffled import Unshuffled
 from blindsr.model import networks
-from blindsr.plugins.backbones.base import Backbone
 from blindsr.runtime.errors import UserError
 
 State = Mapping[str, Tensor]
@@ -40,21 +41,24 @@ class _Plan(NamedTuple):
     backbone: str
     hyper: dict[str, Any]
     scale: int
+    unshuffle: int = 1
+    """Side of the squares of LR pixels that the network is given as channels; `scale` is its own factor."""
 
 
-def build(state: State) -> Backbone | str:
-    """The backbone in eval mode with these weights, or one line that says why none of ours fits."""
+def build(state: State) -> nn.Module | str:
+    """The network in eval mode with these weights, or one line that says why none of ours fits."""
     state = _translated(state)
     for marker, read in _READERS.items():
         if marker in state:
             try:
                 plan = read(state)
-                backbone = networks.build_backbone(plan.backbone, plan.hyper, plan.scale)
+                backbone: nn.Module = networks.build_backbone(plan.backbone, plan.hyper, plan.scale)
+                whole = Unshuffled(backbone, plan.unshuffle) if plan.unshuffle > 1 else backbone
                 backbone.load_state_dict(dict(state))
             except (UserError, RuntimeError, KeyError, IndexError, ValueError, ZeroDivisionError) as error:
                 reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[-1].strip()
                 return f"it looks like {read.__name__.strip('_')}, but does not fit: {reason}"
-            return backbone.eval()
+            return whole.eval()
     first = next(iter(state), "nothing")
     known = ", ".join(sorted(read.__name__.strip("_") for read in _READERS.values()))
     return f"its parameters ({first}, …) are those of no backbone here ({known})"
@@ -78,10 +82,16 @@ def _rename(name: str, rules: tuple[tuple[str, str], ...]) -> str:
     return name
 
 
+_UNSHUFFLED = {3: 1, 12: 2, 48: 4}  # channels of an input for ×4, ×2 and ×1
+
+
 def _rrdb(state: State) -> _Plan:
     features, growth = state["conv_first.weight"].shape[0], state["body.0.rdb1.conv1.weight"].shape[0]
     hyper = {"num_blocks": _count(state, r"body\.(\d+)\."), "num_features": features, "growth": growth}
-    return _Plan("rrdb", hyper, 4)
+    channels = state["conv_first.weight"].shape[1]
+    if channels not in _UNSHUFFLED:
+        raise ValueError(f"conv_first takes {channels} channels, and only 3 (×4), 12 (×2) and 48 (×1) are known")
+    return _Plan("rrdb", hyper, 4, unshuffle=_UNSHUFFLED[channels])
 
 
 def _srresnet(state: State) -> _Plan:
@@ -111,7 +121,9 @@ def _swinir(state: State) -> _Plan:
         "mlp_ratio": state[f"{block}.mlp.fc1.weight"].shape[0] / dim,
         "upsampler": "nearest+conv" if nearest else "pixelshuffle",
     }
-    scale = 4 if nearest else _shuffled(state, ["upsample.0.weight", "upsample.2.weight"], 64)
+    if nearest:
+        return _Plan("swinir", hyper, 4 if "conv_up2.weight" in state else 2)
+    scale = _shuffled(state, ["upsample.0.weight", "upsample.2.weight"], 64)
     return _Plan("swinir", hyper, scale)
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +27,7 @@ class Source:
     """What a report is made of: settings, and the files below `folder`.
 
     `scores` as from `scores.read`, of all `Params.scored`; `suite` are the benchmarks of the test cases; `holes` maps
-    a data set that is not here to the reason.
+    a data set that is not here to the reason; `aligned` are the sets of real LR images that show what their HR does.
     """
 
     def __init__(
@@ -37,10 +37,11 @@ class Source:
         scores: pd.DataFrame,
         suite: list[str],
         holes: Mapping[str, str],
+        aligned: Sequence[str] = (),
     ) -> None:
         """Nothing is read yet."""
         self.params, self.folder, self.scores = params, folder, scores
-        self.suite, self.holes = suite, holes
+        self.suite, self.holes, self.aligned = suite, holes, aligned
         self.cases = list(params.suite.cases)
 
     @property
@@ -239,6 +240,9 @@ def _real(source: Source, folder: Path) -> list[Table]:
         return []
     values = tables.real_table(source.scores, tracks, source.params.rows)
     title, notes = f"Real LR images, x{source.params.scale} ({source.size})", source.notes(*tracks)
+    aligned = ", ".join(name for name in tracks if name in source.aligned and name not in source.holes)
+    if aligned:
+        notes.append(f"— psnr_shift_db is empty for {aligned}: LR and HR are aligned, so no shift is searched for.")
     stem, decimals = folder / "real_lr", tables.REAL_METRICS
     return [tables.write(values, stem, title=title, decimals=decimals, signed=False, notes=notes)]
 

@@ -28,7 +28,8 @@ def run(params: Params, folder: Path = paths.REPORTS, index: Path = paths.INDEX)
     scored = scores.read(folder / "scores", params.scored)
     known = {name: indices.read_index(name, index) for name in params.data.sets}
     suite = [name for name in params.data.benchmarks if not known[name].is_real]
-    source = Source(params, folder, scored, suite, _holes(params, known))
+    aligned = [name for name, index in known.items() if index.is_real and index.aligned]
+    source = Source(params, folder, scored, suite, _holes(params, known), aligned)
     made = book.write(source)
     gallery = album.gallery(source)
     figures = album.draw(source, gallery)
@@ -50,6 +51,7 @@ def _page(source: Source, made: Book, figures: list[PageFigure], gallery: list[d
         gallery=gallery,
         settings=source.params.as_text(),
         versions={name: metadata.version(name) for name in ("blindsr", *_VERSIONS)},
+        beside_paper=source.beside_paper,
     )
 
 

@@ -46,6 +46,8 @@ class Page(NamedTuple):
     of crops relative to the page: hr, and in cases -> case lr, and in models -> model picture and psnr_db."""
     settings: str
     versions: dict[str, str]
+    beside_paper: bool = True
+    """Whether the paper's numbers stand beside these: it has none for another scale than its own."""
 
 
 def render(page: Page) -> str:
