@@ -1,6 +1,7 @@
 """The fetch stage: what is here is indexed, what is not is a hole with a reason."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
+from blindsr.acquisition.catalog import Manifest
 from blindsr.config import params
 from blindsr.config.params import Params
+from blindsr.config.schema import DataParams
 from blindsr.data import indices
 from blindsr.data.images import write_png
 from blindsr.runtime import paths
@@ -67,6 +70,62 @@ def test_the_hr_set_of_real_lr_images_is_fetched_with_them() -> None:
     fetch.run(settings(benchmarks=["NTIRE2018_mild", "NTIRE2018_wild"]))
     assert indices.read_index("NTIRE2018_mild").hr == "DIV2K_valid"
     assert indices.read_index("DIV2K_valid").missing
+
+
+def own_pairs(project: Path, lr: tuple[int, int] = (2, 2), *, partner: bool = True) -> Params:
+    """Settings of a set of one or two real pairs in folders HR and LR; HR of 8 x 8 px."""
+    for name in ("a", "b"):
+        for side, size in (("HR", (8, 8)), ("LR", lr)):
+            if partner or (name, side) != ("b", "LR"):
+                folder = project / "pairs" / side
+                folder.mkdir(parents=True, exist_ok=True)
+                write_png(folder / f"{name}.png", np.zeros((*size, 3), np.uint8))
+    return settings(benchmarks=["own_pairs"], roots={"own_train": "own", "own_pairs": "pairs"}, lpips_trunk=None)
+
+
+def test_real_pairs_are_indexed_with_their_rule(project: Path) -> None:
+    fetch.run(own_pairs(project))
+    index = indices.read_index("own_pairs")
+    assert (index.is_real, index.aligned, index.pairing.rule, index.missing) == (True, False, "folders", None)
+    assert [image.file for image in index.images] == ["HR/a.png", "HR/b.png", "LR/a.png", "LR/b.png"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"lr": (2, 3)}, r"own_pairs: LR/a\.png does not fit HR/a\.png at x4 \(3×2 px for 8×8\)"),
+        ({"partner": False}, r"own_pairs has no LR image for 1 of own_pairs \(first: HR/b\.png\): complete it"),
+    ],
+)
+def test_pairs_that_do_not_fit_are_refused_before_anything_is_trained(
+    project: Path, changes: dict[str, Any], says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = own_pairs(project, **changes)
+    fetch.run(found)
+    index = indices.read_index("own_pairs")
+    assert not index.images
+    for text in (str(index.missing), caplog.text):
+        assert re.search(says, text), text
+    with pytest.raises(UserError, match="cannot go on without own_pairs"):
+        fetch.run(found.model_copy(update={"data": found.data.model_copy(update={"require_all": True})}))
+
+
+def test_real_lr_images_of_another_scale_are_left_out_and_their_hr_set_is_not_asked_for() -> None:
+    found = settings(benchmarks=["NTIRE2018_mild", "own_test"])
+    fetch.run(found.model_copy(update={"scale": 2}))
+    assert indices.read_index("NTIRE2018_mild").missing == "its LR images are for x4, and scale is 2"
+    assert not (paths.INDEX / "DIV2K_valid.json").exists()
+
+
+def test_real_lr_images_without_their_hr_set_are_a_hole(monkeypatch: pytest.MonkeyPatch) -> None:
+    def obtain(manifest: Manifest, data: DataParams) -> indices.Index:
+        if manifest.name == "DIV2K_valid":
+            raise UserError("DIV2K_valid: no network")
+        return manifest.index(images=[])
+
+    monkeypatch.setattr(fetch.sources, "obtain", obtain)
+    fetch.run(settings(benchmarks=["NTIRE2018_wild"]))
+    assert "HR images are those of DIV2K_valid, which is missing" in str(indices.read_index("NTIRE2018_wild").missing)
 
 
 def test_the_index_is_the_same_wherever_the_folder_lies(project: Path) -> None:
