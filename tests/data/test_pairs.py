@@ -1,5 +1,6 @@
 """Pairs on disk from indices: sets of real pairs beside the test suite, and what fetch refuses."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,5 @@ def test_sizes_that_do_not_lead_to_the_hr_image_are_refused(
 
 def test_an_index_of_a_plain_set_has_the_bytes_that_it_always_had(tmp_path: Path) -> None:
     index("Toy", {}).write(tmp_path)
-    assert (
-        tmp_path / "Toy.json"
-    ).read_text() == '{\n "hr": null,\n "images": [],\n "missing": null,\n "name": "Toy"\n}\n'
+    plain = {"hr": None, "images": [], "missing": None, "name": "Toy"}
+    assert (tmp_path / "Toy.json").read_text() == json.dumps(plain, indent=1) + "\n"
