@@ -104,7 +104,7 @@ def test_several_seeds_are_one_row_with_an_interval_over_them(
 
 def test_real_lr_images_have_a_table_of_their_own(settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report.album, "draw", lambda *_: [])
-    data = settings.data.model_copy(update={"benchmarks": ["Toy", "NTIRE2018_mild", "NTIRE2018_wild"]})
+    data = settings.data.model_copy(update={"benchmarks": ["Toy", "NTIRE2018_mild", "NTIRE2018_wild", "Own"]})
     settings = settings.model_copy(update={"data": data})
     here = [IndexedImage(name="0801x4m", file="0801x4m.png", width=16, height=16, sha256="0" * 64)]
     pairs: dict[str, Any] = {
@@ -114,15 +114,24 @@ def test_real_lr_images_have_a_table_of_their_own(settings: Params, monkeypatch:
     }
     Index(name="NTIRE2018_mild", images=here, **pairs).write(paths.INDEX)
     Index(name="NTIRE2018_wild", missing="ask ETH", **pairs).write(paths.INDEX)
+    Index(name="Own", images=here, **pairs | {"aligned": True}).write(paths.INDEX)
     for path in sorted(paths.SCORES.iterdir()):
         gain = 1.0 if "rff" in path.name else 0.0
         real = [Score("NTIRE2018_mild", REAL, "0801x4m", 17.0 + gain, 18.0, 0.5, None, 20.0)]
+        real.append(Score("Own", REAL, "0801x4m", 30.0 - gain, 31.0, 0.5, None))
         benchmarks.write_csv([*benchmarks.read_csv(path), *real], path)
     report.run(settings)
     rows = pd.read_csv(paths.TABLES / "real_lr.csv").set_index(["benchmark", "reg"])
     assert rows.loc[("NTIRE2018_mild", "rff"), ["psnr_db", "psnr_shift_db"]].tolist() == [18.0, 20.0]
     assert np.isnan(rows.loc[("NTIRE2018_wild", "none"), "psnr_db"])
-    assert "NTIRE2018_wild is missing: ask ETH" in (paths.TABLES / "real_lr.md").read_text()
+    assert rows.loc[("Own", "rff"), "psnr_db"] == 29.0
+    assert np.isnan(rows.loc[("Own", "rff"), "psnr_shift_db"])
+    text = (paths.TABLES / "real_lr.md").read_text()
+    assert "NTIRE2018_wild is missing: ask ETH" in text
+    assert "psnr_shift_db is empty for Own: LR and HR are aligned" in text
+    # the paper's claim is about NTIRE 2018: on the other set rff is worse
+    verdict = (paths.TABLES / "verdicts.md").read_text().split("Alignment (RFF) raises PSNR on NTIRE 2018")[1]
+    assert "Of 1 differences" in verdict.splitlines()[0]
     for table in ("psnr_db", "differences"):
         assert "NTIRE" not in (paths.TABLES / f"{table}.csv").read_text()
 

@@ -45,7 +45,7 @@ def times(folder: Path) -> dict[str, int]:
     return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def test_a_cell_and_its_file_and_bicubic_upscale_a_folder(folder, capsys):
+def test_a_run_and_its_file_and_bicubic_upscale_a_folder(folder, capsys):
     upscale.run(["photos"], RUN)
     assert capsys.readouterr().out == "2 upscaled by 4, 0 failed: photos_x4\n"
     assert list(times(folder / "photos_x4")) == ["a.png", "b/c.png"]
