@@ -36,12 +36,13 @@ def params(train_params: TrainParams) -> ValidationParams:
     return train_params.validation.model_copy(update={"every": 4, "windows": 2})
 
 
-def test_psnr_is_that_of_the_tables() -> None:
+@pytest.mark.parametrize("border", [2, 3, 4])
+def test_psnr_is_that_of_the_tables(border: int) -> None:
     generator = np.random.default_rng(0)
     hr = generator.integers(0, 256, (3, 40, 48, 3), dtype=np.uint8)
     sr = torch.rand(3, 3, 40, 48, generator=torch.Generator().manual_seed(0)) * 1.2 - 0.1
-    wanted = np.mean([psnr(images.to_uint8(ours), theirs) for ours, theirs in zip(sr, hr, strict=True)])
-    assert _psnr(sr, torch.from_numpy(hr).permute(0, 3, 1, 2)) == pytest.approx(wanted, rel=1e-12)
+    wanted = np.mean([psnr(images.to_uint8(ours), theirs, border) for ours, theirs in zip(sr, hr, strict=True)])
+    assert _psnr(sr, torch.from_numpy(hr).permute(0, 3, 1, 2), border) == pytest.approx(wanted, rel=1e-12)
 
 
 def test_the_averaged_weights_are_scored_when_it_is_time(store: PatchStore, params: ValidationParams) -> None:

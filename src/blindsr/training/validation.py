@@ -19,7 +19,6 @@ from blindsr.data.patch_store import PatchStore
 from blindsr.plugins.backbones.base import Backbone
 from blindsr.training.ema import Ema
 
-_BORDER = 4  # px removed before the PSNR, as in the tables
 _CONTRAST = 5.0  # levels: the PSNR of a flatter window is infinite at first, and its fall would be all that one sees
 _TRIES = 100
 
@@ -33,7 +32,7 @@ class Validation:
         self, store: PatchStore, params: ValidationParams, backbone: Backbone, crop: int, scale: int
     ) -> None:
         """Windows of `crop` px, the same for every run. `backbone` is copied."""
-        self._params = params
+        self._params, self._border = params, scale  # px removed before the PSNR, as in the tables
         self._network = copy.deepcopy(backbone).eval()
         draw = np.random.Generator(np.random.Philox(key=[0, 0]))
         self._hr = [_window(store, crop, draw) for _ in range(params.windows)]
@@ -66,7 +65,7 @@ class Validation:
         for name, lr in self._lr.items():
             lr = lr.to(device)
             views.append(network.features(lr))
-            psnr[f"psnr_db_{name.replace('+', '-')}"] = _psnr(network.reconstruct(views[-1], lr), hr)
+            psnr[f"psnr_db_{name.replace('+', '-')}"] = _psnr(network.reconstruct(views[-1], lr), hr, self._border)
         return psnr if len(views) < 2 else statistics_distances(views[0], views[-1]) | psnr
 
 
@@ -99,9 +98,9 @@ def statistics_distances(a: Tensor, b: Tensor) -> dict[str, float]:
     }
 
 
-def _psnr(sr: Tensor, hr: Tensor) -> float:
-    """Mean over the images of 10 log10(255² / mean squared error), as `metrics.psnr`."""
+def _psnr(sr: Tensor, hr: Tensor, border: int) -> float:
+    """Mean over the images, without `border` px at each side, of 10 log10(255² / mean squared error), as `metrics.psnr`."""
     levels = (sr.float() * 255).round().clamp(0, 255)
-    inside = slice(_BORDER, -_BORDER)
+    inside = slice(border, -border)
     error = (levels - hr)[..., inside, inside].double().square().mean((1, 2, 3))
     return sum(10 * math.log10(255**2 / value) if value else math.inf for value in error.tolist()) / len(error)
