@@ -99,7 +99,7 @@ def statistics_distances(a: Tensor, b: Tensor) -> dict[str, float]:
 
 
 def _psnr(sr: Tensor, hr: Tensor, border: int) -> float:
-    """Mean over the images, without `border` px at each side, of 10 log10(255² / mean squared error), as `metrics.psnr`."""
+    """Mean over the images, without a border, of 10 log10(255² / mean squared error), as `metrics.psnr`."""
     levels = (sr.float() * 255).round().clamp(0, 255)
     inside = slice(border, -border)
     error = (levels - hr)[..., inside, inside].double().square().mean((1, 2, 3))
