@@ -3,12 +3,15 @@
 import contextlib
 import importlib
 import os
+import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+import torch
 from torch import library
 
 from blindsr.acquisition import inspection
@@ -16,6 +19,14 @@ from blindsr.acquisition.catalog import Manifest, UserSource
 from blindsr.data.indices import IndexedImage
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """What a test draws without a generator of its own is the same in every run and in any order of the tests."""
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 (of libraries that still use it)
+    random.seed(0)
 
 
 @pytest.fixture(scope="session")

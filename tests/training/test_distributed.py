@@ -24,15 +24,15 @@ BOUND = 0.001
 """Largest difference of any weight after twelve iterations, in learning rates (a step of Adam): 3e-5 was seen."""
 SIGNAL = """
 import os, signal
-from blindsr.training import trainer
-step, count = trainer._step, 0
-def dying(*arguments):
+from blindsr.training.step import Stepper
+step, count = Stepper.__call__, 0
+def dying(*arguments, **more):
     global count
     if count == {after} and os.environ["RANK"] == "{rank}":
         os.kill(os.getpid(), signal.{signal})
     count += 1
-    return step(*arguments)
-trainer._step = dying
+    return step(*arguments, **more)
+Stepper.__call__ = dying
 """
 
 
@@ -90,13 +90,13 @@ def test_devices_starts_the_processes_itself_and_a_signal_stops_them_all(
     (mine.folder / "sitecustomize.py").write_text(
         "import os, threading\n"
         "if os.environ.get('RANK') == '1':\n"
-        "    from blindsr.training import trainer\n"
-        "    step, count = trainer._step, []\n"
-        "    def dying(*arguments):\n"
+        "    from blindsr.training.step import Stepper\n"
+        "    step, count = Stepper.__call__, []\n"
+        "    def dying(*arguments, **more):\n"
         "        count.append(1)\n"
         "        if len(count) == 5: os.kill(os.getppid(), 15)\n"
-        "        return step(*arguments)\n"
-        "    trainer._step = dying\n"
+        "        return step(*arguments, **more)\n"
+        "    Stepper.__call__ = dying\n"
     )
     source = str(Path(distributed.__file__).parents[2])
     said = mine.train(status=143, PYTHONPATH=f"{mine.folder}{os.pathsep}{source}")
@@ -129,10 +129,12 @@ def test_a_loss_that_is_not_finite_on_one_rank_stops_all_with_the_whole_batch_ke
 import os
 from blindsr.model.network import Network
 forward, count = Network.forward, 0
-def broken(self, lr):
+def broken(self, step):
     global count
     count += 1
-    return forward(self, lr * float("nan") if count == 5 and os.environ["RANK"] == "1" else lr)
+    if count == 5 and os.environ["RANK"] == "1":
+        step.lr = step.lr * float("nan")
+    return forward(self, step)
 Network.forward = broken
 """
     first, second = together(mine, 2, before=broken)

@@ -14,6 +14,7 @@ def step(module: nn.Module, optimizer: torch.optim.Optimizer, watch: Guard, fact
     optimizer.zero_grad()
     guard.backward((module(torch.ones(2, 3)) * factor).abs().mean())
     watch.watch(module)
+    watch.count()
     optimizer.step()
 
 
@@ -43,6 +44,7 @@ def test_a_nan_that_the_gradient_of_l1_hides_is_found() -> None:
     watch = Guard(torch.optim.Adam([weight], fused=True), CPU)
     guard.backward(torch.where(hidden.isnan(), 0 * hidden.detach(), hidden).mean() + hidden.detach().mean())
     watch.watch(module)
+    watch.count()
     assert watch.steps_since_bad() == 1
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from blindsr.analysis.training_cost import operations
 from blindsr.apps import grid
 from blindsr.config.params import Params, cell_name
+from blindsr.plugins.regularizers.base import Step
 from blindsr.runtime import devices
 from blindsr.stages import train
 from blindsr.training import trainer
@@ -64,7 +65,8 @@ def probe(params: Params, backbone: str, reg: str) -> Cost:
     batch = batches[0]  # for its shapes
     objective = Objective(network.to(world.device).train(), weight, bf16=bf16)
     with operations() as counter:
-        objective(*(tensor.to(world.device) for tensor in batch)).loss.backward()
+        lr, hr = (tensor.to(world.device) for tensor in batch)
+        objective(Step(lr, hr, network.views)).loss.backward()
     network.zero_grad(set_to_none=True)
 
     # the curve's points, which wait for the device, are the clock

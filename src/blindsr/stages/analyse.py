@@ -7,13 +7,14 @@ cost.csv at the settings alone.
 import csv
 import io
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from blindsr.analysis import degradation_representation, interaction
 from blindsr.analysis.channel_entropy import channel_entropy
@@ -24,10 +25,9 @@ from blindsr.config.schema import AnalyseParams
 from blindsr.data import images
 from blindsr.evaluation import benchmarks
 from blindsr.evaluation.benchmarks import Pair
-from blindsr.model import networks, weight_files
+from blindsr.model import networks, taps, weight_files
 from blindsr.model.network import Network, build_regularizer
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.plugins.backbones.base import Backbone
 from blindsr.runtime import devices, files, paths, tracking
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
@@ -64,7 +64,7 @@ def run(params: Params, cell: str) -> None:
         tracked.summary(cost.totals(info.iterations))
 
 
-def _whole_images(network: Backbone, pairs: list[Pair], params: Params, folder: Path, cell: str) -> None:
+def _whole_images(network: nn.Module, pairs: list[Pair], params: Params, folder: Path, cell: str) -> None:
     """Spectrum error (Fig. 2) and channel entropy (Fig. 3) of each benchmark and case."""
     settings = params.analyse
     groups: dict[tuple[str, str], list[Pair]] = {}
@@ -90,10 +90,10 @@ def _whole_images(network: Backbone, pairs: list[Pair], params: Params, folder: 
 
 
 @torch.inference_mode()
-def _forward(network: Backbone, pair: Pair) -> tuple[Tensor, images.RGB]:
+def _forward(network: nn.Module, pair: Pair) -> tuple[Tensor, images.RGB]:
     lr = images.to_float(images.read_rgb(pair.lr))[None].to(next(network.parameters()).device)
-    features = network.features(lr)
-    return features[0].cpu(), images.to_uint8(network.reconstruct(features, lr)[0].cpu())
+    sr, seen = taps.read(network, lr)
+    return seen["last"][0].cpu(), images.to_uint8(sr[0].cpu())
 
 
 def choose_contents(pairs: list[Pair], settings: AnalyseParams) -> list[Content]:
@@ -131,14 +131,16 @@ def _crop(content: Content, case: str, size: int) -> Tensor:
     return images.to_float(np.ascontiguousarray(images.read_rgb(content.lr[case])[rows, columns]))
 
 
-def _representation(network: Backbone, contents: list[Content], params: Params, folder: Path) -> None:
+def _representation(network: nn.Module, contents: list[Content], params: Params, folder: Path) -> None:
     """Deep features of every crop under every case: how well they tell cases and contents apart (Fig. 8)."""
     cases, settings = list(params.suite.cases), params.analyse
     if len(cases) < 2 or len(contents) < 2:
         raise UserError("the analysis of representations needs 2 test cases and 2 crops or more: raise "
                         "analyse.contents, or name more cases in suite.cases")  # fmt: skip
     crops = torch.stack([_crop(content, case, settings.crop) for case in cases for content in contents])
-    features = np.concatenate([batch.flatten(1).numpy() for batch in _in_batches(network.features, network, crops)])
+    features = np.concatenate(
+        [batch.flatten(1).numpy() for batch in _in_batches(partial(_features, network), network, crops)]
+    )
     components = degradation_representation.principal_components(features.reshape(len(cases), len(contents), -1))
     plane = degradation_representation.plane(components, settings.perplexity)
     rows: list[Row] = []
@@ -155,7 +157,7 @@ def _representation(network: Backbone, contents: list[Content], params: Params, 
     _write(folder / "plane.csv", ["case", "benchmark", "image", "top", "left", "x", "y"], points_of)
 
 
-def _interaction(network: Backbone, contents: list[Content], params: Params, folder: Path) -> None:
+def _interaction(network: nn.Module, contents: list[Content], params: Params, folder: Path) -> None:
     """Interaction of neighbours by order, and of the highest one under Dropout of the other patches (Lemma 3.1)."""
     settings, case = params.analyse.interaction, next(iter(params.suite.cases))
     players = settings.grid**2
@@ -179,7 +181,7 @@ def _interaction(network: Backbone, contents: list[Content], params: Params, fol
     _write(folder / "interaction.csv", header, rows)
 
 
-def _game(network: Backbone, crop: Tensor, grid: int) -> interaction.Game:
+def _game(network: nn.Module, crop: Tensor, grid: int) -> interaction.Game:
     """The SR crop in levels of 0…255 when some patches show the image and all others its mean colour."""
     side = crop.shape[1] // grid
     mean = crop.mean((1, 2), keepdim=True)
@@ -193,8 +195,12 @@ def _game(network: Backbone, crop: Tensor, grid: int) -> interaction.Game:
     return play
 
 
+def _features(network: nn.Module, lr: Tensor) -> Tensor:
+    return taps.read(network, lr)[1]["last"]
+
+
 @torch.inference_mode()
-def _in_batches(function: Any, network: Backbone, inputs: Tensor) -> Iterator[Tensor]:
+def _in_batches(function: Any, network: nn.Module, inputs: Tensor) -> Iterator[Tensor]:
     device = next(network.parameters()).device
     for batch in inputs.split(_BATCH):
         yield function(batch.to(device)).float().cpu()
@@ -208,7 +214,7 @@ def _cost(params: Params, info: WeightsInfo, folder: Path) -> Cost:
             networks.build_backbone(info.backbone, info.hyper, info.scale),
             build_regularizer(info.regularizer, hyper),
         )
-    cost = training_cost(network, params.train.batch, params.train.crop)
+    cost = training_cost(network, params.train.batch, params.train.crop, info.scale)
     _write(folder / "cost.csv", [*cost._fields, "iterations"], [[*cost, info.iterations]])
     return cost
 

@@ -106,7 +106,7 @@ def replay(params: Params, backbone: str, reg: str, seed: int) -> None:
     objective = Objective(network, params.reg.settings[reg].weight, bf16=bf16)
     trainer.key_torch(seed, record["iteration"] + 1)
     batches = build_batches(params, seed, network.views, world)
-    for line in failure.replay(objective, batches, record["iteration"], world.device):
+    for line in failure.replay(objective, batches, record["iteration"], params.train.iterations, world.device):
         print(line)
 
 

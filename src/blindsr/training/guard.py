@@ -24,7 +24,8 @@ class Guard:
     def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
         """`optimizer` is Adam with fused=True."""
         self._found = torch.zeros((), device=device)
-        self._good = torch.zeros((), dtype=torch.float64, device=device)
+        # exact to 16 million steps in float32, where a device has no float64
+        self._good = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
         self._seen = 0
         optimizer.found_inf = self._found  # type: ignore[attr-defined]
 
@@ -35,6 +36,9 @@ class Guard:
         norm = torch.nn.utils.get_total_norm(gradients)
         self._found.copy_(torch.maximum(self._found, (~norm.isfinite()).float()))
         self._good += 1 - self._found
+
+    def count(self) -> None:
+        """Call once a step: what `watch` does may be a part of a recording, which Python does not run."""
         self._seen += 1
 
     def steps_since_bad(self) -> int:

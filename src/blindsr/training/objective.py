@@ -1,4 +1,4 @@
-"""What is minimized: L1 of every view plus the weighted penalty, as one module."""
+"""What is minimized: the loss of every view plus the weighted penalty, as one module."""
 
 from typing import NamedTuple
 
@@ -7,18 +7,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from blindsr.model.network import Network
+from blindsr.plugins.regularizers.base import LAST, Step
 from blindsr.training.distributed import World
 
 
 class Terms(NamedTuple):
-    """A forward pass: scalars, and the features (B, C, sH, sW) that entered the last convolution."""
+    """Scalars of a forward pass, and what they are made of."""
 
     loss: Tensor
     l1: Tensor
     penalty: Tensor
     """Not weighted."""
-    features: Tensor
+    features: Tensor | None
+    """(views·N, C, sH, sW): what entered the last convolution, if the regularizer asked for that."""
     sr: Tensor
+    """(views·N, 3, sH, sW)."""
 
 
 class Objective(nn.Module):
@@ -30,13 +33,13 @@ class Objective(nn.Module):
         self.network = network
         self._weight, self._bf16 = weight, bf16
 
-    def forward(self, lr: Tensor, hr: Tensor) -> Terms:
-        """`lr` (views·N, 3, h, w), `hr` (N, 3, sh, sw). The loss is float32, and so are the statistics in it."""
-        with torch.autocast(lr.device.type, torch.bfloat16, enabled=self._bf16):
-            prediction = self.network(lr)
-        l1 = functional.l1_loss(prediction.sr.float(), hr.repeat(self.network.views, 1, 1, 1))
-        penalty = prediction.penalty.float()
-        return Terms(l1 + self._weight * penalty, l1, penalty, prediction.features, prediction.sr)
+    def forward(self, step: Step) -> Terms:
+        """The loss of one step. It is float32, and so are the statistics in it."""
+        with torch.autocast(step.lr.device.type, torch.bfloat16, enabled=self._bf16):
+            penalty = self.network(step).float()
+        assert step.sr is not None
+        l1 = functional.l1_loss(step.sr.float(), step.hr.repeat(step.views, 1, 1, 1))
+        return Terms(l1 + self._weight * penalty, l1, penalty, step.features.get(LAST), step.sr)
 
 
 def diagnose(terms: Terms, weight: float, world: World) -> dict[str, float]:
@@ -46,6 +49,7 @@ def diagnose(terms: Terms, weight: float, world: World) -> dict[str, float]:
     features lowers the penalty, and leaves this as it is. Both are those of the whole batch. Call it before the
     backward pass.
     """
+    assert terms.features is not None
     squares = [
         torch.autograd.grad(part, terms.features, retain_graph=True)[0].double().square().sum()
         for part in (terms.l1, weight * terms.penalty)

@@ -15,24 +15,24 @@ from torch import Tensor, nn
 
 from blindsr.config.schema import TrainParams
 from blindsr.model.network import Network
-from blindsr.plugins.regularizers.base import Share
 from blindsr.runtime import devices
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar, Pace
 from blindsr.training import checkpoint, failure, guard
 from blindsr.training.distributed import World
 from blindsr.training.ema import Ema
-from blindsr.training.guard import Guard
 from blindsr.training.interruption import Interruption
 from blindsr.training.loading import Loader
-from blindsr.training.objective import Objective, diagnose
-from blindsr.training.samples import Batch, Batches
+from blindsr.training.objective import Objective
+from blindsr.training.samples import Batches
 from blindsr.training.schedule import learning_rate
+from blindsr.training.step import Stepper
 from blindsr.training.validation import Validation
 
 Module = TypeVar("Module", bound=nn.Module)
 CurvePoint = dict[str, float]
 """One row of a learning curve: iteration, learning_rate, l1, penalty, the diagnostics of `diagnose`, validation."""
+_NO_DIAGNOSIS = {"penalty_gradient_share": 0.0, "view_distance": 0.0}
 _LOOK_EVERY = 50  # iterations on a GPU between looks at what makes the host wait; on a CPU, every one
 
 
@@ -83,11 +83,13 @@ def train(
     label: str = "train",
     validate: Validation | None = None,
     compiled: bool = False,
+    replayed: bool = True,
 ) -> list[CurvePoint]:
     """Train `network` in place (its backbone ends with the EMA weights); returns the learning curve, on rank 0.
 
     `weight` is that of the penalty beside L1; `states` the folder of the resumable state; `batches` makes this rank's
-    part of each batch; `log` gets every new point of the curve; `compiled` runs the backbone through torch.compile.
+    part of each batch; `log` gets every new point of the curve; `compiled` runs the backbone through torch.compile,
+    and `replayed` lets a GPU record the step and replay it (see `step`).
     Raises UserError if the loss is not finite (`failure` then has the batch), memory runs out, or bf16 is asked of a
     CPU; Interrupted after SIGTERM or Ctrl-C, with the state written.
     """
@@ -95,8 +97,9 @@ def train(
     _require_precision(params.precision, device)
     layout = torch.channels_last if device.type == "cuda" else torch.preserve_format
     network.to(device, memory_format=layout).train()  # type: ignore[call-overload]
-    network.regularizer.share = Share(world.rank, world.ranks, world.gather)
-    optimizer = torch.optim.Adam(network.parameters(), params.learning_rate, params.betas, fused=True)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    on_gpu = device.type == "cuda"
+    optimizer = torch.optim.Adam(trained, params.learning_rate, params.betas, fused=True, capturable=on_gpu)
     state = State(network, optimizer, Ema(network.backbone, params.ema_decay))
     saved = world.of_main(lambda: checkpoint.latest(states))
     if saved is not None:
@@ -105,21 +108,26 @@ def train(
     for point in state.curve:
         log(int(point["iteration"]), point)
     if compiled:
-        for part in ("features", "reconstruct"):
-            setattr(network.backbone, part, torch.compile(getattr(network.backbone, part)))
+        network.backbone.compile()
     objective = world.replicate(Objective(network, weight, bf16=params.precision == "bf16"))
-    watch, every = Guard(optimizer, device), 1 if device.type == "cpu" else _LOOK_EVERY
+    step = Stepper(objective, network, optimizer, state.ema, state.sums, weight=weight, world=world, replay=replayed)
+    every = 1 if device.type == "cpu" else _LOOK_EVERY
     loader = Loader(batches, state.iteration, params.iterations, workers, device)
     bar = Bar(label, params.iterations, state.iteration, quiet=not world.main)
     pace, loss = Pace(params.batch), ""
-    with devices.threads(params.threads), Interruption() as stop, bar:
+    with devices.threads(params.threads), network.taps, Interruption() as stop, bar:
         try:
             for batch in loader:
-                point = _step(objective, state, batch, params, watch, weight, seed, world)
+                key_torch(seed, state.iteration + 1)  # Dropout's masks and the random features of this iteration
+                rate = learning_rate(params.schedule, params.learning_rate, state.iteration, params.iterations)
+                log_due = (state.iteration + 1) % params.log_every == 0 or state.iteration + 1 == params.iterations
+                diagnosis = step(batch, rate, state.iteration / params.iterations, look=log_due)
+                state.iteration += 1
+                point = _curve_point(state, params, rate, world) | _NO_DIAGNOSIS | diagnosis if log_due else {}
                 last = state.iteration == params.iterations
                 due = state.iteration % checkpoint_every == 0 and not last
                 if point or due or state.iteration % every == 0:
-                    ago = watch.steps_since_bad()
+                    ago = step.watch.steps_since_bad()
                     if ago:
                         bad = state.iteration - ago
                         raise world.error(failure.record(states, label, bad, network, batches, world.main))
@@ -145,39 +153,12 @@ def train(
     return state.curve
 
 
-def _step(
-    objective: nn.Module,
-    state: State,
-    batch: Batch,
-    params: TrainParams,
-    watch: Guard,
-    weight: float,
-    seed: int,
-    world: World,
-) -> CurvePoint:
-    """One iteration: loss of all views, its gradient, Adam, EMA. Returns the curve's point, empty if none is due."""
-    key_torch(seed, state.iteration + 1)  # Dropout's masks and the random features of this iteration
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(params.schedule, params.learning_rate, state.iteration, params.iterations)
-    terms = objective(batch.lr, batch.hr)
-    due = (state.iteration + 1) % params.log_every == 0 or state.iteration + 1 == params.iterations
-    diagnosis = {"penalty_gradient_share": 0.0, "view_distance": 0.0}
-    if due and state.network.views == 2:
-        diagnosis = diagnose(terms, weight, world)
-    state.optimizer.zero_grad(set_to_none=True)
-    guard.backward(terms.loss)
-    watch.watch(objective)
-    state.optimizer.step()
-    state.ema.update(state.network.backbone)
-    state.iteration += 1
-    state.sums += torch.stack([terms.l1.detach(), terms.penalty.detach()])
-    if not due:
-        return {}
+def _curve_point(state: State, params: TrainParams, rate: float, world: World) -> CurvePoint:
+    """The means since the last point; waits for the device."""
     count = (state.iteration - 1) % params.log_every + 1
     l1, penalty = (world.total(state.sums) / (count * world.ranks)).tolist()
     state.sums.zero_()
-    rate = state.optimizer.param_groups[0]["lr"]
-    return {"iteration": state.iteration, "learning_rate": rate, "l1": l1, "penalty": penalty, **diagnosis}
+    return {"iteration": state.iteration, "learning_rate": rate, "l1": l1, "penalty": penalty}
 
 
 def _require_precision(precision: str, device: torch.device) -> None:

@@ -11,12 +11,12 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from blindsr.config.schema import ValidationParams
 from blindsr.data import images, suite
 from blindsr.data.patch_store import PatchStore
-from blindsr.plugins.backbones.base import Backbone
+from blindsr.model import taps
 from blindsr.training.ema import Ema
 
 _BORDER = 4  # px removed before the PSNR, as in the tables
@@ -30,7 +30,7 @@ class Validation:
     """
 
     def __init__(
-        self, store: PatchStore, params: ValidationParams, backbone: Backbone, crop: int, scale: int
+        self, store: PatchStore, params: ValidationParams, backbone: nn.Module, crop: int, scale: int
     ) -> None:
         """Windows of `crop` px, the same for every cell and seed. `backbone` is copied."""
         self._params = params
@@ -65,8 +65,9 @@ class Validation:
         psnr, views = {}, []
         for name, lr in self._lr.items():
             lr = lr.to(device)
-            views.append(network.features(lr))
-            psnr[f"psnr_db_{name.replace('+', '-')}"] = _psnr(network.reconstruct(views[-1], lr), hr)
+            sr, seen = taps.read(network, lr)
+            views.append(seen["last"])
+            psnr[f"psnr_db_{name.replace('+', '-')}"] = _psnr(sr, hr)
         return psnr if len(views) < 2 else statistics_distances(views[0], views[-1]) | psnr
 
 

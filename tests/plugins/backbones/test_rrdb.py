@@ -7,6 +7,7 @@ import torch
 
 from blindsr.model import networks
 from blindsr.plugins.backbones import rrdb
+from steps import features_of
 
 
 def zeroed(**settings):
@@ -96,7 +97,7 @@ def test_activations_are_leaky_and_the_last_convolution_is_bare():
         network.conv_hr.weight[:, :, 1, 1] = 1  # -0.8
         network.conv_last.weight[:, :, 1, 1] = 1
     lr = torch.rand(1, 3, 2, 2)
-    torch.testing.assert_close(network.features(lr), torch.full((1, 1, 8, 8), -0.8))
+    torch.testing.assert_close(features_of(network, lr), torch.full((1, 1, 8, 8), -0.8))
     torch.testing.assert_close(network(lr), torch.full((1, 3, 8, 8), -0.8))
 
 
@@ -108,7 +109,7 @@ def test_the_body_is_added_to_its_input():
         network.conv_up1.weight[:, :, 1, 1] = 1
         network.conv_up2.weight[:, :, 1, 1] = 1
         network.conv_hr.weight[:, :, 1, 1] = 1
-    assert torch.equal(network.features(torch.rand(1, 3, 2, 2)), torch.full((1, 1, 8, 8), 5.0))
+    assert torch.equal(features_of(network, torch.rand(1, 3, 2, 2)), torch.full((1, 1, 8, 8), 5.0))
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 8])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from blindsr.model import networks
 from blindsr.plugins.backbones import swinir
+from steps import features_of
 
 TINY = {"depths": [2, 1], "num_heads": [2, 1], "dim": 4, "window_size": 4}
 
@@ -235,9 +236,9 @@ def test_features_of_a_ragged_image_are_those_of_the_padded_one_cropped(upsample
     torch.manual_seed(0)
     network = swinir.build(**TINY, upsampler=upsampler)
     lr = torch.rand(1, 3, 6, 3)
-    padded = network.features(swinir.pad_to_windows(lr, 4))
+    padded = features_of(network, swinir.pad_to_windows(lr, 4))
     assert padded.shape == (1, 64, 32, 16)
-    assert torch.equal(network.features(lr), padded[..., :24, :12])
+    assert torch.equal(features_of(network, lr), padded[..., :24, :12])
 
 
 def zeroed(**settings):
@@ -259,7 +260,7 @@ def test_activations_after_the_transformer_by_hand():
         network.conv_before_upsample[0].bias.fill_(-1000)
         for name in ("conv_up1", "conv_up2", "conv_hr"):
             network.get_submodule(name).weight[:, :, 1, 1] = torch.eye(64)
-    torch.testing.assert_close(network.features(torch.rand(1, 3, 4, 4)), torch.full((1, 64, 16, 16), -0.08))
+    torch.testing.assert_close(features_of(network, torch.rand(1, 3, 4, 4)), torch.full((1, 64, 16, 16), -0.08))
 
 
 def test_identity_convolutions_upsample_by_nearest_neighbour():
@@ -292,7 +293,7 @@ def test_pixel_shuffle_upsampler_is_bare():
         network.conv_before_upsample[0].bias.fill_(-1000)
         for i in (0, 2):
             network.upsample[i].weight[:, :, 1, 1] = torch.eye(64).repeat_interleave(4, 0)
-    torch.testing.assert_close(network.features(torch.rand(1, 3, 4, 4)), torch.full((1, 64, 16, 16), -10.0))
+    torch.testing.assert_close(features_of(network, torch.rand(1, 3, 4, 4)), torch.full((1, 64, 16, 16), -10.0))
 
 
 def test_shortcuts_around_groups_and_body():

@@ -27,21 +27,19 @@ class _RRDBNet(Backbone):
         super().__init__(scale)
         self.conv_first = conv3x3(3, channels)
         self.body = nn.Sequential(*(_RRDB(channels, growth) for _ in range(num_blocks)))
+        self.blocks = [f"body.{number}" for number in range(num_blocks)]
         self.conv_body = conv3x3(channels, channels)
         self.conv_up1 = conv3x3(channels, channels)
         self.conv_up2 = conv3x3(channels, channels)
         self.conv_hr = conv3x3(channels, channels)
         self.conv_last = conv3x3(channels, 3)
 
-    def features(self, lr: Tensor) -> Tensor:
+    def forward(self, lr: Tensor) -> Tensor:
         x = self.conv_first(lr)
         x = x + self.conv_body(self.body(x))
         x = _activate(self.conv_up1(F.interpolate(x, scale_factor=2, mode="nearest")))
         x = _activate(self.conv_up2(F.interpolate(x, scale_factor=2, mode="nearest")))
-        return _activate(self.conv_hr(x))
-
-    def reconstruct(self, features: Tensor, lr: Tensor) -> Tensor:
-        return self.conv_last(features)
+        return self.conv_last(_activate(self.conv_hr(x)))
 
 
 class _RRDB(nn.Module):

@@ -77,6 +77,7 @@ class _SwinIR(Backbone):
         self.layers = nn.ModuleList(
             _Group(depth, dim, heads, window, mlp_ratio) for depth, heads in zip(depths, num_heads, strict=True)
         )
+        self.blocks = [f"layers.{number}" for number in range(len(depths))]
         self.norm = nn.LayerNorm(dim)
         self.conv_after_body = conv3x3(dim, dim)
         self.conv_before_upsample = nn.Sequential(conv3x3(dim, _FEATURES), nn.LeakyReLU(0.01, inplace=True))
@@ -93,7 +94,7 @@ class _SwinIR(Backbone):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 
-    def features(self, lr: Tensor) -> Tensor:
+    def forward(self, lr: Tensor) -> Tensor:
         height, width = lr.shape[-2:]
         x = self.conv_first(pad_to_windows(lr, self.window) - self.mean)
         x = x + self.conv_after_body(self._transform(x))
@@ -104,10 +105,7 @@ class _SwinIR(Backbone):
             x = _activate(self.conv_hr(x))
         else:
             x = self.upsample(x)
-        return x[..., : self.scale * height, : self.scale * width]
-
-    def reconstruct(self, features: Tensor, lr: Tensor) -> Tensor:
-        return self.conv_last(features) + self.mean
+        return self.conv_last(x[..., : self.scale * height, : self.scale * width]) + self.mean
 
     def _transform(self, x: Tensor) -> Tensor:
         mask = shift_mask(x.shape[-2], x.shape[-1], self.window, x)
