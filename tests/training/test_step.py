@@ -20,10 +20,11 @@ class Toy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.first = nn.Conv2d(3, 3, 3, padding=1)
         self.convolve = nn.Conv2d(3, 3, 3, padding=1)
 
     def forward(self, lr: torch.Tensor) -> torch.Tensor:
-        return self.convolve(nn.functional.interpolate(lr, scale_factor=4))
+        return self.convolve(nn.functional.interpolate(self.first(lr), scale_factor=4))
 
 
 def stepper(sums: torch.Tensor) -> Stepper:
