@@ -16,6 +16,7 @@ from blindsr.data.images import RGB
 from blindsr.data.patch_store import PatchStore, Window
 from blindsr.plugins.degradations import second_order
 from blindsr.plugins.degradations.second_order import Degradation
+from blindsr.plugins.regularizers.base import LAST, Alignment, Regularizer, Step
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = {
@@ -86,3 +87,23 @@ def windows() -> list[Window]:
         for top in patch_store.positions(photo.shape[0], size, step)
         for left in patch_store.positions(photo.shape[1], size, step)
     ]
+
+
+def distance(alignment: Alignment, a: Tensor, b: Tensor) -> Tensor:
+    """The penalty of two views of the features, both (N, C, H, W)."""
+    return alignment.distance(a, b, _step(a, 1))
+
+
+def penalty(regularizer: Regularizer, features: Tensor) -> Tensor:
+    """The penalty of features (2·N, C, H, W) of two views."""
+    return regularizer.penalty(_step(features, 2))
+
+
+def changed(regularizer: Regularizer, features: Tensor) -> Tensor:
+    """Features (N, C, H, W) as the last convolution gets them."""
+    return regularizer.change_features(LAST, features, _step(features, 1))
+
+
+def _step(features: Tensor, views: int) -> Step:
+    image = features.new_zeros(len(features), 3, 1, 1)
+    return Step(image, image[: len(features) // views], views, features={LAST: features}, sr=image)

@@ -15,6 +15,7 @@ from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, duration, interleave
 from blindsr.model import networks
 from blindsr.model.network import Network, build_regularizer
+from blindsr.plugins.regularizers.base import Step
 from blindsr.runtime import devices
 from blindsr.training.ema import Ema
 from blindsr.training.objective import Objective
@@ -75,7 +76,7 @@ def build(
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        objective(lr, hr).loss.backward()
+        objective(Step(lr, hr, network.views)).loss.backward()
         optimizer.step()
         ema.update(network.backbone)
 
@@ -91,7 +92,7 @@ def _convolutions(network: Network, images: int, side: int) -> list[tuple[int, i
 
     hooks = [module.register_forward_hook(note) for module in network.modules() if isinstance(module, nn.Conv2d)]
     with torch.no_grad():
-        network(torch.zeros(images, 3, side, side))
+        network.backbone(torch.zeros(images, 3, side, side))
     for hook in hooks:
         hook.remove()
     return seen

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.plain import patches, synthesis, usm
 from blindsr.config.schema import DegradationParams
-from blindsr.plugins.backbones.base import Backbone
+from blindsr.model import taps
 from blindsr.plugins.degradations import second_order
 
 
@@ -21,7 +21,7 @@ class Trainer:
 
     folder: Path
     count: int
-    network: Backbone
+    network: nn.Module
     optimizer: torch.optim.Optimizer
     average: list[Tensor]
     degradation: DegradationParams
@@ -35,8 +35,8 @@ class Trainer:
     def iterate(self) -> float:
         """One iteration of `batch` patches in two views each; returns the loss."""
         lr, hr = self._synthesize()
-        features = self.network.features(lr)
-        sr = self.network.reconstruct(features, lr)
+        sr, seen = taps.read(self.network, lr)
+        features = seen["last"]
         loss = functional.l1_loss(sr, hr.repeat(2, 1, 1, 1)) + self.weight * self.penalty(*features.chunk(2))
         self.optimizer.zero_grad()
         loss.backward()

@@ -59,7 +59,7 @@ def test_dropout_rates_are_those_of_the_paper(composed: dict[str, Any]) -> None:
         ("train.batch", 7, "batch 7 must be even"),
         ("train.crop", 130, "train.crop 130 must be a multiple of the scale 4"),
         ("train.window", 32, "window 32 is smaller than crop 64"),
-        ("train.precision", "fp8", "'fp32' or 'bf16'"),
+        ("train.precision", "fp8", "'fp32', 'tf32' or 'bf16'"),
         ("train.unknown", 1, "unknown key train.unknown"),
         ("surprise", 1, "unknown key surprise"),
         ("scale", 3, "scale"),

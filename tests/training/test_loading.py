@@ -91,8 +91,8 @@ def test_on_a_gpu_the_next_batches_are_made_beside_the_step(
     kept, wait = ["kept for main"] * 2, "main waits for side"
     told = {
         (0, 5): [
-            *("made", wait, *kept, "step 0", "made", *kept, "step 1"),
-            *(wait, *kept, "step 2", "made", *kept, "step 3", wait, *kept, "step 4"),
+            *("made", wait, *kept, "step 0", *kept, "step 1", "made"),
+            *(wait, *kept, "step 2", *kept, "step 3", "made", wait, *kept, "step 4"),
         ],
         (1, 2): ["made", wait, *kept, "step 1"],
         (3, 4): ["made", wait, *kept, "step 3"],

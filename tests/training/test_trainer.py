@@ -192,7 +192,7 @@ def test_divergence_is_one_line(run, train_params) -> None:
 
 
 def test_bf16_on_a_cpu_is_refused(run, train_params) -> None:
-    with pytest.raises(UserError, match="bf16 needs a GPU"):
+    with pytest.raises(UserError, match="bf16 needs an NVIDIA GPU"):
         run(params=train_params.model_copy(update={"precision": "bf16"}))
 
 

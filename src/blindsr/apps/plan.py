@@ -86,6 +86,7 @@ def probe(params: Params, backbone: str, reg: str) -> Cost:
             log=lambda iteration, point: times.append(time.perf_counter()),
             label=f"probe of {backbone}-{reg}",
             compiled=params.runtime.compile,
+            replayed=params.runtime.cuda_graph,
         )
     return Cost(counter.get_total_flops(), (times[-1] - times[0]) / _TIMED)
 

@@ -211,7 +211,7 @@ class TrainParams(Model):
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     schedule: ScheduleParams
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "tf32", "bf16"]
     threads: Positive
     log_every: Positive
     validation: ValidationParams
@@ -282,7 +282,8 @@ class GalleryParams(Model):
 class RuntimeParams(Model):
     """How the work is done on this machine; changes no result beyond the rounding of float sums.
 
-    `devices` is the number of processes that train one cell together, one per GPU, or so many on a CPU.
+    `devices` is the number of processes that train one cell together, one per GPU, or so many on a CPU. `compile`
+    runs the backbone through torch.compile, and `cuda_graph` has a GPU record the training step and replay it.
     """
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
@@ -290,6 +291,7 @@ class RuntimeParams(Model):
     workers: Annotated[int, Field(ge=0)]
     checkpoint_every: Positive
     compile: bool
+    cuda_graph: bool = True
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

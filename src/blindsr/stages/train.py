@@ -75,6 +75,7 @@ def _train(params: Params, backbone: str, reg: str, seed: int, world: World) -> 
             label=cell,
             validate=validate,
             compiled=runtime.compile,
+            replayed=runtime.cuda_graph,
         )
         if not world.main:
             return

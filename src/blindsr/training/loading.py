@@ -58,9 +58,9 @@ class Loader:
                 for tensor in batch:
                     tensor.record_stream(main)  # its memory is not reused while the network still reads it
                 yield batch
-                if not ahead and group != self._groups[-1]:
-                    # the step is under way on the device: the next batches are made beside it
-                    ahead = self._make(source, side)
+            if group != self._groups[-1]:
+                # the group's steps are under way on the device: the next batches are launched beside them
+                ahead = self._make(source, side)
 
     def _make(self, source: Iterator[Any], side: torch.cuda.Stream) -> list[Batch]:
         sources = self._next(source)

@@ -115,7 +115,8 @@ def train(
     loader = Loader(batches, state.iteration, params.iterations, workers, device)
     bar = Bar(label, params.iterations, state.iteration, quiet=not world.main)
     pace, loss = Pace(params.batch), ""
-    with devices.threads(params.threads), network.taps, Interruption() as stop, bar:
+    rounding = devices.tf32(params.precision == "tf32")
+    with devices.threads(params.threads), rounding, network.taps, Interruption() as stop, bar:
         try:
             for batch in loader:
                 key_torch(seed, state.iteration + 1)  # Dropout's masks and the random features of this iteration
@@ -162,8 +163,9 @@ def _curve_point(state: State, params: TrainParams, rate: float, world: World) -
 
 
 def _require_precision(precision: str, device: torch.device) -> None:
-    if precision == "bf16" and device.type != "cuda":
-        raise UserError("train.precision bf16 needs a GPU (on a CPU it is many times slower): set it to fp32")
+    if precision != "fp32" and device.type != "cuda":
+        slow = " (on a CPU it is many times slower)" if precision == "bf16" else ""
+        raise UserError(f"train.precision {precision} needs an NVIDIA GPU{slow}: set it to fp32")
 
 
 def initialize(build: Callable[[], Module], seed: int) -> Module:
