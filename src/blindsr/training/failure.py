@@ -87,8 +87,9 @@ def replay(
 
 
 def _batch(batches: Batches, iteration: int, device: torch.device) -> Batch:
-    if device.type == "cpu":
-        return batches[iteration]
+    if device.type != "cuda":
+        lr, hr = batches[iteration]
+        return Batch(lr.to(device), hr.to(device))
     group, place = divmod(iteration, batches.together)
     return batches.finish(batches.sources(group), device)[place]
 

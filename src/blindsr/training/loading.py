@@ -1,7 +1,8 @@
 """Batches on their way to the network.
 
-For a CPU, worker processes make them. For a GPU, which workers cannot feed, they only read and draw: the pixels are
-worked on by the device itself, on a stream of its own, a few batches at once and ahead of the network.
+For a CPU, worker processes make them, and for Apple's GPU, too. For an NVIDIA GPU, which workers cannot feed, they
+only read and draw: the pixels are worked on by the device itself, on a stream of its own, a few batches at once and
+ahead of the network.
 """
 
 import contextlib
@@ -27,11 +28,12 @@ class Loader:
         """Seconds since the beginning in which the network had to wait for a batch, for the host or on the GPU."""
         self._idle: deque[tuple[torch.cuda.Event, torch.cuda.Event]] = deque()
         self._iterations, self._device, self._source = range(start, stop), device, batches
-        together = 1 if device.type == "cpu" else batches.together
+        self._by_workers = device.type != "cuda"
+        together = 1 if self._by_workers else batches.together
         # whole groups, wherever a run is resumed: what is in a group decides the last bits of its batches
         self._groups = range(start // together, -(-stop // together)) if start < stop else range(0)
         self._loader: DataLoader[Any] = DataLoader(
-            batches if device.type == "cpu" else _Sources(batches),
+            batches if self._by_workers else _Sources(batches),
             batch_size=None,
             sampler=self._groups,
             num_workers=workers,
@@ -42,9 +44,10 @@ class Loader:
 
     def __iter__(self) -> Iterator[Batch]:
         source = iter(self._loader)
-        if self._device.type == "cpu":
+        if self._by_workers:
             for _ in self._groups:
-                yield self._next(source)
+                lr, hr = self._next(source)
+                yield Batch(lr.to(self._device), hr.to(self._device))
             return
         side = torch.cuda.Stream(self._device)
         ahead = self._make(source, side) if self._groups else []

@@ -50,11 +50,12 @@ def diagnose(terms: Terms, weight: float, world: World) -> dict[str, float]:
     backward pass.
     """
     assert terms.features is not None
+    wide = torch.Tensor.float if terms.features.device.type == "mps" else torch.Tensor.double
     squares = [
-        torch.autograd.grad(part, terms.features, retain_graph=True)[0].double().square().sum()
+        wide(torch.autograd.grad(part, terms.features, retain_graph=True)[0]).square().sum()
         for part in (terms.l1, weight * terms.penalty)
     ]
-    features = terms.features.detach().double()
+    features = wide(terms.features.detach())
     first, second = features.chunk(2)
     gap = (first - second).square().sum()
     channels = (0, 2, 3)

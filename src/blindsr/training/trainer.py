@@ -32,6 +32,7 @@ from blindsr.training.validation import Validation
 Module = TypeVar("Module", bound=nn.Module)
 CurvePoint = dict[str, float]
 """One row of a learning curve: iteration, learning_rate, l1, penalty, the diagnostics of `diagnose`, validation."""
+_OF_DEVICE = ("fused", "capturable")  # of Adam's settings: how it computes, and not what
 _NO_DIAGNOSIS = {"penalty_gradient_share": 0.0, "view_distance": 0.0}
 _LOOK_EVERY = 50  # iterations on a GPU between looks at what makes the host wait; on a CPU, every one
 
@@ -61,7 +62,10 @@ class State:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
         self.network.load_state_dict(state["network"])
+        own = [{key: group[key] for key in _OF_DEVICE} for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, flags in zip(self.optimizer.param_groups, own, strict=True):
+            group.update(flags)  # a run may be resumed on another kind of device
         self.ema.load_state_dict(state["ema"])
         self.iteration = state["iteration"]
         self.sums.copy_(state["sums"])
@@ -104,7 +108,7 @@ def train(
     saved = world.of_main(lambda: checkpoint.latest(states))
     if saved is not None:
         state.load_state_dict(saved)
-    state.sums = state.sums.to(device)
+    state.sums = state.sums.to(device, torch.float32 if device.type == "mps" else torch.float64)
     for point in state.curve:
         log(int(point["iteration"]), point)
     if compiled:
