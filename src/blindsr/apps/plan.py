@@ -92,4 +92,6 @@ def _device(params: Params) -> str:
     device = devices.choose(params.runtime.device)
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    if device.type == "mps":
+        return "Apple's MPS"
     return f"CPU, {params.train.threads} threads and {params.runtime.workers} workers"

@@ -12,6 +12,7 @@ from blindsr.model.network import Network
 from blindsr.runtime import files
 from blindsr.runtime.errors import UserError
 from blindsr.training import checkpoint
+from blindsr.training.loading import made_on_host
 from blindsr.training.objective import Objective, Terms
 from blindsr.training.samples import Batch, Batches
 
@@ -82,8 +83,8 @@ def replay(objective: Objective, batches: Batches, iteration: int, device: torch
 
 
 def _batch(batches: Batches, iteration: int, device: torch.device) -> Batch:
-    if device.type == "cpu":
-        return batches[iteration]
+    if made_on_host(device):
+        return Batch(*(tensor.to(device) for tensor in batches[iteration]))
     group, place = divmod(iteration, batches.together)
     return batches.finish(batches.sources(group), device)[place]
 
