@@ -232,7 +232,11 @@ def _tile(text: str) -> int | Literal["auto"] | None:
 
 @app.command()
 def grid(
-    jobs: Annotated[int, typer.Option(min=1, help="Cells at a time, each on one GPU if there are any.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Cells at a time altogether. Without: GPUs × --per-device (the CPU is one device)."),
+    ] = None,
+    per_device: Annotated[int, typer.Option("--per-device", min=1, help="Cells at a time on one GPU.")] = 1,
     plan: Annotated[bool, typer.Option("--plan", help="Only show cells, operations and expected hours.")] = False,
     slurm: Annotated[bool, typer.Option("--slurm", help="Submit the cells as jobs of a SLURM cluster.")] = False,
     settings: Annotated[
@@ -247,11 +251,13 @@ def grid(
     elif slurm:
         from blindsr.apps import cluster
 
-        cluster.submit(read(), jobs, cluster.parse(settings or []))
+        if per_device > 1:
+            raise UserError("--per-device is for this machine's GPUs: with --slurm each cell is a job of its own")
+        cluster.submit(read(), jobs or 1, cluster.parse(settings or []))
     else:
         from blindsr.apps import grid as grids
 
-        grids.run(read(), jobs)
+        grids.run(read(), jobs, per_device)
 
 
 Server = Annotated[
