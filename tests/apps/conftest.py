@@ -42,7 +42,7 @@ def stage(name: str) -> dict[str, Any]:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A DVC project with two cells, whose stages take no time; the test is skipped without DVC."""
-    pytest.importorskip("dvc")
+    pytest.importorskip("dvc", reason="dvc is not installed")
     settings = conf.compose(ROOT / "conf", ["reg.names=[none,rff]", "runtime.workers=0", "train.iterations=1000"])
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     stages: dict[str, Any] = {name: stage(name) for name in ("train", "evaluate", "analyse")}
@@ -64,7 +64,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     The test is skipped without MLflow.
     """
-    pytest.importorskip("mlflow")
+    pytest.importorskip("mlflow", reason="mlflow is not installed")
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     client = tracking.connect(f"sqlite:///{path}", new=True)
     assert client.get_experiment_by_name(tracking.EXPERIMENT) is None

@@ -118,6 +118,7 @@ def test_states_say_how_far_a_cell_is(project: Path, read: Params, monkeypatch: 
         grid.states(read)
 
 
+@pytest.mark.needs("submitit")
 def test_jobs_of_a_cluster_make_the_cells(project: Path, read: Params) -> None:
     """By submitit's executor for the machine at hand, which runs its jobs as SLURM's does."""
     submitted = cluster.submit(read, 2, {"timeout_min": "5"}, cluster="local")
@@ -128,6 +129,7 @@ def test_jobs_of_a_cluster_make_the_cells(project: Path, read: Params) -> None:
     assert job.checkpoint().function is job  # what submitit takes when the time is over
 
 
+@pytest.mark.needs("submitit")
 def test_settings_of_the_cluster_are_checked(project: Path, read: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cluster.parse(["timeout_min=60", "slurm_partition=gpu"]) == {"timeout_min": "60", "slurm_partition": "gpu"}
     with pytest.raises(UserError, match="takes KEY=VALUE, such as timeout_min=1440, not 'gpu'"):

@@ -28,6 +28,7 @@ def sync(params: Params, uri: str | None = None) -> None:
     """
     from blindsr.stages import report
 
+    packages.require("mlflow", "`blindsr runs`")
     target = uri or tracking.tracking_uri()
     own = f"sqlite:///{paths.project_root() / 'mlflow.db'}"
     if target != own and (paths.project_root() / "mlflow.db").exists():
