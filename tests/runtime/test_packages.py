@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy
 import pytest
 
 from blindsr.runtime import packages
@@ -37,3 +38,9 @@ def test_what_is_missing_is_one_line_with_its_name_in_the_index(monkeypatch) -> 
         packages.require("sklearn", "`blindsr analyse`", "scikit-learn")
     said = "`blindsr analyse` needs scikit-learn, which is not installed: pip install scikit-learn"
     assert str(error.value) == said
+
+
+def test_versions_are_of_what_is_installed_in_order() -> None:
+    found = packages.versions(["torch", "no-such-package-of-this-test", "numpy"])
+    assert list(found) == ["torch", "numpy"]
+    assert found["numpy"] == numpy.__version__

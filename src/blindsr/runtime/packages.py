@@ -1,6 +1,9 @@
 """Packages that single commands need: all others work without them."""
 
+import contextlib
 import importlib.util
+from collections.abc import Iterable
+from importlib import metadata
 
 from blindsr.runtime.errors import UserError
 
@@ -24,3 +27,12 @@ def require(module: str, purpose: str, package: str = "") -> None:
     if not installed(module):
         name = package or module
         raise UserError(f"{purpose} needs {name}, which is not installed: pip install {name}")
+
+
+def versions(names: Iterable[str]) -> dict[str, str]:
+    """Package -> version, in order, of those among `names`, as the package index has them, that are installed."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
