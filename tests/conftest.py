@@ -16,7 +16,9 @@ from torch import library
 
 from blindsr.acquisition import inspection
 from blindsr.acquisition.catalog import Manifest, UserSource
+from blindsr.config import conf
 from blindsr.data.indices import IndexedImage
+from blindsr.runtime import packages
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,6 +29,22 @@ def seeded() -> None:
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 (of libraries that still use it)
     random.seed(0)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a package that is not there: the mark `needs`."""
+    for mark in item.iter_markers("needs"):
+        for module in mark.args:
+            if not packages.installed(module):
+                pytest.skip(f"{module} is not installed: pip install -r requirements.txt")
+
+
+if not packages.installed("hydra"):
+
+    def _no_composition(*arguments: object) -> None:
+        pytest.skip("hydra is not installed: pip install hydra-core", allow_module_level=True)
+
+    conf.compose = _no_composition
 
 
 @pytest.fixture(scope="session")

@@ -15,16 +15,15 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
+import committed
 from blindsr.apps import score
 from blindsr.cli import app
-from blindsr.config import conf
 from blindsr.data import images, suite
 from blindsr.evaluation import benchmarks
 from blindsr.plugins.metrics.lpips import load_lpips
 from blindsr.plugins.metrics.psnr import psnr
 from blindsr.runtime.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
 # mean RGB PSNR in dB of bicubic upsampling ×4 in the eight cases, of the map of the project
 KNOWN = {
     "Set5": [26.69, 24.89, 22.10, 23.77, 21.30, 22.97, 22.54, 21.91],
@@ -117,7 +116,7 @@ def test_folders_that_hold_nothing_are_one_line(tmp_path: Path) -> None:
 
 
 def test_in_a_project_its_suite_counts(folder: Path) -> None:
-    settings = conf.compose(ROOT / "conf")
+    settings = committed.settings()
     settings["suite"]["cases"] = {"heavy": {"blur": {"kernel_size": 21, "sigma": 4.0}}}
     Path("params.yaml").write_text(yaml.safe_dump(settings))
     score.run(folder, "bicubic", csv=Path("s.csv"))

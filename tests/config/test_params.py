@@ -8,6 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+import committed
 from blindsr.config import conf, params
 from blindsr.runtime.errors import UserError
 
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def composed() -> dict[str, Any]:
-    return conf.compose(ROOT / "conf")
+    return committed.settings()
 
 
 def changed(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:

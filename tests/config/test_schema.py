@@ -1,14 +1,12 @@
 """The blocks of the settings: the degradation as the paper and its released settings have it, and what is refused."""
 
-from pathlib import Path
-
 import pytest
 from pydantic import ValidationError
 
-from blindsr.config import conf
+import committed
 from blindsr.config.schema import DegradationParams
 
-PAPER = DegradationParams.model_validate(conf.compose(Path(__file__).resolve().parents[2] / "conf")["degradation"])
+PAPER = DegradationParams.model_validate(committed.settings()["degradation"])
 
 
 def test_defaults_are_those_of_the_released_settings() -> None:

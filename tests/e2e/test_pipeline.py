@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +43,7 @@ RESULTS = ("dvc.lock", "reports/metrics.json", "reports/tables", "reports/plots"
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.needs("dvc", "mlflow", "hydra", "sklearn"),
     pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs a git checkout to copy"),
 ]
 
@@ -194,6 +194,7 @@ def test_a_pull_brings_a_clone_all_that_was_made(
 @pytest.fixture
 def s3() -> Iterator[str]:
     """Address of a server that speaks S3, with the bucket `team`."""
+    requests = pytest.importorskip("requests")
     server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

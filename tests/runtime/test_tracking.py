@@ -1,17 +1,19 @@
 """MLflow on a real SQLite store: found again, no point twice, and never in the way."""
 
 import logging
+import sys
 from pathlib import Path
 
 import pytest
 
 from blindsr.runtime import tracking
-from blindsr.runtime.errors import Interrupted
+from blindsr.runtime.errors import Interrupted, UserError
 
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """MLflow's own client on the store that the runs of this test use."""
+    """MLflow's own client on the store that the runs of this test use; the test is skipped without MLflow."""
+    pytest.importorskip("mlflow", reason="mlflow is not installed")
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     from mlflow.tracking import MlflowClient
@@ -142,6 +144,7 @@ def test_a_process_that_does_not_track_leaves_nothing(client) -> None:
     assert client.get_experiment_by_name(tracking.EXPERIMENT) is None
 
 
+@pytest.mark.needs("mlflow")
 def test_an_unreachable_server_costs_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -153,7 +156,29 @@ def test_an_unreachable_server_costs_one_warning(
         run.artifacts(tmp_path)
     mine = [record for record in caplog.records if record.name == "blindsr.runtime.tracking"]
     assert len(mine) == 1
+    assert "does not answer" in mine[0].getMessage()
     assert "blindsr runs sync" in mine[0].getMessage()
+
+
+def test_without_mlflow_there_is_one_warning_and_what_asks_for_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with caplog.at_level(logging.WARNING), tracking.open_run("x", "key", {"a": 1}) as run:
+        run.metrics(20, {"l1": 0.5} | run.stopwatch()())
+        run.summary({"psnr_db": 1.0})
+        run.artifacts(tmp_path)
+    said = "mlflow is not installed: runs are not tracked; `blindsr runs sync` publishes them later"
+    assert [record.getMessage() for record in caplog.records] == [said]
+    assert not list(tmp_path.iterdir())
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    says = "`blindsr runs` needs mlflow, which is not installed: pip install mlflow"
+    with pytest.raises(UserError, match=says), tracking.open_run("x", "key", {}, store=store):
+        pass
+    with pytest.raises(UserError, match=says):
+        tracking.connect(store, new=True)
 
 
 def test_a_server_that_is_lost_midway_does_not_stop_the_work(

@@ -122,6 +122,7 @@ def test_dropout_weakens_the_interactions_of_a_network_as_the_lemma_predicts() -
     assert strengths[-1] < 0.3 * strengths[0]
 
 
+@pytest.mark.needs("sklearn")
 def test_every_file_of_a_cell(
     settings: Params, pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

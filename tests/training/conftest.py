@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 import yaml
 
+import committed
 from blindsr.acquisition import patch_builder
 from blindsr.config import conf
 from blindsr.config.schema import DegradationParams, TrainParams
@@ -57,7 +58,7 @@ def store(store_folder: Path) -> PatchStore:
 @pytest.fixture(scope="session")
 def composed() -> dict[str, Any]:
     """The composed settings of the embedded profile."""
-    return conf.compose(ROOT / "conf")
+    return committed.settings()
 
 
 @pytest.fixture(scope="session")

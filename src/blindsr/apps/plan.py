@@ -50,7 +50,7 @@ def show(params: Params) -> None:
         table.add_row(cell_name(backbone, reg, seed), str(state), *numbers)
     Console(width=120).print(table)
     print(f"{total:.2f} hours of training left on one device ({_device(params)}), by probes of {_TIMED} iterations;")
-    print("evaluation and analysis come on top; `blindsr grid --jobs N` shares the cells among N devices")
+    print("evaluation and analysis come on top; `blindsr grid` shares the cells among all GPUs (--per-device K)")
 
 
 def probe(params: Params, backbone: str, reg: str) -> Cost:
@@ -95,4 +95,6 @@ def _device(params: Params) -> str:
     device = devices.choose(params.runtime.device)
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    if device.type == "mps":
+        return "Apple's MPS"
     return f"CPU, {params.train.threads} threads and {params.runtime.workers} workers"

@@ -15,7 +15,7 @@ from blindsr.config.params import BICUBIC, Params, cell_name
 from blindsr.evaluation import benchmarks
 from blindsr.model import weight_files
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.runtime import files, paths, tracking
+from blindsr.runtime import files, packages, paths, tracking
 from blindsr.runtime.errors import UserError
 
 
@@ -28,6 +28,7 @@ def sync(params: Params, uri: str | None = None) -> None:
     """
     from blindsr.stages import report
 
+    packages.require("mlflow", "`blindsr runs`")
     target = uri or tracking.tracking_uri()
     own = f"sqlite:///{paths.project_root() / 'mlflow.db'}"
     if target != own and (paths.project_root() / "mlflow.db").exists():
@@ -137,10 +138,14 @@ def _columns(rows: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def ui(port: int) -> None:
-    """Run `mlflow ui` on the database of the runs until Ctrl-C. Raises UserError if they are on a server."""
+    """Run `mlflow ui` on the database of the runs until Ctrl-C.
+
+    Raises UserError if they are on a server, or without MLflow.
+    """
     uri = tracking.tracking_uri()
     if uri.startswith("http"):
         raise UserError(f"the runs are on a server: open {tracking.shown(uri)} in a browser")
+    packages.require("mlflow", "`blindsr runs ui`")
     artifacts = paths.project_root() / "mlartifacts"
     command = [
         sys.executable,

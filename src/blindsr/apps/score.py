@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -61,13 +60,11 @@ def run(
     if unknown or not metrics:
         raise UserError(f"unknown metric {', '.join(unknown) or 'none'}: choose from {', '.join(METRICS)}")
     source = folder.open_folder(hr_folder)
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise UserError(f"unknown device {device}: give auto, cpu, cuda or cuda:N")
     where = devices.choose(device)
     devices.keep_freed_memory()
-    network = load_model(model, scale).to(where)
+    network = devices.place(load_model(model, scale), where)
     trunk = _trunk(lpips_trunk, project) if "lpips" in metrics else None
-    lpips = load_lpips(trunk).to(where) if trunk else None
+    lpips = load_lpips(trunk).to(devices.beside(where)) if trunk else None
     border = project.evaluate.crop_border if project and project.scale == scale else scale
     measure = Measure(border, lpips, metrics)
     upscale = partial(inference.upscale_rgb, network, scale=scale, tile=tile, overlap=_OVERLAP)

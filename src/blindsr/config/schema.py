@@ -282,11 +282,12 @@ class GalleryParams(Model):
 class RuntimeParams(Model):
     """How the work is done on this machine; changes no result beyond the rounding of float sums.
 
-    `devices` is the number of processes that train one cell together, one per GPU, or so many on a CPU. `compile`
-    runs the backbone through torch.compile, and `cuda_graph` has a GPU record the training step and replay it.
+    `devices` is the number of processes that train one cell together: one per GPU, one on MPS, or so many on a CPU.
+    `compile` runs the backbone through torch.compile, and `cuda_graph` has a GPU record the training step and replay
+    it.
     """
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
     devices: Positive | Literal["auto"]
     workers: Annotated[int, Field(ge=0)]
     checkpoint_every: Positive
@@ -295,6 +296,7 @@ class RuntimeParams(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if ":" in self.device and self.devices not in (1, "auto"):
+        single = ":" in self.device or self.device == "mps"
+        if single and self.devices not in (1, "auto"):
             raise ValueError(f"devices {self.devices} need more than the one GPU {self.device}: set device to auto")
         return self

@@ -28,7 +28,7 @@ from blindsr.evaluation.benchmarks import Pair
 from blindsr.model import networks, taps, weight_files
 from blindsr.model.network import Network, build_regularizer
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.runtime import devices, files, paths, tracking
+from blindsr.runtime import devices, files, packages, paths, tracking
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
@@ -47,7 +47,11 @@ class Content(NamedTuple):
 
 
 def run(params: Params, cell: str) -> None:
-    """Analyse models/<cell>.safetensors: means over the images of every benchmark and case."""
+    """Analyse models/<cell>.safetensors: means over the images of every benchmark and case.
+
+    Raises UserError without scikit-learn, before anything is computed.
+    """
+    packages.require("sklearn", "`blindsr analyse`", "scikit-learn")
     network, info = weight_files.load(paths.MODELS / f"{cell}.safetensors")
     network.to(devices.choose(params.runtime.device))
     pairs = [pair for pair in benchmarks.all_pairs(params) if pair.case != benchmarks.REAL]

@@ -59,7 +59,7 @@ def run(params: Params, cell: str) -> None:
         device = devices.choose(f"cuda:{share.local_rank}")
     network.to(device)
     trunk = _trunk(params)
-    lpips = load_lpips(trunk).to(device) if trunk else None
+    lpips = load_lpips(trunk).to(devices.beside(device)) if trunk else None
     measure = Measure(settings.crop_border, lpips, max_shift=settings.max_shift)
     upscale = partial(
         inference.upscale_rgb, network, scale=params.scale, tile=settings.tile, overlap=settings.overlap

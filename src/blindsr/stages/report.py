@@ -4,10 +4,10 @@ blindsr report                      # of this project: reports/
 blindsr report reports/reference    # of a folder with params.yaml, index, scores, curves, analysis and gallery
 """
 
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import blindsr
 from blindsr.config.params import Params
 from blindsr.data import indices
 from blindsr.data.indices import Index
@@ -15,7 +15,7 @@ from blindsr.reporting import book, scores
 from blindsr.reporting.book import Book, Source
 from blindsr.reporting.page import album, payload, rendering
 from blindsr.reporting.page.rendering import Page, PageFigure
-from blindsr.runtime import files, paths, tracking
+from blindsr.runtime import files, packages, paths, tracking
 
 _VERSIONS = ("torch", "numpy", "scipy", "pillow", "opencv-python-headless", "scikit-image", "scikit-learn", "dvc")
 
@@ -49,7 +49,7 @@ def _page(source: Source, made: Book, figures: list[PageFigure], gallery: list[d
         scores=payload.build(source.scores, source.params.rows, source.suite, source.cases),
         gallery=gallery,
         settings=source.params.as_text(),
-        versions={name: metadata.version(name) for name in ("blindsr", *_VERSIONS)},
+        versions={"blindsr": blindsr.__version__} | packages.versions(_VERSIONS),
     )
 
 

@@ -13,6 +13,7 @@ from blindsr.plugins.regularizers.base import Step
 from blindsr.runtime import files
 from blindsr.runtime.errors import UserError
 from blindsr.training import checkpoint
+from blindsr.training.loading import made_on_host
 from blindsr.training.objective import Objective, Terms
 from blindsr.training.samples import Batch, Batches
 
@@ -87,9 +88,8 @@ def replay(
 
 
 def _batch(batches: Batches, iteration: int, device: torch.device) -> Batch:
-    if device.type != "cuda":
-        lr, hr = batches[iteration]
-        return Batch(lr.to(device), hr.to(device))
+    if made_on_host(device):
+        return Batch(*(tensor.to(device) for tensor in batches[iteration]))
     group, place = divmod(iteration, batches.together)
     return batches.finish(batches.sources(group), device)[place]
 

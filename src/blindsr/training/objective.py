@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from blindsr.model.network import Network
 from blindsr.plugins.regularizers.base import LAST, Step
+from blindsr.runtime import devices
 from blindsr.training.distributed import World
 
 
@@ -50,12 +51,11 @@ def diagnose(terms: Terms, weight: float, world: World) -> dict[str, float]:
     backward pass.
     """
     assert terms.features is not None
-    wide = torch.Tensor.float if terms.features.device.type == "mps" else torch.Tensor.double
     squares = [
-        wide(torch.autograd.grad(part, terms.features, retain_graph=True)[0]).square().sum()
+        devices.exact(torch.autograd.grad(part, terms.features, retain_graph=True)[0]).square().sum()
         for part in (terms.l1, weight * terms.penalty)
     ]
-    features = wide(terms.features.detach())
+    features = devices.exact(terms.features.detach())
     first, second = features.chunk(2)
     gap = (first - second).square().sum()
     channels = (0, 2, 3)

@@ -108,7 +108,7 @@ def train(
     saved = world.of_main(lambda: checkpoint.latest(states))
     if saved is not None:
         state.load_state_dict(saved)
-    state.sums = state.sums.to(device, torch.float32 if device.type == "mps" else torch.float64)
+    state.sums = state.sums.to(device, devices.widest_float(device))
     for point in state.curve:
         log(int(point["iteration"]), point)
     if compiled:

@@ -17,6 +17,7 @@ from blindsr.config.schema import ValidationParams
 from blindsr.data import images, suite
 from blindsr.data.patch_store import PatchStore
 from blindsr.model import taps
+from blindsr.runtime import devices
 from blindsr.training.ema import Ema
 
 _BORDER = 4  # px removed before the PSNR, as in the tables
@@ -89,7 +90,7 @@ def statistics_distances(a: Tensor, b: Tensor) -> dict[str, float]:
     variance summed over the channels. `covariance_distance`: squared Frobenius distance of the channels' covariances
     over the mean of their own squared norms, which is 2 for covariances that have nothing in common.
     """
-    first, second = (view.detach().flatten(2).cpu().double() for view in (a, b))
+    first, second = (devices.exact(view.detach().flatten(2)) for view in (a, b))
     gap = first.mean(2) - second.mean(2)
     variance = torch.cat([first, second]).transpose(0, 1).flatten(1).var(1).sum().clamp_min(1e-30)
     sigmas = [torch.einsum("bcn,bdn->bcd", x, x) / x.shape[2] for x in (v - v.mean(2, True) for v in (first, second))]
@@ -104,5 +105,5 @@ def _psnr(sr: Tensor, hr: Tensor) -> float:
     """Mean over the images of 10 log10(255² / mean squared error), as `metrics.psnr`."""
     levels = (sr.float() * 255).round().clamp(0, 255)
     inside = slice(_BORDER, -_BORDER)
-    error = (levels - hr)[..., inside, inside].cpu().double().square().mean((1, 2, 3))
+    error = devices.exact((levels - hr)[..., inside, inside]).square().mean((1, 2, 3))
     return sum(10 * math.log10(255**2 / value) if value else math.inf for value in error.tolist()) / len(error)

@@ -1,26 +1,24 @@
 """The batch in one canvas against the samples one by one."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from blindsr.config import conf
+import committed
 from blindsr.config.schema import DegradationParams
 from blindsr.plugins.degradations import batched, second_order
 from blindsr.plugins.degradations.operators import jpeg, noise
 from blindsr.plugins.degradations.operators.resize import MODES, Mode
 
-ROOT = Path(__file__).resolve().parents[3]
 N, SIDE = 12, 96
 
 
 @pytest.fixture(scope="module")
 def degradation() -> DegradationParams:
-    return DegradationParams.model_validate(conf.compose(ROOT / "conf")["degradation"])
+    return DegradationParams.model_validate(committed.settings()["degradation"])
 
 
 def generators(seed: int) -> list[np.random.Generator]:

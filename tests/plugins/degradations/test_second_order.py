@@ -1,6 +1,5 @@
 import dataclasses
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from blindsr.config import conf
+import committed
 from blindsr.config.schema import DegradationParams
 from blindsr.plugins.degradations.operators import blur
 from blindsr.plugins.degradations.operators.blur import Kernel
@@ -20,7 +19,7 @@ from blindsr.plugins.degradations.second_order import Degradation, Pass, degrade
 from blindsr.runtime.errors import UserError
 
 DRAWS = 6000
-PAPER = DegradationParams.model_validate(conf.compose(Path(__file__).resolve().parents[3] / "conf")["degradation"])
+PAPER = DegradationParams.model_validate(committed.settings()["degradation"])
 
 
 def changed(first: dict[str, Any], second: dict[str, Any], **others: Any) -> DegradationParams:

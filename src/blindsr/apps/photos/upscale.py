@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import mmap
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -65,14 +64,12 @@ def run(
     Raises UserError for wrong arguments, for a folder that cannot be written, and, after all others are done, one
     that counts the photos that failed, each of which has its line on stderr.
     """
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise UserError(f"unknown device {device}: give auto, cpu, cuda or cuda:N")
     where = devices.choose(device)
     network, scale, weights = models.read(model)
     items = plan.plan(inputs, out, format, f"_x{scale}")
     devices.keep_freed_memory()
     job = _Job(Path(model).stem, files.sha256(weights) if weights else model, alpha, compared)
-    upscaler = Upscaler(network.to(where), scale, tile)
+    upscaler = Upscaler(devices.place(network, where), scale, tile)
     writers = max(1, min(4, parallel.usable_cores() // 2))
     done = finished = 0
     errors = []

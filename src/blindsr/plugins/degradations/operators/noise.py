@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from blindsr.plugins.degradations.operators.transfer import upload
@@ -129,7 +129,9 @@ def _alias(v: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """
     columns = 1 << int(v + 12 * v**0.5 + 30).bit_length()
     rates = np.arange(256) * (v / 255)
-    mass = stats.poisson.pmf(np.arange(columns), rates[:, None])
+    count, rate = np.arange(columns), rates[:, None]
+    # the very bits of scipy.stats.poisson.pmf, which takes most of a second to import
+    mass = np.exp(special.xlogy(count, rate) - special.gammaln(count + 1) - rate)
     mass *= columns / mass.sum(axis=1, keepdims=True)
     accept = np.ones_like(mass)
     alias = np.tile(np.arange(columns), (256, 1))
