@@ -21,7 +21,7 @@ from blindsr.config import conf
 from blindsr.data import images, suite
 from blindsr.evaluation import benchmarks
 from blindsr.plugins.metrics.lpips import load_lpips
-from blindsr.plugins.metrics.psnr import psnr
+from blindsr.plugins.metrics.psnr_db import psnr
 from blindsr.runtime.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

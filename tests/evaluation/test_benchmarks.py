@@ -15,7 +15,8 @@ from blindsr.evaluation import benchmarks
 from blindsr.evaluation.benchmarks import Pair
 from blindsr.evaluation.scoring import Measure, Score
 from blindsr.model import inference, networks
-from blindsr.plugins.metrics.psnr import psnr, psnr_best_shift
+from blindsr.plugins.metrics.psnr_db import psnr
+from blindsr.plugins.metrics.psnr_shift_db import psnr_best_shift
 from blindsr.runtime.errors import UserError
 
 MEASURE = Measure(4, max_shift=6)

@@ -10,7 +10,9 @@ from blindsr.data import images
 from blindsr.evaluation import scoring
 from blindsr.evaluation.scoring import Job, Key, Loaded, Measure
 from blindsr.plugins.metrics.lpips import Lpips
-from blindsr.plugins.metrics.psnr import psnr, psnr_best_shift, psnr_y
+from blindsr.plugins.metrics.psnr_db import psnr
+from blindsr.plugins.metrics.psnr_shift_db import psnr_best_shift
+from blindsr.plugins.metrics.psnr_y_db import psnr_y
 from blindsr.plugins.metrics.ssim import ssim
 from blindsr.runtime.errors import UserError
 

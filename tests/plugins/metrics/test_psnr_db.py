@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio
 
-from blindsr.plugins.metrics.psnr import psnr, psnr_best_shift, psnr_y
+from blindsr.plugins.metrics.psnr_db import psnr
+from blindsr.plugins.metrics.psnr_shift_db import psnr_best_shift
+from blindsr.plugins.metrics.psnr_y_db import psnr_y
 from blindsr.runtime.errors import UserError
 
 
