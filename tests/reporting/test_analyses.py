@@ -66,7 +66,7 @@ def test_regularizers_are_judged_by_their_last_quarter(tmp_path: Path):
         )  # fmt: skip
 
     curves = pd.concat([curve("none", 0, 0.0), curve("rff", 0, 1.0), curve("rff", 1, 2.0)])
-    analyses.regularizers(curves, {"none": 0.0, "rff": 1000.0}, tmp_path / "r", title="T")
+    analyses.regularizers(curves, ["l1"], {"none": 0.0, "rff": 1000.0}, tmp_path / "r", title="T")
     rows = markdown(tmp_path / "r")
     assert rows["net", "rff"] == {
         "backbone": "net", "reg": "rff", "weight": "1000", "L1": "0.05", "penalty": "0.0015",

@@ -32,7 +32,7 @@ def curves(stem: Path) -> None:
         for iteration in (1, 2)
     ]
     columns = ["backbone", "reg", "seed", "iteration", "l1", "psnr_db_clean", "psnr_db_b-n-j"]
-    figures.learning_curves(pd.DataFrame(rows, columns=columns), "b+n+j", stem, title="curves")
+    figures.learning_curves(pd.DataFrame(rows, columns=columns), ["l1"], "b+n+j", stem, title="curves")
 
 
 def frequency(stem: Path) -> None:
@@ -91,7 +91,7 @@ def test_bars_of_one_image_have_no_interval(tmp_path: Path) -> None:
 
 def test_curves_without_validation_are_of_l1_alone(tmp_path: Path) -> None:
     curve = pd.DataFrame({"backbone": "net", "reg": "none", "seed": 0, "iteration": [1, 2], "l1": [0.5, 0.4]})
-    figures.learning_curves(curve, "b+n+j", tmp_path / "x", title="T")
+    figures.learning_curves(curve, ["l1"], "b+n+j", tmp_path / "x", title="T")
     svg = (tmp_path / "x.svg").read_text()
     assert "l1" in svg
     assert "PSNR" not in svg

@@ -16,11 +16,7 @@ _PACKAGES = {
     "metric": "blindsr.plugins.metrics",
 }
 # Arguments of `build` that the house gives to whoever asks for them: no settings of the plug-in's own.
-_OFFERED = {
-    "backbone": ("scale",),
-    "loss": ("trunk",),
-    "metric": ("crop_border", "max_shift", "trunk", "device"),
-}
+_OFFERED = ("scale", "crop_border", "max_shift", "trunk", "device")
 _SHARED = "base"  # the module of each kind that holds its base class
 
 
@@ -54,7 +50,7 @@ def load(kind: str, name: str) -> Callable[..., Any]:
 
 def settings(kind: str, name: str) -> list[str]:
     """Keyword settings that the plug-in's `build` takes, without what it is given anyway, such as `scale`."""
-    return [key for key in inspect.signature(load(kind, name)).parameters if key not in _OFFERED.get(kind, ())]
+    return [key for key in inspect.signature(load(kind, name)).parameters if key not in _OFFERED]
 
 
 def takes(kind: str, name: str, argument: str) -> bool:
