@@ -25,27 +25,6 @@ from blindsr.stages import evaluate, report
 
 CELL = "srresnet-none-0"
 NAMES = ("image000", "image001")
-SOURCE = '''"""Mean absolute error, beside that of the LR image repeated."""
-
-import numpy as np
-
-from blindsr.plugins.metrics.base import RGB, Metric, cropped_pair
-
-
-def build(*, crop_border: int = 4) -> Metric:
-    """In levels of 0 to 255; negative where repeating the pixels of the LR image does better."""
-
-    def measure(sr: RGB, hr: RGB, lr: RGB) -> float:
-        scale = hr.shape[0] // lr.shape[0]
-        repeated = lr.repeat(scale, axis=0).repeat(scale, axis=1)
-        return error(repeated, hr) - error(sr, hr)
-
-    def error(image: RGB, hr: RGB) -> float:
-        image, hr = cropped_pair(image, hr, crop_border)
-        return float(np.abs(image.astype(int) - hr).mean())
-
-    return Metric("mae_gain", label="MAE gain", unit="levels", decimals=1, higher_is_better=True, measure=measure)
-'''
 
 
 @pytest.fixture
@@ -58,7 +37,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     )
     monkeypatch.setattr(report, "publish", lambda _: None)
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "mae_gain.py").write_text(SOURCE)
+    (tmp_path / "mine" / "mae_gain.py").write_text(printed("mae_gain.py"))
     monkeypatch.setattr(metrics, "__path__", [*metrics.__path__, str(tmp_path / "mine")])
     names = "evaluate.metrics=[psnr_db,mae_gain,lpips]"
     composed = conf.compose(synthetic_grid.ROOT / "conf", ["reg=none", names, "data.lpips_trunk=null"])
@@ -80,6 +59,12 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     info = WeightsInfo(backbone="srresnet", hyper=hyper, scale=4, regularizer="none", seed=0, iterations=1, run="x")
     weight_files.save(networks.build_backbone("srresnet", hyper, 4), info, paths.MODELS / f"{CELL}.safetensors")
     return parsed
+
+
+def printed(name: str) -> str:
+    """The file that CONTRIBUTING.md prints, word for word."""
+    text = (synthetic_grid.ROOT / "CONTRIBUTING.md").read_text()
+    return text.split(f"/{name}`:\n\n```python\n")[1].split("```")[0]
 
 
 def write(path: Path, image: np.ndarray) -> None:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from torch.nn import functional
 
 from blindsr.config import conf, params
 from blindsr.config.schema import TrainParams
 from blindsr.plugins import alexnet
+from blindsr.plugins import losses as plugin_losses
 from blindsr.runtime.errors import UserError
 from blindsr.training import losses
 
@@ -78,6 +80,24 @@ def test_l1_alone_determines_nothing_more_and_every_other_choice_does(train: Tra
     perceptual = train.model_copy(update={"losses": {"perceptual": 1.0}})
     first, second = (losses.determining(perceptual, tmp_path / name) for name in "ab")
     assert first != second
+
+
+def test_a_loss_of_ones_own_is_the_file_of_contributing(
+    train: TrainParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Word for word; the gradients of the errors below are 1 down and 2 to the right."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    source = text.split("/edges.py`:\n\n```python\n")[1].split("```")[0]
+    settings = yaml.safe_load(text.split("and its settings:\n\n```yaml\n")[1].split("```")[0])["train"]
+    (tmp_path / "edges.py").write_text(source)
+    monkeypatch.setattr(plugin_losses, "__path__", [*plugin_losses.__path__, str(tmp_path)])
+    composed = conf.compose(ROOT / "conf")
+    composed["train"] |= settings
+    built = losses.build_losses(params.parse(composed).train)
+    sr, hr = torch.tensor([[0.0, 2.0], [1.0, 3.0]]).expand(1, 3, 2, 2), torch.zeros(1, 3, 2, 2)
+    parts = built(sr, hr)
+    assert {name: part.item() for name, part in parts.items()} == {"l1": 1.5, "edges": 1.5}
+    assert built.total(parts).item() == pytest.approx(1.65)
 
 
 def test_a_setting_that_a_loss_refuses_is_one_line(train: TrainParams) -> None:
