@@ -24,6 +24,7 @@ from blindsr.plugins.regularizers.base import Step
 from blindsr.runtime import devices
 from blindsr.training import trainer
 from blindsr.training.distributed import World
+from blindsr.training.losses import build_losses
 from blindsr.training.samples import Batches
 
 _DIM, _WEIGHT = 32, 1000.0
@@ -100,6 +101,7 @@ def _train(network: Network, store: PatchStore, states: Path, iterations: int, b
         network,
         Batches(store, train, params.degradation, seed=0, views=2, scale=params.scale),
         train,
+        losses=build_losses(train),
         weight=_WEIGHT,
         seed=0,
         states=states,

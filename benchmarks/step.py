@@ -18,6 +18,7 @@ from blindsr.model.network import Network, build_regularizer
 from blindsr.plugins.regularizers.base import Step
 from blindsr.runtime import devices
 from blindsr.training.ema import Ema
+from blindsr.training.losses import build_losses
 from blindsr.training.objective import Objective
 
 
@@ -67,7 +68,7 @@ def build(
 ) -> tuple[Network, Callable[[], None]]:
     """SRResNet and its training step on random LR images, as the trainer does it: two views mean half as many HR."""
     network = Network(networks.build_backbone("srresnet", hyper, 4), build_regularizer(regularizer, {}))
-    objective = Objective(network, weight=1.0)
+    objective = Objective(network, build_losses(inputs.params().train), weight=1.0)
     optimizer = torch.optim.Adam(network.parameters())
     ema = Ema(network.backbone)
     generator = torch.Generator().manual_seed(0)

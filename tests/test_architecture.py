@@ -96,10 +96,14 @@ def test_stages_do_not_import_stages() -> None:
         assert not any(file.parent == path.parent for file in own(path)), path
 
 
-def test_regularizers_and_backbones_import_nothing_of_the_pipeline() -> None:
+def test_plug_ins_import_nothing_of_the_pipeline() -> None:
     for kind in ("backbones", "regularizers"):
         for path in (PACKAGE / "plugins" / kind).glob("*.py"):
             assert all(file.parent == path.parent and file.name in SHARED for file in own(path)), path
+    shared = {PACKAGE / "plugins" / "alexnet.py", PACKAGE / "runtime" / "errors.py"}
+    for kind in ("losses", "metrics"):
+        for path in (PACKAGE / "plugins" / kind).glob("*.py"):
+            assert set(own(path)) <= shared | {path.with_name("base.py")}, path
 
 
 def test_mlflow_is_imported_only_when_a_run_is_opened() -> None:
@@ -154,7 +158,7 @@ def test_every_stage_has_a_module_and_a_command() -> None:
 
 
 def test_names_can_be_joined_by_dvc() -> None:
-    for kind in ("backbone", "regularizer"):
+    for kind in ("backbone", "regularizer", "loss", "metric"):
         assert all(re.fullmatch(r"[a-z0-9_]+", name) for name in registry.names(kind))
 
 

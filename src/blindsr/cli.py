@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from blindsr.config import conf
+from blindsr.config import conf, registry
 from blindsr.config.params import read
 from blindsr.runtime import files
 from blindsr.runtime.errors import UserError
@@ -25,6 +25,7 @@ app = typer.Typer(
 runs = typer.Typer(no_args_is_help=True, help="Runs in MLflow.")
 app.add_typer(runs, name="runs")
 
+_METRICS = f"With commas between, of {', '.join(registry.names('metric'))}; evaluate.metrics without."
 Cell = Annotated[str, typer.Argument(help="BACKBONE-REG-SEED, such as srresnet-rff-0, or bicubic.")]
 
 
@@ -132,7 +133,7 @@ def score(
         str, typer.Option(help="bicubic, or a file: weights (.safetensors, .pth), TorchScript (.pt) or .onnx.")
     ],
     cases: Annotated[str, typer.Option(help="Test cases, with commas between; all of the suite without.")] = "",
-    metrics: Annotated[str, typer.Option(help="Metrics, with commas between.")] = "psnr_db,psnr_y_db,ssim,lpips",
+    metrics: Annotated[str, typer.Option(help=_METRICS)] = "",
     scale: Annotated[int, typer.Option(min=1)] = 4,
     tile: Annotated[str, typer.Option(help="LR pixels of a tile's side, auto (bounded memory) or none.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",

@@ -8,14 +8,16 @@ import pytest
 from torch import nn
 
 from blindsr.config import registry
-from blindsr.plugins import backbones, regularizers
+from blindsr.plugins import backbones, losses, metrics, regularizers
 from blindsr.runtime.errors import UserError
 
 EXPECTED = {
     "backbone": {"bicubic", "msrn", "rrdb", "srresnet", "swinir"},
+    "loss": {"charbonnier", "l1", "perceptual"},
+    "metric": {"lpips", "psnr_db", "psnr_shift_db", "psnr_y_db", "ssim"},
     "regularizer": {"brute_force", "dropout", "linear", "none", "rff", "rff_released", "two_views"},
 }
-PACKAGES = {"backbone": backbones, "regularizer": regularizers}
+PACKAGES = {"backbone": backbones, "loss": losses, "metric": metrics, "regularizer": regularizers}
 KINDS = sorted(EXPECTED)
 EVERY = [(kind, name) for kind in KINDS for name in registry.names(kind)]
 
@@ -64,9 +66,10 @@ def test_build_takes_keyword_settings_with_defaults(kind: str, name: str) -> Non
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_settings_are_the_arguments_of_build_but_scale(kind: str, name: str) -> None:
+def test_settings_are_the_arguments_of_build_but_those_that_it_is_given(kind: str, name: str) -> None:
     settings = registry.settings(kind, name)
-    assert set(settings) == set(inspect.signature(registry.load(kind, name)).parameters) - {"scale"}
+    given = {"scale", "crop_border", "max_shift", "trunk", "device"}
+    assert set(settings) == set(inspect.signature(registry.load(kind, name)).parameters) - given
 
 
 @pytest.mark.parametrize("name", registry.names("regularizer"))
@@ -115,3 +118,31 @@ def test_nothing_is_imported_before_it_is_wanted(kind: str, add: Callable[[str, 
     assert "explosive" in registry.names(kind)
     with pytest.raises(RuntimeError, match="imported"):
         registry.load(kind, "explosive")
+
+
+def test_build_gives_what_is_asked_for(add: Callable[[str, str, str], None]) -> None:
+    add("loss", "asks", "def build(*, trunk=None, depth=3):\n    return trunk, depth\n")
+    add("loss", "asks_nothing", "def build(*, depth=3):\n    return depth\n")
+    assert registry.takes("loss", "asks", "trunk")
+    assert not registry.takes("loss", "asks_nothing", "trunk")
+    assert registry.build("loss", "asks", {"depth": 5}, trunk="here", device="cpu") == ("here", 5)
+    assert registry.build("loss", "asks") == (None, 3)
+    assert registry.build("loss", "asks_nothing", trunk="here") == 3
+
+
+def test_build_refuses_in_one_line(add: Callable[[str, str, str], None]) -> None:
+    add("metric", "refuses", "def build(*, depth=3):\n    raise ValueError(f'depth {depth} is odd')\n")
+    add("metric", "misnamed", "class build:\n    name = 'other'\n")
+    with pytest.raises(UserError, match="metric 'refuses': depth 5 is odd"):
+        registry.build("metric", "refuses", {"depth": 5})
+    with pytest.raises(UserError, match="metric 'refuses': .*unexpected keyword argument 'width'"):
+        registry.build("metric", "refuses", {"width": 5})
+    with pytest.raises(UserError, match="metric 'misnamed' calls itself 'other'"):
+        registry.build("metric", "misnamed")
+
+
+def test_a_name_is_required_without_importing_it(kind: str, add: Callable[[str, str, str], None]) -> None:
+    add(kind, "explosive", "raise RuntimeError('imported')")
+    registry.require(kind, "explosive")
+    with pytest.raises(UserError, match=f"unknown {kind} 'implosive': choose one of .*explosive"):
+        registry.require(kind, "implosive")

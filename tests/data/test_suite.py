@@ -19,7 +19,8 @@ from blindsr.config.schema import BlurParams, CaseParams, SuiteParams
 from blindsr.data.images import bicubic_downscale, bicubic_upscale, mod_crop, read_rgb
 from blindsr.data.suite import PAPER, case_generator, degrade_all, degrade_case, degrade_suite
 from blindsr.plugins.metrics.lpips import load_lpips
-from blindsr.plugins.metrics.psnr import psnr, psnr_y
+from blindsr.plugins.metrics.psnr_db import psnr
+from blindsr.plugins.metrics.psnr_y_db import psnr_y
 from blindsr.runtime.errors import UserError
 
 PAPER_CASES = SuiteParams.model_validate(committed.settings()["suite"]).cases

@@ -29,7 +29,7 @@ RENEW = "if this is meant, renew it and look at every line that moved: see the h
 
 
 def source(folder: Path, parsed: Params, holes: dict[str, str]) -> Source:
-    known = scores.read(folder / "scores", parsed.scored)
+    known = scores.read(folder / "scores", parsed.scored, parsed.evaluate.metrics)
     return Source(parsed, folder, known, list(parsed.data.benchmarks), holes)
 
 

@@ -7,24 +7,26 @@ import pandas as pd
 import pytest
 
 from blindsr.evaluation import benchmarks
-from blindsr.evaluation.benchmarks import Score
+from blindsr.evaluation.scoring import Key, Score
 from blindsr.reporting import scores
 from blindsr.runtime.errors import UserError
 
+METRICS = ["psnr_db", "psnr_y_db", "ssim", "lpips"]
 CELLS = {"bicubic": ("bicubic", "bicubic", 0), "net-none-3": ("net", "none", 3)}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two images of one case; the network has no LPIPS."""
-    for cell, lpips in {"bicubic": 0.25, "net-none-3": None}.items():
-        rows = [Score("Toy", "clean", image, 20.0, 21.0, 0.5, lpips) for image in ("007", "b")]
-        benchmarks.write_csv(rows, tmp_path / f"{cell}.csv")
+    for cell, lpips in {"bicubic": {"lpips": 0.25}, "net-none-3": {}}.items():
+        values = {"psnr_db": 20.0, "psnr_y_db": 21.0, "ssim": 0.5} | lpips
+        rows = [Score(Key("Toy", "clean", image), values) for image in ("007", "b")]
+        benchmarks.write_csv(rows, METRICS, tmp_path / f"{cell}.csv")
     return tmp_path
 
 
 def test_one_row_per_cell_and_image(folder: Path) -> None:
-    known = scores.read(folder, CELLS)
+    known = scores.read(folder, CELLS, METRICS)
     assert known[["backbone", "reg", "seed", "image"]].to_numpy().tolist() == [
         ["bicubic", "bicubic", 0, "007"],
         ["bicubic", "bicubic", 0, "b"],
@@ -38,7 +40,7 @@ def test_one_row_per_cell_and_image(folder: Path) -> None:
 
 def test_a_missing_or_foreign_file_is_one_line(folder: Path) -> None:
     with pytest.raises(UserError, match=r"net-x-0.csv is missing: run `dvc repro`"):
-        scores.read(folder, {"net-x-0": ("net", "x", 0)})
+        scores.read(folder, {"net-x-0": ("net", "x", 0)}, METRICS)
     pd.DataFrame({"benchmark": ["Toy"]}).to_csv(folder / "bad.csv")
     with pytest.raises(UserError, match=r"has no column case: run `dvc repro --force` for its stage"):
-        scores.read(folder, {"bad": ("net", "x", 0)})
+        scores.read(folder, {"bad": ("net", "x", 0)}, METRICS)

@@ -52,17 +52,17 @@ def test_a_run_has_its_name_params_tags_curve_scores_and_artifacts(client, tmp_p
 def test_the_same_key_is_the_same_run_and_no_point_comes_twice(client) -> None:
     for _ in range(2):  # a resumed run gives its earlier points again
         with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
-            run.metrics(20, {"l1": 0.5})
+            run.metrics(20, {"iteration": 20, "l1": 0.5})
             run.summary({"psnr_db/Toy/clean": 30.0})
     with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
         for step in (20, 40):
-            run.metrics(step, {"l1": 0.5})
+            run.metrics(step, {"iteration": step, "l1": 0.5})
     (found,) = runs(client)
     assert [p.step for p in client.get_metric_history(found.info.run_id, "l1")] == [20, 40]
     assert len(client.get_metric_history(found.info.run_id, "psnr_db/Toy/clean")) == 1
     (before,) = runs(client)
     with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
-        run.metrics(40, {"l1": 0.5})
+        run.metrics(40, {"iteration": 40, "l1": 0.5})
         run.summary({"psnr_db/Toy/clean": 30.0000004})  # as a file of scores has it
     (found,) = runs(client)
     assert found.info.end_time == before.info.end_time
@@ -98,7 +98,7 @@ def test_hours_of_training_add_up_over_interruptions(client, monkeypatch: pytest
             hours = run.stopwatch()
             for step in steps:
                 now[0] += 1800
-                run.metrics(step, {"l1": 0.5} | hours())
+                run.metrics(step, {"iteration": step, "l1": 0.5} | hours())
     (found,) = runs(client)
     points = client.get_metric_history(found.info.run_id, "train_hours")
     assert [(point.step, point.value) for point in points] == [(10, 0.5), (20, 1.0), (30, 2.0)]

@@ -11,7 +11,7 @@ from blindsr.config import conf, params
 from blindsr.config.params import Params, cell_name
 from blindsr.data.indices import Index, IndexedImage
 from blindsr.evaluation import benchmarks
-from blindsr.evaluation.benchmarks import Score
+from blindsr.evaluation.scoring import Key, Score
 from blindsr.runtime import paths
 from blindsr.stages import report
 
@@ -49,11 +49,14 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
 def _scores(parsed: Params, cell: str, level: float) -> None:
     generator = np.random.default_rng(len(cell))
     rows = [
-        Score("Toy", case, image, level + 0.05 * generator.normal(), 26.0, 0.8, None)
+        Score(
+            Key("Toy", case, image),
+            {"psnr_db": level + 0.05 * generator.normal(), "psnr_y_db": 26.0, "ssim": 0.8},
+        )
         for case in parsed.suite.cases
         for image in IMAGES
     ]
-    benchmarks.write_csv(rows, paths.SCORES / f"{cell}.csv")
+    benchmarks.write_csv(rows, parsed.evaluate.metrics, paths.SCORES / f"{cell}.csv")
 
 
 def _analysis(parsed: Params, cell: str, seed: int) -> None:
@@ -108,8 +111,9 @@ def test_real_lr_images_have_a_table_of_their_own(settings: Params, monkeypatch:
     Index(name="NTIRE2018_wild", hr="DIV2K_valid", missing="ask ETH").write(paths.INDEX)
     for path in sorted(paths.SCORES.iterdir()):
         gain = 1.0 if "rff" in path.name else 0.0
-        real = [Score("NTIRE2018_mild", benchmarks.REAL, "0801x4m", 17.0 + gain, 18.0, 0.5, None, 20.0)]
-        benchmarks.write_csv([*benchmarks.read_csv(path), *real], path)
+        values = {"psnr_db": 17.0 + gain, "psnr_y_db": 18.0, "ssim": 0.5, "psnr_shift_db": 20.0}
+        real = Score(Key("NTIRE2018_mild", benchmarks.REAL, "0801x4m"), values)
+        benchmarks.write_csv([*benchmarks.read_csv(path), real], settings.evaluate.metrics, path)
     report.run(settings)
     rows = pd.read_csv(paths.TABLES / "real_lr.csv").set_index(["benchmark", "reg"])
     assert rows.loc[("NTIRE2018_mild", "rff"), ["psnr_db", "psnr_shift_db"]].tolist() == [18.0, 20.0]

@@ -38,6 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
         "train.learning_rate=3e-3", "train.iterations=481", "train.batch=4", "train.ema_decay=0.9",
         "train.schedule.min_learning_rate=1e-7", "train.threads=2", "degradation.second.jpeg_quality=[40, 95]",
         "reg.settings.rff.weight=2", "reg.settings.rff.hyper.sigma=2", "backbone.hyper.srresnet.num_blocks=2",
+        "train.losses={l1: 0.5}", "+train.losses.charbonnier=0.1",
     ],
 )  # fmt: skip
 def test_another_setting_has_another_state(folder: Callable[..., Path], override: str) -> None:
@@ -58,7 +59,14 @@ def test_another_cell_other_patches_and_other_code_have_another_state(
 
 @pytest.mark.parametrize(
     "override",
-    ["runtime.workers=3", "runtime.checkpoint_every=7", "runtime.devices=2", "reg=rff", "evaluate.overlap=16"],
+    [
+        "runtime.workers=3",
+        "runtime.checkpoint_every=7",
+        "runtime.devices=2",
+        "reg=rff",
+        "evaluate.overlap=16",
+        "train.loss_settings.charbonnier.eps=0.01",
+    ],
 )
 def test_what_changes_no_result_keeps_the_state(folder: Callable[..., Path], override: str) -> None:
     """Another grid around the cell too."""

@@ -4,10 +4,12 @@ import torch
 from torch import nn
 
 from blindsr.model.network import Network
+from blindsr.plugins.losses import l1
 from blindsr.plugins.regularizers import rff
 from blindsr.plugins.regularizers.base import Share
 from blindsr.training.distributed import World
 from blindsr.training.ema import Ema
+from blindsr.training.losses import Losses
 from blindsr.training.objective import Objective
 from blindsr.training.samples import Batch
 from blindsr.training.step import Stepper, _Recording
@@ -30,7 +32,7 @@ class Toy(nn.Module):
 def stepper(sums: torch.Tensor) -> Stepper:
     network = Network(Toy(), rff.build(dim=4)).train()
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, fused=True)
-    objective = Objective(network, 0.1)
+    objective = Objective(network, Losses({"l1": (1.0, l1.build())}), 0.1)
     world = World(CPU)
     return Stepper(objective, network, optimizer, Ema(network.backbone), sums, weight=0.1, world=world, replay=True)
 

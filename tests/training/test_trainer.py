@@ -15,6 +15,7 @@ from blindsr.plugins.regularizers.base import Regularizer, Step
 from blindsr.runtime.errors import UserError
 from blindsr.training import checkpoint, trainer
 from blindsr.training.distributed import World
+from blindsr.training.losses import build_losses
 from blindsr.training.samples import Batches
 from blindsr.training.step import Stepper
 
@@ -62,6 +63,7 @@ def run(
     ) -> tuple[Network, list[trainer.CurvePoint]]:
         network = Network(trainer.initialize(ToyBackbone, seed), ToyRegularizer(views, drop))
         settings: dict[str, Any] = {
+            "losses": build_losses(params),
             "weight": 0.1,
             "states": tmp_path / "states",
             "world": World(torch.device("cpu")),

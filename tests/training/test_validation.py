@@ -12,7 +12,7 @@ from blindsr.config.schema import TrainParams, ValidationParams
 from blindsr.data import images
 from blindsr.data.patch_store import PatchStore
 from blindsr.plugins.backbones.base import Backbone
-from blindsr.plugins.metrics.psnr import psnr
+from blindsr.plugins.metrics.psnr_db import psnr
 from blindsr.training.ema import Ema
 from blindsr.training.validation import Validation, _psnr, statistics_distances
 

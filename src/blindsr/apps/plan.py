@@ -17,6 +17,7 @@ from blindsr.runtime import devices
 from blindsr.stages import train
 from blindsr.training import trainer
 from blindsr.training.distributed import World
+from blindsr.training.losses import build_losses
 from blindsr.training.objective import Objective
 
 _WARM, _TIMED = 5, 20  # iterations of a probe
@@ -63,7 +64,8 @@ def probe(params: Params, backbone: str, reg: str) -> Cost:
     weight = params.reg.settings[reg].weight
     bf16 = params.train.precision == "bf16"
     batch = batches[0]  # for its shapes
-    objective = Objective(network.to(world.device).train(), weight, bf16=bf16)
+    losses = build_losses(params.train, train.trunk(params)).to(world.device)
+    objective = Objective(network.to(world.device).train(), losses, weight, bf16=bf16)
     with operations() as counter:
         lr, hr = (tensor.to(world.device) for tensor in batch)
         objective(Step(lr, hr, network.views)).loss.backward()
@@ -77,6 +79,7 @@ def probe(params: Params, backbone: str, reg: str) -> Cost:
             network,
             batches,
             params.train.model_copy(update=length),
+            losses=losses,
             weight=weight,
             seed=0,
             states=Path(folder),

@@ -1,8 +1,6 @@
 """Runs in MLflow: made complete from recorded files, published to a team's server, written as one table, shown."""
 
-import csv
 import datetime
-import io
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -89,10 +87,7 @@ def _means(cell: str) -> dict[str, float]:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    return files.read_csv(path) if path.exists() else []
 
 
 def export(out: Path, uri: str | None = None) -> None:
@@ -107,11 +102,8 @@ def export(out: Path, uri: str | None = None) -> None:
         rows = [_row(run) for run in tracking.runs(tracking.connect(target))]
     if not rows:
         raise UserError(f"no runs in {tracking.shown(target)}: `dvc repro` makes some, `blindsr runs sync` publishes")
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _columns(rows), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    files.write_atomic(out, text.getvalue())
+    columns = _columns(rows)
+    files.write_csv(out, columns, [[row.get(column, "") for column in columns] for row in rows])
     print(f"{len(rows)} runs: {out}")
 
 

@@ -30,6 +30,8 @@ from blindsr.runtime.errors import UserError
 
 BICUBIC = "bicubic"
 """Backbone without weights: a row of every table, never trained."""
+RANKED = "psnr_db"
+"""The metric that networks are compared by: no evaluation goes without it."""
 
 
 class Params(Model):
@@ -69,6 +71,14 @@ class Params(Model):
             for backbone, hyper in settings.per_backbone.items():
                 registry.load("backbone", backbone)
                 _check_plugins("regularizer", [name], {name: hyper})
+        for name in self.train.losses:
+            registry.require("loss", name)
+        for name, keys in self.train.loss_settings.items():
+            _check_settings("loss", name, keys)
+        for name in [*self.evaluate.metrics, *self.evaluate.unaligned_metrics]:
+            registry.require("metric", name)
+        if RANKED not in self.evaluate.metrics:
+            raise ValueError(f"evaluate.metrics lacks {RANKED}, which tables and figures compare networks by: add it")
         return self
 
     @property
@@ -118,15 +128,21 @@ def row_name(backbone: str, reg: str) -> str:
 def _check_plugins(kind: str, names: list[str], settings: dict[str, dict[str, Any]]) -> None:
     """Every name is a plug-in with settings, and every setting an argument of its `build`."""
     for name in [*names, *settings]:
-        allowed = registry.settings(kind, name)
+        registry.require(kind, name)
         if name == BICUBIC:
             raise UserError("bicubic is always evaluated: take it out of backbone.names")
         if name not in settings:
             raise UserError(f"{kind} {name!r} has no settings: add them to conf/ ({kind}: {name})")
-        for key in settings[name]:
-            if key not in allowed:
-                choices = ", ".join(allowed) or "none at all"
-                raise UserError(f"{kind} {name!r} has no setting {key!r}: choose from {choices}")
+        _check_settings(kind, name, settings[name])
+
+
+def _check_settings(kind: str, name: str, settings: dict[str, Any]) -> None:
+    """Every setting is an argument of the plug-in's `build`."""
+    allowed = registry.settings(kind, name)
+    for key in settings:
+        if key not in allowed:
+            choices = ", ".join(allowed) or "none at all"
+            raise UserError(f"{kind} {name!r} has no setting {key!r}: choose from {choices}")
 
 
 def parse(settings: Any, source: str = "params.yaml") -> Params:

@@ -16,6 +16,13 @@ def unique(items: list[Any]) -> list[Any]:
     return items
 
 
+def distinct(items: list[Any]) -> list[Any]:
+    """Validator: no entry twice."""
+    if len(set(items)) != len(items):
+        raise ValueError("must hold each entry once")
+    return items
+
+
 class Model(BaseModel):
     """A block of params.yaml: immutable, and an unknown key is an error."""
 
@@ -26,6 +33,7 @@ Names = Annotated[list[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]], AfterVal
 Case = Annotated[str, Field(pattern=r"^[A-Za-z0-9+_.]+$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _interval(pair: tuple[float, float]) -> tuple[float, float]:
@@ -198,8 +206,11 @@ class TrainParams(Model):
     """Everything of training that changes its result.
 
     `init_from` is a file of weights to start from instead of the seed's initial ones, relative to the project.
+    `losses` maps names of losses to their weights; `loss_settings` has the keyword settings of each one's `build`.
     """
 
+    losses: Annotated[dict[str, Weight], Field(min_length=1)] = {"l1": 1.0}
+    loss_settings: dict[str, dict[str, Any]] = {}
     init_from: Annotated[str, Field(min_length=1)] | None = None
     iterations: Positive
     batch: Positive
@@ -232,10 +243,13 @@ class TrainParams(Model):
 class EvaluateParams(Model):
     """How a network is run over a benchmark and scored.
 
-    `tile` in LR px, null for whole images, "auto" for whole ones up to a bound of memory. `max_shift` (HR px) bounds
-    the search for the best shift of real LR images.
+    `metrics` are the columns of scores in their order; `unaligned_metrics` those that images whose HR is not aligned
+    with their LR have besides. `tile` in LR px, null for whole images, "auto" for whole ones up to a bound of memory.
+    `max_shift` (HR px) bounds the search for the best shift of real LR images.
     """
 
+    metrics: Names = ["psnr_db", "psnr_y_db", "ssim", "lpips"]
+    unaligned_metrics: Annotated[list[str], AfterValidator(distinct)] = ["psnr_shift_db"]
     crop_border: Annotated[int, Field(ge=0)]
     tile: Positive | Literal["auto"] | None = None
     max_shift: Annotated[int, Field(ge=0)] = 40

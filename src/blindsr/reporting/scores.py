@@ -1,24 +1,29 @@
 """The files of scores of all cells, as one frame."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
+from blindsr.config import registry
+from blindsr.plugins.metrics.base import Metric
 from blindsr.runtime.errors import UserError
 
-METRICS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4}
-"""Metric -> decimals in the tables."""
 BASELINE = "none"
 """The regularizer that every other one is compared with."""
 CONTROL = "two_views"
 """What a regularizer of two views is compared with, too: the views without a penalty."""
 
 
-def read(folder: Path, cells: Mapping[str, tuple[str, str, int]]) -> pd.DataFrame:
+def records(names: Iterable[str]) -> dict[str, Metric]:
+    """What is known of the metrics of the settings, by name, in their order; none of them measures anything here."""
+    return {name: registry.build("metric", name) for name in names}
+
+
+def read(folder: Path, cells: Mapping[str, tuple[str, str, int]], metrics: Iterable[str]) -> pd.DataFrame:
     """Per-image scores of every cell (file name -> backbone, regularizer, seed), one row per image and case.
 
-    Raises UserError for a missing or foreign file.
+    Every file has a column for each of `metrics`, and may have more. Raises UserError for a missing or foreign file.
     """
     frames = []
     for cell, (backbone, reg, seed) in cells.items():
@@ -27,7 +32,7 @@ def read(folder: Path, cells: Mapping[str, tuple[str, str, int]]) -> pd.DataFram
             frame = pd.read_csv(path, dtype={"image": str}, keep_default_na=True)
         except FileNotFoundError:
             raise UserError(f"{path} is missing: run `dvc repro`") from None
-        absent = {"benchmark", "case", "image", *METRICS} - set(frame)
+        absent = {"benchmark", "case", "image", *metrics} - set(frame)
         if absent:
             raise UserError(f"{path} has no column {sorted(absent)[0]}: run `dvc repro --force` for its stage")
         frames.append(frame.assign(backbone=backbone, reg=reg, seed=seed))

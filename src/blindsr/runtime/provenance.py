@@ -9,6 +9,7 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _MODEL = ("model", "data", "plugins/backbones/base.py", "plugins/backbones/{backbone}.py")
+_METRICS = ("plugins/metrics", "plugins/alexnet.py")
 CODE: dict[str, tuple[str, ...]] = {
     "fetch": ("stages/fetch.py", "acquisition", "data"),
     "patches": ("stages/patches.py", "acquisition", "data"),
@@ -21,8 +22,10 @@ CODE: dict[str, tuple[str, ...]] = {
         "plugins/regularizers/_moments.py",
         "plugins/regularizers/{reg}.py",
         "plugins/degradations",
+        "plugins/losses",
+        "plugins/alexnet.py",
     ),
-    "evaluate": ("stages/evaluate.py", "evaluation", *_MODEL, "plugins/metrics"),
+    "evaluate": ("stages/evaluate.py", "evaluation", *_MODEL, *_METRICS),
     "analyse": (
         "stages/analyse.py",
         "analysis",
@@ -31,7 +34,7 @@ CODE: dict[str, tuple[str, ...]] = {
         "plugins/regularizers/base.py",
         "plugins/regularizers/_moments.py",
         "plugins/regularizers/{reg}.py",
-        "plugins/metrics",
+        *_METRICS,
     ),
     "gallery": (
         "stages/gallery.py",
@@ -39,11 +42,11 @@ CODE: dict[str, tuple[str, ...]] = {
         "model",
         "data",
         "plugins/backbones",
-        "plugins/metrics",
+        *_METRICS,
         "reporting",
     ),
-    "report": ("stages/report.py", "reporting", "data"),
-    "score": ("apps/score.py", "evaluation", "model", "data", "foreign", "plugins/backbones", "plugins/metrics"),
+    "report": ("stages/report.py", "reporting", "data", "plugins/metrics"),
+    "score": ("apps/score.py", "evaluation", "model", "data", "foreign", "plugins/backbones", *_METRICS),
 }
 """Stage or app -> what decides its result: its module, rooms, and the plug-ins of its run."""
 

@@ -27,6 +27,7 @@ EXPERIMENT = "blindsr"
 KEY_TAG = "blindsr.run"
 _FLUSH_EVERY = 10.0  # seconds
 _HOURS = "train_hours"
+_IN_EVERY_POINT = "iteration"  # of a learning curve, whatever else it has
 BATCH = 1000
 """Metrics that MLflow takes in one request."""
 _PAGE = 1000  # runs that are asked for at a time
@@ -245,7 +246,7 @@ def _found_or_made(
         found = find(client, experiment, key)
         if found:
             run_id = found.info.run_id
-            history = client.get_metric_history(run_id, "l1")
+            history = client.get_metric_history(run_id, _IN_EVERY_POINT)
             last_step = max((point.step for point in history), default=-1)
             ended = found.info.end_time if found.info.status == "FINISHED" else None
             known = found.data.metrics

@@ -4,9 +4,7 @@ frequency.csv and channel_entropy.csv look at whole images; separation.csv, plan
 cost.csv at the settings alone.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,8 +87,8 @@ def _whole_images(network: nn.Module, pairs: list[Pair], params: Params, folder:
             for band, error in enumerate(np.nanmean(errors, axis=0)):
                 frequency.append([benchmark, case, band, f"{error:.6f}"])
             entropy.append([benchmark, case, f"{np.mean(entropies):.6f}"])
-    _write(folder / "frequency.csv", ["benchmark", "case", "band", "mape_percent"], frequency)
-    _write(folder / "channel_entropy.csv", ["benchmark", "case", "entropy_nats"], entropy)
+    files.write_csv(folder / "frequency.csv", ["benchmark", "case", "band", "mape_percent"], frequency)
+    files.write_csv(folder / "channel_entropy.csv", ["benchmark", "case", "entropy_nats"], entropy)
 
 
 @torch.inference_mode()
@@ -152,13 +150,13 @@ def _representation(network: nn.Module, contents: list[Content], params: Params,
         for label in degradation_representation.LABELS:
             found = degradation_representation.separation(points, label)
             rows.append([space, label, *(f"{value:.6g}" for value in found)])
-    _write(folder / "separation.csv", ["space", "label", "chi", "low", "high"], rows)
+    files.write_csv(folder / "separation.csv", ["space", "label", "chi", "low", "high"], rows)
     points_of = [
         [case, content.benchmark, content.image, content.top, content.left, *(f"{value:.4f}" for value in place)]
         for case, places in zip(cases, plane, strict=True)
         for content, place in zip(contents, places, strict=True)
     ]
-    _write(folder / "plane.csv", ["case", "benchmark", "image", "top", "left", "x", "y"], points_of)
+    files.write_csv(folder / "plane.csv", ["case", "benchmark", "image", "top", "left", "x", "y"], points_of)
 
 
 def _interaction(network: nn.Module, contents: list[Content], params: Params, folder: Path) -> None:
@@ -182,7 +180,7 @@ def _interaction(network: nn.Module, contents: list[Content], params: Params, fo
                     which = [content.benchmark, content.image, content.top, content.left, *pair]
                     rows.append([*which, order, rate, f"{strength:.6g}"])
     header = ["benchmark", "image", "top", "left", "i", "j", "order", "rate", "squared_strength"]
-    _write(folder / "interaction.csv", header, rows)
+    files.write_csv(folder / "interaction.csv", header, rows)
 
 
 def _game(network: nn.Module, crop: Tensor, grid: int) -> interaction.Game:
@@ -219,12 +217,5 @@ def _cost(params: Params, info: WeightsInfo, folder: Path) -> Cost:
             build_regularizer(info.regularizer, hyper),
         )
     cost = training_cost(network, params.train.batch, params.train.crop, info.scale)
-    _write(folder / "cost.csv", [*cost._fields, "iterations"], [[*cost, info.iterations]])
+    files.write_csv(folder / "cost.csv", [*cost._fields, "iterations"], [[*cost, info.iterations]])
     return cost
-
-
-def _write(path: Path, header: list[str], rows: Iterable[Row]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([header, *rows])
-    files.write_atomic(path, text.getvalue())

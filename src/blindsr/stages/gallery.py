@@ -26,7 +26,7 @@ def run(params: Params) -> None:
     """
     devices.keep_freed_memory()
     pairs = [pair for pair in benchmarks.all_pairs(params) if pair.case != REAL]
-    known = scores.read(paths.SCORES, params.scored)
+    known = scores.read(paths.SCORES, params.scored, params.evaluate.metrics)
     method, baseline = selection.compared(params.reg.names)
     names = list(dict.fromkeys(pair.benchmark for pair in pairs))
     shown = {

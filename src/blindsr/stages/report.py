@@ -25,7 +25,7 @@ def run(params: Params, folder: Path = paths.REPORTS, index: Path = paths.INDEX)
 
     `index` is the folder of the data sets' indices.
     """
-    scored = scores.read(folder / "scores", params.scored)
+    scored = scores.read(folder / "scores", params.scored, params.evaluate.metrics)
     known = {name: indices.read_index(name, index) for name in params.data.sets}
     suite = [name for name in params.data.benchmarks if not known[name].hr]
     source = Source(params, folder, scored, suite, _holes(params, known))
@@ -46,7 +46,7 @@ def _page(source: Source, made: Book, figures: list[PageFigure], gallery: list[d
         verdicts=made.verdicts,
         tables=[table for table in made.tables if table.key not in made.empty],
         figures=figures,
-        scores=payload.build(source.scores, source.params.rows, source.suite, source.cases),
+        scores=payload.build(source.scores, source.metrics, source.params.rows, source.suite, source.cases),
         gallery=gallery,
         settings=source.params.as_text(),
         versions={"blindsr": blindsr.__version__} | packages.versions(_VERSIONS),

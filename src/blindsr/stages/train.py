@@ -1,23 +1,20 @@
 """train: one cell, from its settings to models/<cell>.safetensors and its learning curve."""
 
 import contextlib
-import csv
-import hashlib
-import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from blindsr.config.params import Params, cell_name
+from blindsr.data import indices
 from blindsr.data.patch_store import INDEX, PatchStore
 from blindsr.model import networks, weight_files
 from blindsr.model.network import Network, build_regularizer
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import devices, files, paths, provenance, tracking
 from blindsr.runtime.errors import UserError
-from blindsr.training import checkpoint, distributed, failure, initial, trainer
+from blindsr.training import checkpoint, distributed, failure, initial, losses, trainer
 from blindsr.training.distributed import World
 from blindsr.training.objective import Objective
 from blindsr.training.samples import Batches
@@ -65,6 +62,7 @@ def _train(params: Params, backbone: str, reg: str, seed: int, world: World) -> 
             network,
             batches,
             train,
+            losses=losses.build_losses(train, trunk(params)),
             weight=settings.weight,
             seed=seed,
             states=states,
@@ -104,7 +102,8 @@ def replay(params: Params, backbone: str, reg: str, seed: int) -> None:
     network.load_state_dict(record["network"])
     network.to(world.device).train()
     bf16 = params.train.precision == "bf16" and world.device.type == "cuda"
-    objective = Objective(network, params.reg.settings[reg].weight, bf16=bf16)
+    parts = losses.build_losses(params.train, trunk(params)).to(world.device)
+    objective = Objective(network, parts, params.reg.settings[reg].weight, bf16=bf16)
     trainer.key_torch(seed, record["iteration"] + 1)
     batches = build_batches(params, seed, network.views, world)
     for line in failure.replay(objective, batches, record["iteration"], params.train.iterations, world.device):
@@ -118,6 +117,13 @@ def build_network(params: Params, backbone: str, reg: str, seed: int) -> Network
     network = trainer.initialize(lambda: networks.build_backbone(backbone, hyper, params.scale), seed)
     initial.start_from(network, params.train.init_from, params.scale)
     return Network(network, regularizer)
+
+
+def trunk(params: Params) -> Path | None:
+    """AlexNet's weights, if a loss asks for them and they are here."""
+    if not losses.needs_trunk(params.train):
+        return None
+    return indices.trunk_file(params.data.lpips_trunk, params.data.roots)[0]
 
 
 def build_batches(params: Params, seed: int, views: int, world: World) -> Batches:
@@ -152,11 +158,13 @@ def run_key(params: Params, backbone: str, reg: str, seed: int) -> str:
         "reg": {reg: params.reg.settings[reg].model_dump()},
         "seed": seed,
         "scale": params.scale,
-        "train": params.train.model_dump(exclude={"init_from"}) | ({"init_from": start} if start else {}),
+        "train": params.train.model_dump(exclude={"init_from", "losses", "loss_settings"})
+        | losses.determining(params.train, trunk(params))
+        | ({"init_from": start} if start else {}),
         "degradation": params.degradation.model_dump(),
-        "patches": hashlib.sha256((paths.PATCHES / INDEX).read_bytes()).hexdigest(),
+        "patches": files.sha256(paths.PATCHES / INDEX),
     }
-    return hashlib.sha256(json.dumps(determining, sort_keys=True).encode()).hexdigest()[:16]
+    return files.key(determining)[:16]
 
 
 def state_folder(params: Params, backbone: str, reg: str, seed: int) -> Path:
@@ -168,9 +176,6 @@ def state_folder(params: Params, backbone: str, reg: str, seed: int) -> Path:
 
 def write_curve(curve: list[trainer.CurvePoint], path: Path) -> None:
     """Write a learning curve as CSV, one row per point; what a point does not have stays empty."""
-    text = io.StringIO()
-    columns = {name: None for point in curve for name in point}  # in order
-    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: f"{value:.9g}" for name, value in point.items()} for point in curve)
-    files.write_atomic(path, text.getvalue())
+    columns = list({name: None for point in curve for name in point})  # in order
+    rows = [[f"{point[name]:.9g}" if name in point else "" for name in columns] for point in curve]
+    files.write_csv(path, columns, rows)

@@ -63,8 +63,10 @@ def replay(
     terms: Terms = objective(Step(batch.lr, batch.hr, views, iteration / iterations))
     error = (terms.sr.float() - batch.hr.repeat(views, 1, 1, 1)).abs().mean((1, 2, 3))
     samples = batches.describe(iteration)
-    l1, penalty, loss = (float(term) for term in (terms.l1, terms.penalty, terms.loss))
-    yield f"iteration {iteration + 1}: L1 {l1:g}, penalty {penalty:g}, loss {loss:g}"
+    shown = {"L1" if name == "l1" else name: term for name, term in terms.parts.items()}
+    shown |= {"penalty": terms.penalty, "loss": terms.loss}
+    said = [f"{name} {float(term):g}" for name, term in shown.items()]
+    yield f"iteration {iteration + 1}: {', '.join(said)}"
     for name, tensor in (("lr", batch.lr), ("hr", batch.hr), ("features", terms.features), ("sr", terms.sr)):
         if tensor is None:
             continue

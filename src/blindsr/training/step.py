@@ -43,7 +43,7 @@ class Stepper:
         Args:
             objective: An `Objective` of `network`, or what averages its gradients over several processes.
             network: Trained in place, with its optimizer (fused Adam) and moving average.
-            sums: Float64 (2) on the network's device: L1 and penalty of each step are added.
+            sums: Float64 on the network's device: each step's losses, in order, and its penalty are added.
             weight: That of the penalty.
             world: The processes that train together.
             replay: Record the step and replay it, on one CUDA device, if the regularizer allows it.
@@ -104,7 +104,7 @@ class Stepper:
         self.watch.watch(self._objective)
         self._optimizer.step()
         self._ema.update(self._network.backbone)
-        self._sums += torch.stack([terms.l1.detach(), terms.penalty.detach()])
+        self._sums += torch.stack([term.detach() for term in (*terms.parts.values(), terms.penalty)])
         return diagnosis
 
     def _set_rate(self, learning_rate: float) -> None:

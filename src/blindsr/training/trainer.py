@@ -23,6 +23,7 @@ from blindsr.training.distributed import World
 from blindsr.training.ema import Ema
 from blindsr.training.interruption import Interruption
 from blindsr.training.loading import Loader
+from blindsr.training.losses import Losses
 from blindsr.training.objective import Objective
 from blindsr.training.samples import Batches
 from blindsr.training.schedule import learning_rate
@@ -31,7 +32,7 @@ from blindsr.training.validation import Validation
 
 Module = TypeVar("Module", bound=nn.Module)
 CurvePoint = dict[str, float]
-"""One row of a learning curve: iteration, learning_rate, l1, penalty, the diagnostics of `diagnose`, validation."""
+"""One row of a learning curve: iteration, learning_rate, the losses, penalty, what `diagnose` says, validation."""
 _OF_DEVICE = ("fused", "capturable")  # of Adam's settings: how it computes, and not what
 _NO_DIAGNOSIS = {"penalty_gradient_share": 0.0, "view_distance": 0.0}
 _LOOK_EVERY = 50  # iterations on a GPU between looks at what makes the host wait; on a CPU, every one
@@ -44,8 +45,8 @@ class State:
     network: Network
     optimizer: torch.optim.Optimizer
     ema: Ema
+    sums: Tensor
     iteration: int = 0
-    sums: Tensor = field(default_factory=lambda: torch.zeros(2, dtype=torch.float64))
     curve: list[CurvePoint] = field(default_factory=list)
 
     def state_dict(self) -> dict[str, Any]:
@@ -77,6 +78,7 @@ def train(
     batches: Batches,
     params: TrainParams,
     *,
+    losses: Losses,
     weight: float,
     seed: int,
     states: Path,
@@ -91,9 +93,9 @@ def train(
 ) -> list[CurvePoint]:
     """Train `network` in place (its backbone ends with the EMA weights); returns the learning curve, on rank 0.
 
-    `weight` is that of the penalty beside L1; `states` the folder of the resumable state; `batches` makes this rank's
-    part of each batch; `log` gets every new point of the curve; `compiled` runs the backbone through torch.compile,
-    and `replayed` lets a GPU record the step and replay it (see `step`).
+    `weight` is that of the penalty beside `losses`; `states` the folder of the resumable state; `batches` makes this
+    rank's part of each batch; `log` gets every new point of the curve; `compiled` runs the backbone through
+    torch.compile, and `replayed` lets a GPU record the step and replay it (see `step`).
     Raises UserError if the loss is not finite (`failure` then has the batch), memory runs out, or bf16 is asked of a
     CPU; Interrupted after SIGTERM or Ctrl-C, with the state written.
     """
@@ -104,7 +106,9 @@ def train(
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     on_gpu = device.type == "cuda"
     optimizer = torch.optim.Adam(trained, params.learning_rate, params.betas, fused=True, capturable=on_gpu)
-    state = State(network, optimizer, Ema(network.backbone, params.ema_decay))
+    terms = [*losses.weights, "penalty"]
+    sums = torch.zeros(len(terms), dtype=torch.float64)
+    state = State(network, optimizer, Ema(network.backbone, params.ema_decay), sums)
     saved = world.of_main(lambda: checkpoint.latest(states))
     if saved is not None:
         state.load_state_dict(saved)
@@ -113,7 +117,7 @@ def train(
         log(int(point["iteration"]), point)
     if compiled:
         network.backbone.compile()
-    objective = world.replicate(Objective(network, weight, bf16=params.precision == "bf16"))
+    objective = world.replicate(Objective(network, losses.to(device), weight, bf16=params.precision == "bf16"))
     step = Stepper(objective, network, optimizer, state.ema, state.sums, weight=weight, world=world, replay=replayed)
     every = 1 if device.type == "cpu" else _LOOK_EVERY
     loader = Loader(batches, state.iteration, params.iterations, workers, device)
@@ -128,7 +132,7 @@ def train(
                 log_due = (state.iteration + 1) % params.log_every == 0 or state.iteration + 1 == params.iterations
                 diagnosis = step(batch, rate, state.iteration / params.iterations, look=log_due)
                 state.iteration += 1
-                point = _curve_point(state, params, rate, world) | _NO_DIAGNOSIS | diagnosis if log_due else {}
+                point = _curve_point(state, params, terms, rate, world) | _NO_DIAGNOSIS | diagnosis if log_due else {}
                 last = state.iteration == params.iterations
                 due = state.iteration % checkpoint_every == 0 and not last
                 if point or due or state.iteration % every == 0:
@@ -141,7 +145,8 @@ def train(
                         point |= validate(state.iteration, state.ema)
                     state.curve.append(point)
                     log(state.iteration, point)
-                    loss = f"L1 {point['l1']:.4f} penalty {point['penalty']:.2e}"
+                    parts = (f"{_label(name)} {point[name]:.4f}" for name in losses.weights)
+                    loss = f"{' '.join(parts)} penalty {point['penalty']:.2e}"
                 bar.advance(note=pace.after(loss, loader.waited))
                 agreed = world.ranks == 1 or state.iteration % every == 0
                 stopped = world.largest(stop.signal) if agreed and not last else 0
@@ -158,12 +163,16 @@ def train(
     return state.curve
 
 
-def _curve_point(state: State, params: TrainParams, rate: float, world: World) -> CurvePoint:
-    """The means since the last point; waits for the device."""
+def _curve_point(state: State, params: TrainParams, terms: list[str], rate: float, world: World) -> CurvePoint:
+    """The means of the `terms` since the last point; waits for the device."""
     count = (state.iteration - 1) % params.log_every + 1
-    l1, penalty = (world.total(state.sums) / (count * world.ranks)).tolist()
+    means = (world.total(state.sums) / (count * world.ranks)).tolist()
     state.sums.zero_()
-    return {"iteration": state.iteration, "learning_rate": rate, "l1": l1, "penalty": penalty}
+    return {"iteration": state.iteration, "learning_rate": rate, **dict(zip(terms, means, strict=True))}
+
+
+def _label(loss: str) -> str:
+    return "L1" if loss == "l1" else loss
 
 
 def _require_precision(precision: str, device: torch.device) -> None:

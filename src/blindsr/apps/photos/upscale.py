@@ -1,8 +1,6 @@
 """upscale: a network on a user's own photos."""
 
 import contextlib
-import hashlib
-import json
 import mmap
 import warnings
 from collections.abc import Iterator, Sequence
@@ -100,12 +98,12 @@ def _read(job: _Job, item: Item) -> _Step:
         return _Step(item, error=f"cannot be read ({error.strerror})")
     determining = [
         blindsr.__version__,
-        hashlib.sha256(content).hexdigest(),
+        files.sha256(content),
         job.model_digest,
         item.container,
         job.alpha,
     ]
-    step = _Step(item, hashlib.sha256(json.dumps(determining).encode()).hexdigest()[:32])
+    step = _Step(item, files.key(determining)[:32])
     wanted = [item.target, *(item.comparisons if job.compared else ())]
     for path in wanted:
         if path.exists() and not _marked(path):

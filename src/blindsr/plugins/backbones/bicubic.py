@@ -33,6 +33,8 @@ class _Bicubic(Backbone):
 
     def upsample(self, lr: Tensor) -> Tensor:
         """The upsampled images, which may leave [0, 1]."""
+        if lr.device.type == "mps":  # which has no float64
+            return self.upsample(lr.cpu()).to(lr.device)
         levels = 255 * lr.to(torch.promote_types(lr.dtype, torch.float32))
         wide = _upsample_height(levels.mT.double(), self.scale).add_(0.5).floor_().clamp_(0, 255).mT
         return (_upsample_height(wide.to(levels.dtype), self.scale) / 255).to(lr.dtype)
