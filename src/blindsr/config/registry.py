@@ -9,7 +9,11 @@ from typing import Any
 from blindsr.runtime.errors import UserError
 
 # Packages by name, not imports: what the settings may name is known here, below the plug-ins themselves.
-_PACKAGES = {"backbone": "blindsr.plugins.backbones", "regularizer": "blindsr.plugins.regularizers"}
+_PACKAGES = {
+    "backbone": "blindsr.plugins.backbones",
+    "degradation": "blindsr.plugins.degradations",
+    "regularizer": "blindsr.plugins.regularizers",
+}
 _SHARED = "base"  # the module of each kind that holds its base class
 
 
@@ -17,7 +21,7 @@ def names(kind: str) -> list[str]:
     """Names of the plug-ins of a kind, sorted.
 
     Args:
-        kind: "backbone" or "regularizer".
+        kind: "backbone", "degradation" or "regularizer".
     """
     package = importlib.import_module(_PACKAGES[kind])
     found = (module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
@@ -39,3 +43,16 @@ def load(kind: str, name: str) -> Callable[..., Any]:
 def settings(kind: str, name: str) -> list[str]:
     """Keyword settings that the plug-in's `build` takes, without `scale`, which every backbone is given."""
     return [key for key in inspect.signature(load(kind, name)).parameters if key != "scale"]
+
+
+def build(kind: str, name: str, chosen: dict[str, Any]) -> Any:
+    """What a plug-in's `build` makes of its settings.
+
+    Raises:
+        UserError: for an unknown name, an unknown setting, or a value that `build` refuses.
+    """
+    make = load(kind, name)
+    try:
+        return make(**chosen)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{kind} {name!r}: {error}") from None

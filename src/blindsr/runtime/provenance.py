@@ -19,7 +19,9 @@ CODE: dict[str, tuple[str, ...]] = {
         *_MODEL,
         "plugins/regularizers/base.py",
         "plugins/regularizers/{reg}.py",
-        "plugins/degradations",
+        "plugins/degradations/base.py",
+        "plugins/degradations/operators",
+        "plugins/degradations/{degradation}.py",
     ),
     "evaluate": ("stages/evaluate.py", "evaluation", *_MODEL, "plugins/metrics"),
     "analyse": (

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from blindsr.config import registry
 from blindsr.config.params import Params, cell_name
 from blindsr.data.patch_store import INDEX, PatchStore
 from blindsr.model import networks, weight_files
@@ -123,7 +124,8 @@ def build_batches(params: Params, seed: int, views: int, world: World) -> Batche
     """The part of the training batches that falls to a rank. Raises UserError without data/patches."""
     part = {"ranks": world.ranks, "rank": world.rank}
     store = PatchStore(paths.PATCHES)
-    return Batches(store, params.train, params.degradation, seed=seed, views=views, scale=params.scale, **part)
+    degradation = registry.build("degradation", params.degradation.name, params.degradation.settings)
+    return Batches(store, params.train, degradation, seed=seed, views=views, scale=params.scale, **part)
 
 
 @contextlib.contextmanager
@@ -152,7 +154,7 @@ def run_key(params: Params, backbone: str, reg: str, seed: int) -> str:
         "seed": seed,
         "scale": params.scale,
         "train": params.train.model_dump(exclude={"init_from"}) | ({"init_from": start} if start else {}),
-        "degradation": params.degradation.model_dump(),
+        "degradation": {params.degradation.name: params.degradation.settings},
         "patches": hashlib.sha256((paths.PATCHES / INDEX).read_bytes()).hexdigest(),
     }
     return hashlib.sha256(json.dumps(determining, sort_keys=True).encode()).hexdigest()[:16]
@@ -161,7 +163,7 @@ def run_key(params: Params, backbone: str, reg: str, seed: int) -> str:
 def state_folder(params: Params, backbone: str, reg: str, seed: int) -> Path:
     """Where the state of a run is: that of other settings, data or code is elsewhere, and never gone on with."""
     key = run_key(params, backbone, reg, seed)
-    code = provenance.code_digest("train", backbone=backbone, reg=reg)
+    code = provenance.code_digest("train", backbone=backbone, reg=reg, degradation=params.degradation.name)
     return paths.project_root() / ".train_state" / f"{key}-{code}"
 
 
