@@ -138,8 +138,8 @@ def _resize(
         steps = [a / b for a, b in zip(old, wanted, strict=True)]
         for i, factor in enumerate(factors):
             if factor is not None:
-                # torch's bilinear interpolation copies a side that keeps its length, whatever the factor; others not
-                copied = old[i] == wanted[i] and modes[i] == "bilinear"
+                # these two of torch's copy a side that keeps its length, whatever the factor; the others do not
+                copied = old[i] == wanted[i] and modes[i] in ("bilinear", "nearest")
                 steps[i] = 1.0 if copied else 1 / factor
         numbers = upload(old, canvas.device), upload(wanted, canvas.device), upload(steps, canvas.device)
         matrices.append(_matrix(*numbers, kind, shape[axis], canvas.shape[2 + axis], nearest="nearest" in modes))
