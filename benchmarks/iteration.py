@@ -80,7 +80,7 @@ def _plain(folder: Path, count: int, network: Network, batch: int) -> Trainer:
         network=network.backbone,
         optimizer=torch.optim.Adam(network.parameters(), lr=params.train.learning_rate),
         average=[parameter.detach().clone() for parameter in network.parameters()],
-        degradation=params.degradation,
+        degradation=inputs.degradation(),
         penalty=penalty,
         weight=_WEIGHT,
         batch=batch,
@@ -99,7 +99,7 @@ def _train(network: Network, store: PatchStore, states: Path, iterations: int, b
     moments: list[float] = []
     trainer.train(
         network,
-        Batches(store, train, params.degradation, seed=0, views=2, scale=params.scale),
+        Batches(store, train, inputs.degradation(), seed=0, views=2, scale=params.scale),
         train,
         losses=build_losses(train),
         weight=_WEIGHT,

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.plain import patches, synthesis, usm
-from blindsr.config.schema import DegradationParams
 from blindsr.model import taps
-from blindsr.plugins.degradations import second_order
+from blindsr.plugins.degradations.second_order import SecondOrder
 
 
 @dataclass
@@ -24,7 +23,7 @@ class Trainer:
     network: nn.Module
     optimizer: torch.optim.Optimizer
     average: list[Tensor]
-    degradation: DegradationParams
+    degradation: SecondOrder
     penalty: Callable[[Tensor, Tensor], Tensor]
     weight: float
     batch: int
@@ -53,7 +52,7 @@ class Trainer:
             images = usm.sharpen(images, usm.dense_kernel())
         crops, targets = [], []
         for image in images.split(1):
-            views = [second_order.draw(self.degradation, self.generator, synthesis.SIDE) for _ in range(2)]
+            views = [self.degradation.draw(self.generator, synthesis.SIDE, synthesis.SIDE, 4) for _ in range(2)]
             top, left = (4 * int(self.generator.integers((synthesis.SIDE - self.crop) // 4 + 1)) for _ in range(2))
             lr, hr = synthesis.two_views(image, views, (top, left), self.crop)
             crops.append(lr)

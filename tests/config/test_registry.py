@@ -8,16 +8,18 @@ import pytest
 from torch import nn
 
 from blindsr.config import registry
-from blindsr.plugins import backbones, losses, metrics, regularizers
+from blindsr.plugins import backbones, degradations, losses, metrics, regularizers
 from blindsr.runtime.errors import UserError
 
 EXPECTED = {
+    "degradation": {"bsrgan", "second_order"},
     "backbone": {"bicubic", "msrn", "rrdb", "srresnet", "swinir"},
     "loss": {"charbonnier", "l1", "perceptual"},
     "metric": {"lpips", "psnr_db", "psnr_shift_db", "psnr_y_db", "ssim"},
     "regularizer": {"brute_force", "dropout", "linear", "none", "rff", "rff_released", "two_views"},
 }
-PACKAGES = {"backbone": backbones, "loss": losses, "metric": metrics, "regularizer": regularizers}
+PACKAGES = {"backbone": backbones, "degradation": degradations, "loss": losses, "metric": metrics}
+PACKAGES |= {"regularizer": regularizers}
 KINDS = sorted(EXPECTED)
 EVERY = [(kind, name) for kind in KINDS for name in registry.names(kind)]
 
@@ -46,7 +48,7 @@ def test_the_project_s_own_are_found(kind: str) -> None:
 def test_names_are_sorted_and_without_private_files(kind: str) -> None:
     names = registry.names(kind)
     assert names == sorted(names)
-    assert "_blocks" not in names
+    assert not {"_blocks", "base", "operators"} & set(names)
     assert "__init__" not in names
 
 
@@ -146,3 +148,24 @@ def test_a_name_is_required_without_importing_it(kind: str, add: Callable[[str, 
     registry.require(kind, "explosive")
     with pytest.raises(UserError, match=f"unknown {kind} 'implosive': choose one of .*explosive"):
         registry.require(kind, "implosive")
+
+
+def test_build_makes_what_the_settings_say() -> None:
+    assert registry.build("degradation", "bsrgan", {"halve_probability": 1}).settings.halve_probability == 1
+    assert registry.build("regularizer", "rff", {"dim": 7}).dim == 7
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "settings", "says"),
+    [
+        ("degradation", "bsrgan", {"jpeg_quality": [50, 20]}, "degradation 'bsrgan': jpeg_quality must be [smallest"),
+        ("degradation", "bsrgan", {"sharpness": 1}, "degradation 'bsrgan': build() got an unexpected keyword"),
+        ("regularizer", "rff", {"sigma": 0}, "regularizer 'rff': "),
+        ("degradation", "third_order", {}, "unknown degradation 'third_order': choose one of bsrgan, second_order"),
+    ],
+)
+def test_what_build_refuses_is_one_line(kind: str, name: str, settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        registry.build(kind, name, settings)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)

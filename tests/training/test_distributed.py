@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import torch
 
-from blindsr.config.schema import DegradationParams, TrainParams
+from blindsr.config.schema import TrainParams
 from blindsr.data.patch_store import PatchStore
+from blindsr.plugins.degradations.base import Degradation
 from blindsr.runtime.errors import UserError
 from blindsr.training import distributed
 from blindsr.training.distributed import World
@@ -58,7 +59,7 @@ def differs(a: Any, b: Any, reg: str = "rff") -> float:
 @pytest.mark.parametrize("views", [1, 2])
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_ranks_make_the_samples_of_one(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams, views: int, ranks: int
+    store: PatchStore, train_params: TrainParams, degradation: Degradation, views: int, ranks: int
 ) -> None:
     settings: dict[str, Any] = {"seed": 3, "views": views, "scale": 4}
     params = train_params.model_copy(update={"batch": 8})

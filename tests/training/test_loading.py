@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from blindsr.config.schema import DegradationParams, TrainParams
+from blindsr.config.schema import TrainParams
 from blindsr.data.patch_store import PatchStore
+from blindsr.plugins.degradations.base import Degradation
 from blindsr.runtime import devices
 from blindsr.training import loading
 from blindsr.training.loading import Loader
@@ -15,7 +16,7 @@ from blindsr.training.samples import Batch, Batches
 
 
 @pytest.fixture
-def batches(store: PatchStore, train_params: TrainParams, degradation: DegradationParams) -> Batches:
+def batches(store: PatchStore, train_params: TrainParams, degradation: Degradation) -> Batches:
     return Batches(store, train_params, degradation, seed=0, views=2, scale=4)
 
 

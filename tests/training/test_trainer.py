@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from blindsr.config.schema import DegradationParams, TrainParams
+from blindsr.config.schema import TrainParams
 from blindsr.data.patch_store import PatchStore
 from blindsr.model.network import Network
+from blindsr.plugins.degradations.base import Degradation
 from blindsr.plugins.regularizers.base import Regularizer, Step
 from blindsr.runtime.errors import UserError
 from blindsr.training import checkpoint, trainer
@@ -54,7 +55,7 @@ class ToyRegularizer(Regularizer):
 
 @pytest.fixture
 def run(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams, tmp_path: Path
+    store: PatchStore, train_params: TrainParams, degradation: Degradation, tmp_path: Path
 ) -> Callable[..., tuple[Network, list[trainer.CurvePoint]]]:
     """Trains a toy network; keyword arguments change settings of `trainer.train`."""
 

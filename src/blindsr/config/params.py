@@ -67,6 +67,8 @@ class Params(Model):
             raise ValueError("suite.cases is empty: name at least one test case")
         _check_plugins("backbone", self.backbone.names, self.backbone.hyper)
         _check_plugins("regularizer", self.reg.names, {n: s.hyper for n, s in self.reg.settings.items()})
+        _check_plugins("degradation", [self.degradation.name], {self.degradation.name: self.degradation.settings})
+        registry.build("degradation", self.degradation.name, self.degradation.settings)
         for name, settings in self.reg.settings.items():
             for backbone, hyper in settings.per_backbone.items():
                 registry.load("backbone", backbone)

@@ -11,6 +11,7 @@ from blindsr.runtime.errors import UserError
 # Packages by name, not imports: what the settings may name is known here, below the plug-ins themselves.
 _PACKAGES = {
     "backbone": "blindsr.plugins.backbones",
+    "degradation": "blindsr.plugins.degradations",
     "regularizer": "blindsr.plugins.regularizers",
     "loss": "blindsr.plugins.losses",
     "metric": "blindsr.plugins.metrics",
@@ -24,7 +25,7 @@ def names(kind: str) -> list[str]:
     """Names of the plug-ins of a kind, sorted; none of them is imported.
 
     Args:
-        kind: "backbone", "regularizer", "loss" or "metric".
+        kind: "backbone", "degradation", "regularizer", "loss" or "metric".
     """
     package = importlib.import_module(_PACKAGES[kind])
     found = (module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)

@@ -29,74 +29,18 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-Names = Annotated[list[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]], AfterValidator(unique)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Names = Annotated[list[Name], AfterValidator(unique)]
 Case = Annotated[str, Field(pattern=r"^[A-Za-z0-9+_.]+$")]
-Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-def _interval(pair: tuple[float, float]) -> tuple[float, float]:
-    if pair[0] > pair[1]:
-        raise ValueError(f"must be [smallest, largest], not {list(pair)}")
-    return pair
-
-
-def _distribution(probabilities: dict[str, float]) -> dict[str, float]:
-    if abs(sum(probabilities.values()) - 1) > 1e-6:
-        raise ValueError(f"probabilities must add up to 1, not {sum(probabilities.values()):g}")
-    return probabilities
-
-
-Interval = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], AfterValidator(_interval)]
-PositiveInterval = Annotated[
-    tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]], AfterValidator(_interval)
-]
-KernelKind = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso"]
-
-
-class PassParams(Model):
-    """One pass of the second-order degradation: blur, resize, noise, JPEG.
-
-    Ranges are uniform and inclusive. `kernel_sizes` are odd; `sigma` is the blur's, in px; `betag` and `betap` are
-    the shapes of generalized and plateau kernels; `resize` bounds the factors of "down" and "up"; `noise_sigma`
-    is on the scale of 255.
-    """
-
-    kernel_sizes: tuple[Annotated[int, Field(ge=1, le=21)], Annotated[int, Field(ge=1, le=21)]]
-    kernel_probabilities: Annotated[dict[KernelKind, Probability], AfterValidator(_distribution)]
-    blur_probability: Probability
-    sinc_probability: Probability
-    sigma: PositiveInterval
-    betag: PositiveInterval
-    betap: PositiveInterval
-    resize_probabilities: Annotated[dict[Literal["up", "down", "keep"], Probability], AfterValidator(_distribution)]
-    resize: PositiveInterval
-    gaussian_probability: Probability
-    noise_sigma: Interval
-    poisson_scale: Interval
-    grey_probability: Probability
-    jpeg_quality: Annotated[
-        tuple[Annotated[float, Field(ge=1, le=99)], Annotated[float, Field(ge=1, le=99)]], AfterValidator(_interval)
-    ]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if not all(size % 2 for size in self.kernel_sizes) or self.kernel_sizes[0] > self.kernel_sizes[1]:
-            raise ValueError(f"kernel_sizes must be [smallest, largest] odd sizes, not {list(self.kernel_sizes)}")
-        for name in ("betag", "betap", "resize"):
-            low, high = getattr(self, name)
-            if not low <= 1 <= high:
-                raise ValueError(f"{name} must contain 1 (draws fall below it and above), not [{low:g}, {high:g}]")
-        return self
-
-
 class DegradationParams(Model):
-    """The second-order degradation of training (Sec. 5.1 of the paper)."""
+    """Which degradation makes the training's LR images, and the keyword settings of its `build`."""
 
-    first: PassParams
-    second: PassParams
-    final_sinc_probability: Probability
+    name: Name
+    settings: dict[str, Any] = {}
 
 
 class BlurParams(Model):
@@ -233,8 +177,6 @@ class TrainParams(Model):
             raise ValueError(
                 f"validation.every {self.validation.every} must be a multiple of log_every {self.log_every}, or 0"
             )
-        if self.batch % 2:
-            raise ValueError(f"batch {self.batch} must be even: two-view regularizers take batch / 2 patches")
         if self.window < self.crop:
             raise ValueError(f"window {self.window} is smaller than crop {self.crop}")
         return self

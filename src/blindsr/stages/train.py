@@ -3,9 +3,11 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
+from blindsr.config import registry
 from blindsr.config.params import Params, cell_name
 from blindsr.data import indices
 from blindsr.data.patch_store import INDEX, PatchStore
@@ -130,7 +132,8 @@ def build_batches(params: Params, seed: int, views: int, world: World) -> Batche
     """The part of the training batches that falls to a rank. Raises UserError without data/patches."""
     part = {"ranks": world.ranks, "rank": world.rank}
     store = PatchStore(paths.PATCHES)
-    return Batches(store, params.train, params.degradation, seed=seed, views=views, scale=params.scale, **part)
+    degradation = registry.build("degradation", params.degradation.name, params.degradation.settings)
+    return Batches(store, params.train, degradation, seed=seed, views=views, scale=params.scale, **part)
 
 
 @contextlib.contextmanager
@@ -161,16 +164,22 @@ def run_key(params: Params, backbone: str, reg: str, seed: int) -> str:
         "train": params.train.model_dump(exclude={"init_from", "losses", "loss_settings"})
         | losses.determining(params.train, trunk(params))
         | ({"init_from": start} if start else {}),
-        "degradation": params.degradation.model_dump(),
+        "degradation": _degradation(params),
         "patches": files.sha256(paths.PATCHES / INDEX),
     }
     return files.key(determining)[:16]
 
 
+def _degradation(params: Params) -> dict[str, Any]:
+    """What determines the degradation; of the first one that there was, its settings alone."""
+    block = params.degradation
+    return block.settings if block.name == "second_order" else {block.name: block.settings}
+
+
 def state_folder(params: Params, backbone: str, reg: str, seed: int) -> Path:
     """Where the state of a run is: that of other settings, data or code is elsewhere, and never gone on with."""
     key = run_key(params, backbone, reg, seed)
-    code = provenance.code_digest("train", backbone=backbone, reg=reg)
+    code = provenance.code_digest("train", backbone=backbone, reg=reg, degradation=params.degradation.name)
     return paths.project_root() / ".train_state" / f"{key}-{code}"
 
 

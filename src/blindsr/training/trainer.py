@@ -6,6 +6,7 @@ last checkpoint and ends with the same bytes. `distributed` has the commands for
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -130,7 +131,8 @@ def train(
                 key_torch(seed, state.iteration + 1)  # Dropout's masks and the random features of this iteration
                 rate = learning_rate(params.schedule, params.learning_rate, state.iteration, params.iterations)
                 log_due = (state.iteration + 1) % params.log_every == 0 or state.iteration + 1 == params.iterations
-                diagnosis = step(batch, rate, state.iteration / params.iterations, look=log_due)
+                draws = partial(batches.draws, state.iteration)
+                diagnosis = step(batch, rate, state.iteration / params.iterations, draws, look=log_due)
                 state.iteration += 1
                 point = _curve_point(state, params, terms, rate, world) | _NO_DIAGNOSIS | diagnosis if log_due else {}
                 last = state.iteration == params.iterations
