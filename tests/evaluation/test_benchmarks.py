@@ -213,7 +213,6 @@ from blindsr.data import images
 from blindsr.model import inference
 from blindsr.model import networks
 from blindsr.evaluation.benchmarks import Pair
-from blindsr.config import registry
 from blindsr.plugins.metrics import lpips
 from blindsr.evaluation.scoring import Measure
 blocks, height, width = map(int, sys.argv[1:])

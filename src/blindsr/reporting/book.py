@@ -191,7 +191,7 @@ def _of_the_paper(source: Source) -> list[tuple[comparison.PaperTable, list[str]
     notes = [
         f"Under `{paper_tables.LPIPS_CASE}`: the paper does not name the case of its LPIPS, and their level, below "
         "that of bicubic on clean inputs, fits no other.",
-        *source.no_trunk("lpips"),
+        *(source.no_trunk("lpips") if "lpips" in source.metrics else ["— evaluate.metrics does not name lpips."]),
     ]
     found.append((paper_tables.lpips_table(grid, [*paper, *own], title), [*notes, *here, *others]))
     title = f"Fig. 6: mean improvement over the baseline in dB ({size})"
