@@ -264,7 +264,7 @@ def test_a_regularizer_of_ones_own_is_one_file_and_a_conf_entry(project: Project
     """Word for word what CONTRIBUTING.md says."""
     source = next(block for block in blocks("python") if "_Deviation" in block)
     settings = next(block for block in blocks("yaml") if "names: [deviation]" in block)
-    (project.root / "src" / "blindsr" / "regularizers" / "deviation.py").write_text(source)
+    (project.root / "src" / "blindsr" / "plugins" / "regularizers" / "deviation.py").write_text(source)
     (project.root / "conf" / "reg" / "deviation.yaml").write_text(settings)
     trained = project("dvc", "exp", "run", "-S", "reg=deviation")
     assert "train@srresnet-deviation-0" in trained
@@ -282,7 +282,7 @@ def test_a_backbone_of_ones_own_in_a_temporary_copy(project: Project) -> None:
     """`--temp` leaves the workspace alone, and tracks in the real root all the same."""
     source = next(block for block in blocks("python") if "class _Plain" in block)
     settings = next(block for block in blocks("yaml") if "names: [plain]" in block)
-    (project.root / "src" / "blindsr" / "backbones" / "plain.py").write_text(source)
+    (project.root / "src" / "blindsr" / "plugins" / "backbones" / "plain.py").write_text(source)
     (project.root / "conf" / "backbone" / "plain.yaml").write_text(settings)
     project.commit("a backbone")
     before = project.results()
