@@ -115,7 +115,8 @@ def test_a_loss_beside_l1(settings: Any, store: PatchStore, tmp_path: Path) -> N
     block = entry["train"]
     assert block["losses"].pop("l1") == 1.0  # as it is
     added = [f"+train.losses.{name}={weight}" for name, weight in block["losses"].items()]
-    added += [f"+train.loss_settings.{name}={values}" for name, values in block["loss_settings"].items()]
+    for name, values in block["loss_settings"].items():
+        added += [f"+train.loss_settings.{name}.{key}={value}" for key, value in values.items()]
     chosen = settings("edges", overrides=("reg=none", *added))
     _, curve = train(chosen, store, tmp_path)
     assert all(0 < point["edges"] < point["l1"] for point in curve)
