@@ -64,3 +64,14 @@ def pixel_shuffle_upsampler(scale: int, channels: int) -> nn.Sequential:
     for factor in (2, 2) if scale == 4 else (scale,):
         layers += [conv3x3(channels, factor**2 * channels), nn.PixelShuffle(factor)]
     return nn.Sequential(*layers)
+
+
+def pad_to_multiple(image: Tensor, step: int) -> Tensor:
+    """Extend (..., H, W) at the bottom and right to multiples of `step` by reflection, as often as it takes."""
+    for axis in (-2, -1):
+        size = image.shape[axis]
+        if size % step:
+            period = max(2 * (size - 1), 1)
+            position = torch.arange((size + step - 1) // step * step, device=image.device) % period
+            image = image.index_select(axis, torch.minimum(position, period - position))
+    return image
