@@ -3,18 +3,26 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# an environment without the pipeline's packages, with this torch
+LEAN := .venv-lean
+LEAN_TORCH ?= $(shell sed -n 's/^torch==//p' requirements.txt)
+LEAN_STAMP := $(LEAN)/.installed-$(LEAN_TORCH)
 
-.PHONY: help setup params repro report test lint bench ui
+.PHONY: help setup params repro report test test-lean lint bench ui
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP)  ## .venv with the pinned requirements
 
+define PYTHON_FITS
+@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	|| { echo "blindsr needs Python 3.11 to 3.13, and $(PYTHON) is `$(PYTHON) --version 2>&1`: run make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+endef
+
 $(STAMP): requirements.txt constraints.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
-		|| { echo "blindsr needs Python 3.11 to 3.13, and $(PYTHON) is `$(PYTHON) --version 2>&1`: run make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON_FITS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the requirements into $(VENV) (minutes, once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -32,6 +40,19 @@ report: setup  ## rebuild only tables, figures and page, from recorded scores
 
 test: setup  ## run the tests
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadscope
+
+$(LEAN_STAMP): requirements-lean.txt constraints.txt pyproject.toml
+	$(PYTHON_FITS)
+	@test -x $(LEAN)/bin/python || $(PYTHON) -m venv $(LEAN)
+	@echo "installing torch $(LEAN_TORCH) and requirements-lean.txt into $(LEAN) (minutes, once)"
+	@grep -v '^torch' constraints.txt > $(LEAN)/constraints.txt
+	@$(LEAN)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LEAN)/constraints.txt \
+		-r requirements-lean.txt torch==$(LEAN_TORCH)
+	@$(LEAN)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@rm -f $(LEAN)/.installed-* && touch $@
+
+test-lean: $(LEAN_STAMP)  ## the tests without DVC, MLflow and scikit-learn (LEAN_TORCH=2.8.0)
+	@$(LEAN)/bin/python -m pytest -n 2 --dist loadscope $(ARGS)
 
 lint: setup  ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

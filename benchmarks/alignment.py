@@ -11,6 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Operations, Result, compare
 from benchmarks.plain import alignment as plain
 from blindsr.config import registry
@@ -26,7 +27,7 @@ def run(quick: bool) -> list[Result]:
     shape = (PAIRS, 8, 16, 16) if quick else (PAIRS, 64, 128, 128)
     results = []
     for name, loop in (("rff_released", _released), ("linear", plain.linear), ("rff", _rff)):
-        penalty = registry.load("regularizer", name)().penalty
+        penalty = partial(inputs.distance, registry.load("regularizer", name)())
         checks = [_agreement(penalty, loop, (PAIRS, 64, 16, 16)), _constant_operations(penalty)]
         views = _views(shape, torch.float32)
         if name == "rff_released":  # the rest of it is the mean over the pixels, the same on both sides

@@ -18,13 +18,14 @@ import torch
 
 from benchmarks import inputs
 from benchmarks.measure import Bound, Result, compare, times
+from blindsr.config import registry
 from blindsr.data import images, suite
 from blindsr.data.images import RGB
 from blindsr.data.pairs import Pair
 from blindsr.evaluation import benchmarks
 from blindsr.evaluation.scoring import Measure
 from blindsr.model import inference, networks
-from blindsr.plugins.metrics.lpips import Lpips
+from blindsr.plugins.metrics import lpips
 from blindsr.runtime import devices
 
 
@@ -43,7 +44,8 @@ def run(quick: bool) -> list[Result]:
             torch.manual_seed(0)
             network = networks.build_backbone("srresnet", {}, 4)
             upscale = partial(inference.upscale_rgb, network, scale=4, tile="auto", overlap=32)
-            measure = Measure(4, Lpips())  # random weights take the same time
+            metrics = [registry.build("metric", name) for name in ("psnr_db", "psnr_y_db", "ssim")]
+            measure = Measure([*metrics, lpips.record(lpips.Lpips())])  # random weights take the same time
             what = f"SRResNet, {len(pairs)} images of {side}x{side} px"
             repetitions = 1 if quick else 3
             wall = compare(

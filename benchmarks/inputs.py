@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from blindsr.config import conf
+from blindsr.config import conf, registry
 from blindsr.config.params import Params, parse
 from blindsr.data import images, patch_store
 from blindsr.data.images import RGB
 from blindsr.data.patch_store import PatchStore, Window
-from blindsr.plugins.degradations import second_order
-from blindsr.plugins.degradations.second_order import Degradation
+from blindsr.plugins.degradations.second_order import Drawn, SecondOrder
+from blindsr.plugins.regularizers.base import LAST, Alignment, Regularizer, Step
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = {
@@ -53,10 +53,17 @@ def crops(count: int, side: int, seed: int = 0) -> Tensor:
     return torch.stack(taken)
 
 
-def degradations(count: int, seed: int = 0) -> list[Degradation]:
+@functools.cache
+def degradation() -> SecondOrder:
+    """The paper's."""
+    made: SecondOrder = registry.build("degradation", params().degradation.name, params().degradation.settings)
+    return made
+
+
+def degradations(count: int, seed: int = 0) -> list[Drawn]:
     """Drawn from the paper's distribution."""
-    generator = np.random.default_rng(seed)
-    return [second_order.draw(params().degradation, generator, params().train.window) for _ in range(count)]
+    generator, side = np.random.default_rng(seed), params().train.window
+    return [degradation().draw(generator, side, side, params().scale) for _ in range(count)]
 
 
 def store(folder: Path) -> PatchStore:
@@ -86,3 +93,23 @@ def windows() -> list[Window]:
         for top in patch_store.positions(photo.shape[0], size, step)
         for left in patch_store.positions(photo.shape[1], size, step)
     ]
+
+
+def distance(alignment: Alignment, a: Tensor, b: Tensor) -> Tensor:
+    """The penalty of two views of the features, both (N, C, H, W)."""
+    return alignment.distance(a, b, _step(a, 1))
+
+
+def penalty(regularizer: Regularizer, features: Tensor) -> Tensor:
+    """The penalty of features (2·N, C, H, W) of two views."""
+    return regularizer.penalty(_step(features, 2))
+
+
+def changed(regularizer: Regularizer, features: Tensor) -> Tensor:
+    """Features (N, C, H, W) as the last convolution gets them."""
+    return regularizer.change_features(LAST, features, _step(features, 1))
+
+
+def _step(features: Tensor, views: int) -> Step:
+    image = features.new_zeros(len(features), 3, 1, 1)
+    return Step(image, image[: len(features) // views], views, features={LAST: features}, sr=image)

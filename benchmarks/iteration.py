@@ -17,12 +17,14 @@ from benchmarks.plain import alignment, patches
 from benchmarks.plain.trainer import Trainer
 from benchmarks.step import cores
 from blindsr.data.patch_store import PatchStore
-from blindsr.model import networks
+from blindsr.model import networks, taps
 from blindsr.model.network import Network, build_regularizer
 from blindsr.plugins.regularizers import rff
+from blindsr.plugins.regularizers.base import Step
 from blindsr.runtime import devices
 from blindsr.training import trainer
 from blindsr.training.distributed import World
+from blindsr.training.losses import build_losses
 from blindsr.training.samples import Batches
 
 _DIM, _WEIGHT = 32, 1000.0
@@ -78,7 +80,7 @@ def _plain(folder: Path, count: int, network: Network, batch: int) -> Trainer:
         network=network.backbone,
         optimizer=torch.optim.Adam(network.parameters(), lr=params.train.learning_rate),
         average=[parameter.detach().clone() for parameter in network.parameters()],
-        degradation=params.degradation,
+        degradation=inputs.degradation(),
         penalty=penalty,
         weight=_WEIGHT,
         batch=batch,
@@ -97,8 +99,9 @@ def _train(network: Network, store: PatchStore, states: Path, iterations: int, b
     moments: list[float] = []
     trainer.train(
         network,
-        Batches(store, train, params.degradation, seed=0, views=2, scale=params.scale),
+        Batches(store, train, inputs.degradation(), seed=0, views=2, scale=params.scale),
         train,
+        losses=build_losses(train),
         weight=_WEIGHT,
         seed=0,
         states=states,
@@ -115,12 +118,13 @@ def _same_loss(plain: Trainer, ours: Network) -> Check:
     """Of the same images and weights, by both ways of computing it."""
     lr, hr = torch.rand(2, 3, 16, 16), torch.rand(1, 3, 64, 64)
     torch.manual_seed(0)
-    prediction = ours(lr)
-    one = functional.l1_loss(prediction.sr, hr.repeat(2, 1, 1, 1)) + _WEIGHT * prediction.penalty
+    step = Step(lr, hr, 2)
+    penalty = ours(step)
+    assert step.sr is not None
+    one = functional.l1_loss(step.sr, hr.repeat(2, 1, 1, 1)) + _WEIGHT * penalty
     torch.manual_seed(0)
-    features = plain.network.features(lr)
-    other = functional.l1_loss(plain.network.reconstruct(features, lr), hr.repeat(2, 1, 1, 1))
-    other = other + _WEIGHT * plain.penalty(*features.chunk(2))
+    sr, seen = taps.read(plain.network, lr)
+    other = functional.l1_loss(sr, hr.repeat(2, 1, 1, 1)) + _WEIGHT * plain.penalty(*seen["last"].chunk(2))
     return Check(
         "relative difference of the loss", float((one - other).detach().abs() / other.detach()), Bound("<=", 1e-5)
     )

@@ -27,8 +27,8 @@ def run(quick: bool) -> list[Result]:
     settings = {"seed": 0, "views": 2, "scale": params.scale}
     with tempfile.TemporaryDirectory() as name:
         store = inputs.store(Path(name) / "store")
-        alone = _OneByOne(store, train, params.degradation, **settings)
-        together = Batches(store, train, params.degradation, **settings)
+        alone = _OneByOne(store, train, inputs.degradation(), **settings)
+        together = Batches(store, train, inputs.degradation(), **settings)
         counts, errors = [], []
         for group in range(groups):
             iterations = range(group * together.together, (group + 1) * together.together)

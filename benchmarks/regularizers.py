@@ -1,6 +1,6 @@
 """What each regularizer adds to a training step of SRResNet on the same number of LR images.
 
-Of a regularizer is timed what it adds to a step: the penalty or the perturbation and its gradient, back to where
+Of a regularizer is timed what it adds to a step: the penalty or the change and its gradient, back to where
 it is added to that of L1. Timing two whole steps would drown a few percent in the noise of the machine.
 
 `linear` needs three products of C x C and C x N matrices for each pair of views; `rff` with D random features needs
@@ -20,6 +20,7 @@ from benchmarks.measure import Bound, Check, Result, duration, interleave
 from benchmarks.step import build
 from blindsr.analysis.training_cost import operations
 from blindsr.config import registry
+from blindsr.model import taps
 from blindsr.model.network import build_regularizer
 from blindsr.plugins.regularizers.base import Regularizer
 from blindsr.runtime import devices
@@ -32,7 +33,7 @@ def run(quick: bool) -> list[Result]:
     images, side = (4, 8) if quick else (params.train.batch, params.train.crop // params.scale)
     network, step = build(hyper, images, side)
     with torch.no_grad():
-        features = network.backbone.features(torch.rand(images, 3, side, side))
+        features = taps.read(network.backbone, torch.rand(images, 3, side, side))[1]["last"]
     free = {"none", "two_views"}  # they add nothing
     chosen: list[tuple[str, dict[str, int]]] = [(n, {}) for n in registry.names("regularizer") if n not in free]
     chosen += [(name, {"stride": 2}) for name in ("linear", "rff")]
@@ -70,9 +71,9 @@ def _added(regularizer: Regularizer, features: Tensor) -> Callable[[], None]:
 
     def added() -> None:
         if regularizer.views == 2:
-            regularizer.penalty(*leaf.chunk(2)).backward()
+            inputs.penalty(regularizer, leaf).backward()
         else:
-            regularizer.perturb(leaf).backward(features)
+            inputs.changed(regularizer, leaf).backward(features)
 
     return added
 
@@ -95,6 +96,7 @@ def _operations(function: Callable[[], object]) -> int:
 
 def _finite(regularizer: Regularizer, features: Tensor) -> Check:
     leaf = features.clone().requires_grad_()
-    value = regularizer.penalty(*leaf.chunk(2)) if regularizer.views == 2 else regularizer.perturb(leaf).sum()
+    two = regularizer.views == 2
+    value = inputs.penalty(regularizer, leaf) if two else inputs.changed(regularizer, leaf).sum()
     (gradient,) = torch.autograd.grad(value, leaf)
     return Check("gradient, norm", float(gradient.norm().nan_to_num(0, 0, 0)), Bound(">", 0))

@@ -15,8 +15,10 @@ from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, duration, interleave
 from blindsr.model import networks
 from blindsr.model.network import Network, build_regularizer
+from blindsr.plugins.regularizers.base import Step
 from blindsr.runtime import devices
 from blindsr.training.ema import Ema
+from blindsr.training.losses import build_losses
 from blindsr.training.objective import Objective
 
 
@@ -66,7 +68,7 @@ def build(
 ) -> tuple[Network, Callable[[], None]]:
     """SRResNet and its training step on random LR images, as the trainer does it: two views mean half as many HR."""
     network = Network(networks.build_backbone("srresnet", hyper, 4), build_regularizer(regularizer, {}))
-    objective = Objective(network, weight=1.0)
+    objective = Objective(network, build_losses(inputs.params().train), weight=1.0)
     optimizer = torch.optim.Adam(network.parameters())
     ema = Ema(network.backbone)
     generator = torch.Generator().manual_seed(0)
@@ -75,7 +77,7 @@ def build(
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        objective(lr, hr).loss.backward()
+        objective(Step(lr, hr, network.views)).loss.backward()
         optimizer.step()
         ema.update(network.backbone)
 
@@ -91,7 +93,7 @@ def _convolutions(network: Network, images: int, side: int) -> list[tuple[int, i
 
     hooks = [module.register_forward_hook(note) for module in network.modules() if isinstance(module, nn.Conv2d)]
     with torch.no_grad():
-        network(torch.zeros(images, 3, side, side))
+        network.backbone(torch.zeros(images, 3, side, side))
     for hook in hooks:
         hook.remove()
     return seen

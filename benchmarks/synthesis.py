@@ -10,9 +10,8 @@ from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, compare
 from benchmarks.plain import synthesis as plain
 from benchmarks.plain import usm as plain_usm
-from blindsr.plugins.degradations import second_order
 from blindsr.plugins.degradations.operators import usm
-from blindsr.plugins.degradations.second_order import Degradation
+from blindsr.plugins.degradations.second_order import Drawn
 
 _START = 64  # px where the window lies in the 400: 16 LR px, so that both have the same blocks of JPEG
 _RIM = 4  # LR px
@@ -68,19 +67,19 @@ def _crop(image: Tensor, start: int) -> Tensor:
     return image[:, :, start : start + side, start : start + side]
 
 
-def _ours(window: Tensor, pair: list[Degradation]) -> Tensor:
+def _ours(window: Tensor, pair: list[Drawn]) -> Tensor:
     """LR crops (2, 3, crop / 4, crop / 4) of the two views."""
     generators = [np.random.default_rng(view) for view in range(len(pair))]
-    lr = second_order.degrade(window.expand(len(pair), -1, -1, -1), pair, generators)
+    lr = inputs.degradation().apply(window.expand(len(pair), -1, -1, -1), pair, generators, 4)
     start, side = _margin() // 4, inputs.params().train.crop // 4
     return lr[:, :, start : start + side, start : start + side]
 
 
-def _plain(image: Tensor, pair: list[Degradation]) -> Tensor:
+def _plain(image: Tensor, pair: list[Drawn]) -> Tensor:
     return plain.two_views(image, pair, (_START + _margin(),) * 2, inputs.params().train.crop)[0]
 
 
-def _common_grid(images: Tensor, views: list[list[Degradation]]) -> list[Check]:
+def _common_grid(images: Tensor, views: list[list[Drawn]]) -> list[Check]:
     """Noise off, and factors that put the pixels of both on one grid; at others the two sample at other phases.
 
     What lies beyond the window reaches the crop's rim through JPEG's blocks and the last sinc, not its inside.
@@ -97,12 +96,12 @@ def _common_grid(images: Tensor, views: list[list[Degradation]]) -> list[Check]:
     ]
 
 
-def _aligned(d: Degradation, factor: float) -> Degradation:
+def _aligned(d: Drawn, factor: float) -> Drawn:
     first = dataclasses.replace(d.first, resize=factor, noise_level=0.0)
     return dataclasses.replace(d, first=first, second=dataclasses.replace(d.second, resize=1.0, noise_level=0.0))
 
 
-def _contrast(images: Tensor, views: list[list[Degradation]]) -> Check:
+def _contrast(images: Tensor, views: list[list[Drawn]]) -> Check:
     """Standard deviation of every view as drawn, noise included, by both; tests compare much more, on many more."""
     torch.manual_seed(0)
     differences = []

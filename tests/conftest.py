@@ -3,19 +3,48 @@
 import contextlib
 import importlib
 import os
+import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+import torch
 from torch import library
 
 from blindsr.acquisition import inspection
 from blindsr.acquisition.catalog import Manifest, UserSource
+from blindsr.config import conf
 from blindsr.data.indices import IndexedImage
+from blindsr.runtime import packages
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """What a test draws without a generator of its own is the same in every run and in any order of the tests."""
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 (of libraries that still use it)
+    random.seed(0)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a package that is not there: the mark `needs`."""
+    for mark in item.iter_markers("needs"):
+        for module in mark.args:
+            if not packages.installed(module):
+                pytest.skip(f"{module} is not installed: pip install -r requirements.txt")
+
+
+if not packages.installed("hydra"):
+
+    def _no_composition(*arguments: object) -> None:
+        pytest.skip("hydra is not installed: pip install hydra-core", allow_module_level=True)
+
+    conf.compose = _no_composition
 
 
 @pytest.fixture(scope="session")

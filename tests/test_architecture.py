@@ -3,6 +3,7 @@
 import ast
 import functools
 import re
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -95,10 +96,21 @@ def test_stages_do_not_import_stages() -> None:
         assert not any(file.parent == path.parent for file in own(path)), path
 
 
-def test_regularizers_and_backbones_import_nothing_of_the_pipeline() -> None:
-    for kind in ("backbones", "regularizers"):
-        for path in (PACKAGE / "plugins" / kind).glob("*.py"):
-            assert all(file == path.with_name("base.py") for file in own(path)), path
+def test_plug_ins_import_nothing_of_the_pipeline() -> None:
+    """Only what their kind shares: its base, its private modules and its sub-packages; and AlexNet's trunk."""
+    anywhere = {PACKAGE / "plugins" / "alexnet.py", PACKAGE / "runtime" / "errors.py"}
+    for kind in ("backbones", "degradations", "losses", "metrics", "regularizers"):
+        folder = PACKAGE / "plugins" / kind
+        shared = {folder / "base.py", *folder.glob("_*.py"), *folder.glob("*/*.py")}
+        for path in folder.rglob("*.py"):
+            others = set(own(path)) - shared - anywhere
+            assert not others, f"{path} imports {others}"
+
+
+def test_degradations_need_torch_numpy_and_scipy_alone() -> None:
+    for path in (PACKAGE / "plugins" / "degradations").rglob("*.py"):
+        packages = {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names)
+        assert packages <= {"torch", "numpy", "scipy", "blindsr"}, f"{path} imports {packages}"
 
 
 def test_mlflow_is_imported_only_when_a_run_is_opened() -> None:
@@ -138,7 +150,7 @@ def test_deps_are_the_rooms_that_a_stage_imports() -> None:
 
 
 def test_dvc_and_provenance_name_the_same_code() -> None:
-    placeholders = {"backbone": "${item.backbone}", "reg": "${item.reg}"}
+    placeholders = {"backbone": "${item.backbone}", "reg": "${item.reg}", "degradation": "${degradation.name}"}
     for name, stage in stages().items():
         plugins = placeholders | ({"backbone": "bicubic"} if name == "evaluate_bicubic" else {})
         code = [f"src/blindsr/{place.format(**plugins)}" for place in provenance.CODE[name.split("_")[0]]]
@@ -153,7 +165,7 @@ def test_every_stage_has_a_module_and_a_command() -> None:
 
 
 def test_names_can_be_joined_by_dvc() -> None:
-    for kind in ("backbone", "regularizer"):
+    for kind in ("backbone", "degradation", "regularizer", "loss", "metric"):
         assert all(re.fullmatch(r"[a-z0-9_]+", name) for name in registry.names(kind))
 
 

@@ -7,19 +7,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.plain import jpeg, kernels, noise
-from blindsr.plugins.degradations.second_order import Degradation, Pass
+from blindsr.plugins.degradations.second_order import Drawn, Pass
 
 SIDE = 400  # px that the public code degrades, whatever the crop
 
 
-def degrade(images: Tensor, degradations: Sequence[Degradation], scale: int = 4) -> Tensor:
+def degrade(images: Tensor, degradations: Sequence[Drawn], scale: int = 4) -> Tensor:
     """LR images (N, 3, H / scale, W / scale), rounded to 8 bits; noise from torch's default generator."""
     lr = torch.cat([_one(image, d, scale) for image, d in zip(images.split(1), degradations, strict=True)])
     return (lr * 255).round().clamp(0, 255) / 255
 
 
 def two_views(
-    image: Tensor, views: Sequence[Degradation], corner: tuple[int, int], crop: int, scale: int = 4
+    image: Tensor, views: Sequence[Drawn], corner: tuple[int, int], crop: int, scale: int = 4
 ) -> tuple[Tensor, Tensor]:
     """LR crops (views, 3, crop / scale, crop / scale) and the HR crop (1, 3, crop, crop) at `corner` of `image`.
 
@@ -31,7 +31,7 @@ def two_views(
     return lr[:, :, y : y + side, x : x + side], image[:, :, top : top + crop, left : left + crop]
 
 
-def _one(image: Tensor, d: Degradation, scale: int) -> Tensor:
+def _one(image: Tensor, d: Drawn, scale: int) -> Tensor:
     h, w = image.shape[-2] // scale, image.shape[-1] // scale
     made = torch.from_numpy(kernels.synthesize([d.first.kernel, d.second.kernel, d.final_sinc])).float()
     out = _blur(image, made[0])

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.plain import patches, synthesis, usm
-from blindsr.config.schema import DegradationParams
-from blindsr.plugins.backbones.base import Backbone
-from blindsr.plugins.degradations import second_order
+from blindsr.model import taps
+from blindsr.plugins.degradations.second_order import SecondOrder
 
 
 @dataclass
@@ -21,10 +20,10 @@ class Trainer:
 
     folder: Path
     count: int
-    network: Backbone
+    network: nn.Module
     optimizer: torch.optim.Optimizer
     average: list[Tensor]
-    degradation: DegradationParams
+    degradation: SecondOrder
     penalty: Callable[[Tensor, Tensor], Tensor]
     weight: float
     batch: int
@@ -35,8 +34,8 @@ class Trainer:
     def iterate(self) -> float:
         """One iteration of `batch` patches in two views each; returns the loss."""
         lr, hr = self._synthesize()
-        features = self.network.features(lr)
-        sr = self.network.reconstruct(features, lr)
+        sr, seen = taps.read(self.network, lr)
+        features = seen["last"]
         loss = functional.l1_loss(sr, hr.repeat(2, 1, 1, 1)) + self.weight * self.penalty(*features.chunk(2))
         self.optimizer.zero_grad()
         loss.backward()
@@ -53,7 +52,7 @@ class Trainer:
             images = usm.sharpen(images, usm.dense_kernel())
         crops, targets = [], []
         for image in images.split(1):
-            views = [second_order.draw(self.degradation, self.generator, synthesis.SIDE) for _ in range(2)]
+            views = [self.degradation.draw(self.generator, synthesis.SIDE, synthesis.SIDE, 4) for _ in range(2)]
             top, left = (4 * int(self.generator.integers((synthesis.SIDE - self.crop) // 4 + 1)) for _ in range(2))
             lr, hr = synthesis.two_views(image, views, (top, left), self.crop)
             crops.append(lr)

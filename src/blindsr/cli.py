@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from blindsr.config import conf
+from blindsr.config import conf, registry
 from blindsr.config.params import read
 from blindsr.config.run import Run
 from blindsr.runtime import files
@@ -26,9 +26,8 @@ app = typer.Typer(
 runs = typer.Typer(no_args_is_help=True, help="Runs in MLflow.")
 app.add_typer(runs, name="runs")
 
+_METRICS = f"With commas between, of {', '.join(registry.names('metric'))}; evaluate.metrics without."
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="BACKBONE-REG-SEED, such as srresnet-rff-0, or bicubic.")]
-
-
 ModelScale = Annotated[
     int | None, typer.Option(min=1, help="Upscaling factor; the model's own without. Bicubic's: the project's, or 4.")
 ]
@@ -37,9 +36,9 @@ ModelScale = Annotated[
 @app.command()
 def params() -> None:
     """Compose conf/ into params.yaml, which the stages read."""
+    composed = conf.compose(Path("conf"))
     from omegaconf import OmegaConf
 
-    composed = conf.compose(Path("conf"))
     files.write_atomic(Path("params.yaml"), OmegaConf.to_yaml(OmegaConf.create(composed)))
     read()
 
@@ -141,10 +140,10 @@ def score(
         ),
     ],
     cases: Annotated[str, typer.Option(help="Test cases, with commas between; all of the suite without.")] = "",
-    metrics: Annotated[str, typer.Option(help="Metrics, with commas between.")] = "psnr_db,psnr_y_db,ssim,lpips",
+    metrics: Annotated[str, typer.Option(help=_METRICS)] = "",
     scale: ModelScale = None,
     tile: Annotated[str, typer.Option(help="LR pixels of a tile's side, auto (bounded memory) or none.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     lpips_trunk: Annotated[Path | None, typer.Option(help="AlexNet weights of LPIPS.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a row per image and case.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write means and rows.")] = None,
@@ -203,7 +202,7 @@ def upscale(
     tile: Annotated[
         str, typer.Option(help="LR pixels of a tile's side, auto (by the free memory) or none.")
     ] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     format: Annotated[
         str | None, typer.Option(help="png (default; lossless), jpg or webp (quality 95), or same as the input.")
     ] = None,
@@ -256,7 +255,11 @@ def _tile(text: str) -> int | Literal["auto"] | None:
 
 @app.command()
 def grid(
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, each on one GPU if there are any.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs at a time altogether. Without: GPUs × --per-device (the CPU is one device)."),
+    ] = None,
+    per_device: Annotated[int, typer.Option("--per-device", min=1, help="Runs at a time on one GPU.")] = 1,
     plan: Annotated[bool, typer.Option("--plan", help="Only show runs, operations and expected hours.")] = False,
     slurm: Annotated[bool, typer.Option("--slurm", help="Submit the runs as jobs of a SLURM cluster.")] = False,
     settings: Annotated[
@@ -271,11 +274,13 @@ def grid(
     elif slurm:
         from blindsr.apps import cluster
 
-        cluster.submit(read(), jobs, cluster.parse(settings or []))
+        if per_device > 1:
+            raise UserError("--per-device is for this machine's GPUs: with --slurm each run is a job of its own")
+        cluster.submit(read(), jobs or 1, cluster.parse(settings or []))
     else:
         from blindsr.apps import grid as grids
 
-        grids.run(read(), jobs)
+        grids.run(read(), jobs, per_device)
 
 
 Server = Annotated[
@@ -313,9 +318,11 @@ def ui(port: int = 5000) -> None:
 
 def main() -> None:
     """Entry point: a UserError is one line on stderr and its exit status (2), never a traceback."""
-    console = Console(stderr=True)
-    handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    if sys.stderr.isatty():
+        handler = RichHandler(console=Console(stderr=True), show_time=False, show_path=False, show_level=True)
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    else:  # in a log, a warning is one line
+        logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files, which have a line of their own
     try:
         app()

@@ -3,10 +3,9 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-
-from loopback import Server
 
 
 @pytest.fixture
@@ -18,7 +17,10 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[Any]:
+    pytest.importorskip("requests", reason="requests is not installed: pip install -r requirements.txt")
+    from loopback import Server
+
     with Server() as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()

@@ -12,6 +12,7 @@ from typing import Any
 import filelock
 import pytest
 
+pytest.importorskip("requests", reason="requests is not installed: pip install -r requirements.txt")
 from blindsr.acquisition import download as module
 from blindsr.acquisition.download import Job, download, download_all
 from blindsr.runtime.errors import UserError

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("requests", reason="requests is not installed: pip install -r requirements.txt")
 from blindsr.acquisition.download import download
 from blindsr.runtime.errors import UserError
 from loopback import BODY, HALF, MD5, OTHER, SHA, Server, Step, answer, left, never, refused, status, write_part

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("requests", reason="requests is not installed: pip install -r requirements.txt")
 from blindsr.acquisition import download as module
 from blindsr.acquisition.download import Job, download
 from loopback import (

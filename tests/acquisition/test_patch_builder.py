@@ -18,7 +18,6 @@ from PIL import Image
 
 from blindsr.acquisition import patch_builder
 from blindsr.data import images
-from blindsr.data.images import write_png
 from blindsr.data.indices import IndexedImage
 from blindsr.data.patch_store import INDEX, PIXELS, PatchStore
 from blindsr.runtime import files
@@ -38,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "images").mkdir()
     for name, (height, width) in SIDES.items():
         pixels = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        write_png(tmp_path / "images" / f"{name}.png", pixels)
+        images.write_png(tmp_path / "images" / f"{name}.png", pixels)
     return tmp_path / "images"
 
 
@@ -163,7 +162,7 @@ def test_an_image_that_changed_or_went_since_fetch_is_refused_by_name(
     build: Build, folder: Path, workers: int
 ) -> None:
     build(folder.parent / "store", workers=workers)
-    write_png(folder / "d.png", np.zeros((64, 64, 3), np.uint8))
+    images.write_png(folder / "d.png", np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(UserError, match=r"d\.png has changed since .*run `dvc repro --force fetch`"):
         build(folder.parent / "store", workers=workers)
     (folder / "d.png").unlink()
@@ -173,7 +172,7 @@ def test_an_image_that_changed_or_went_since_fetch_is_refused_by_name(
 
 def test_small_images_are_left_out_by_name(build: Build, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("s1", "s2", "s3", "s4", "tiny"):
-        write_png(folder / f"{name}.png", np.zeros((3 if name == "tiny" else 19, 90, 3), np.uint8))
+        images.write_png(folder / f"{name}.png", np.zeros((3 if name == "tiny" else 19, 90, 3), np.uint8))
     with caplog.at_level(logging.WARNING):
         build(folder.parent / "store", smallest=20)
     assert [record.getMessage() for record in caplog.records] == [

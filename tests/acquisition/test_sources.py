@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import sys
 import tarfile
 import threading
 import zipfile
@@ -56,6 +57,7 @@ class Mirror(NamedTuple):
 
 @pytest.fixture
 def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
+    pytest.importorskip("requests", reason="requests is not installed: pip install -r requirements.txt")
     root, asked = tmp_path_factory.mktemp("mirror"), []
     (root / HOST).mkdir()
 
@@ -99,6 +101,7 @@ def raw(name: str = "Toy") -> list[str]:
     return sorted(path.name for path in (Path("data/raw") / name).glob("*"))
 
 
+@pytest.mark.needs("sklearn")
 @pytest.mark.parametrize(("name", "count"), [("embedded_train", 5), ("embedded_test", 3)])
 def test_embedded_photos_are_in_the_pinned_packages(name: str, count: int, project: Path) -> None:
     index = sources.obtain(catalog.load_manifest(name), data(offline=True))
@@ -107,6 +110,7 @@ def test_embedded_photos_are_in_the_pinned_packages(name: str, count: int, proje
     assert min(min(image.width, image.height) for image in index.images) >= 240
 
 
+@pytest.mark.needs("sklearn")
 def test_another_release_of_a_package_is_one_line() -> None:
     changed = catalog.load_manifest("embedded_test").model_dump(mode="json")
     changed["files"]["coffee.png"]["sha256"] = "0" * 64
@@ -123,6 +127,13 @@ def test_an_absent_package_or_file_is_one_line(folders: list[str], says: str) ->
     changed["sources"] = [{"kind": "package", "folders": folders}]
     with pytest.raises(UserError, match=f"{says}.*make setup"):
         sources.obtain(Manifest.model_validate(changed), data())
+
+
+def test_without_requests_a_download_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "requests", None)
+    source = {"kind": "archive", "url": f"https://{HOST}/Toy.zip", "members": "*.png"}
+    with pytest.raises(UserError, match="downloading Toy needs requests, .*: pip install requests"):
+        sources.obtain(manifest(source), data())
 
 
 def test_single_files_come_from_the_mirror_under_their_names(mirror: Mirror, files_set: Manifest) -> None:

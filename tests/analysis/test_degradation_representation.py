@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.decomposition import PCA
-from sklearn.metrics import calinski_harabasz_score
 
 from blindsr.analysis.degradation_representation import plane, principal_components, separation
 
@@ -24,7 +22,10 @@ def test_index_by_hand():
     assert separation(points, "content").chi == pytest.approx(1 / (100 / 2))
 
 
+@pytest.mark.needs("sklearn")
 def test_index_is_scikit_learns():
+    from sklearn.metrics import calinski_harabasz_score
+
     points = planted(by_degradation=0.7, by_content=0.4)
     flat = points.reshape(-1, 6)
     by_degradation = np.repeat(np.arange(4), 12)
@@ -33,6 +34,7 @@ def test_index_is_scikit_learns():
     assert separation(points, "content").chi == pytest.approx(calinski_harabasz_score(flat, by_content))
 
 
+@pytest.mark.needs("sklearn")
 @pytest.mark.parametrize(("which", "other"), [("degradation", "content"), ("content", "degradation")])
 def test_planted_clusters_are_found_by_their_label_alone(which, other):
     points = planted(**{f"by_{which}": 5.0})
@@ -60,7 +62,10 @@ def test_interval_covers_the_index_of_the_population(by_degradation):
     assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.9
 
 
+@pytest.mark.needs("sklearn")
 def test_components_are_those_of_pca_and_keep_all_distances():
+    from sklearn.decomposition import PCA
+
     features = planted(3, 5, 40).astype(np.float32)
     components = principal_components(features)
     assert components.shape == (3, 5, 14)
@@ -71,6 +76,7 @@ def test_components_are_those_of_pca_and_keep_all_distances():
     assert separation(components, "content").chi == pytest.approx(separation(features, "content").chi, rel=1e-4)
 
 
+@pytest.mark.needs("sklearn")
 def test_plane_is_the_same_every_time():
     components = principal_components(planted(by_degradation=3))
     first = plane(components)
@@ -78,6 +84,7 @@ def test_plane_is_the_same_every_time():
     np.testing.assert_array_equal(plane(components), first)
 
 
+@pytest.mark.needs("sklearn")
 @pytest.mark.parametrize("shape", [(1, 2), (2, 2), (2, 3), (3, 1)])
 def test_a_plane_of_very_few_points(shape):
     components = principal_components(planted(*shape))

@@ -22,7 +22,7 @@ def test_a_convolutional_network_by_hand():
     at_hr = 1024 * (36 * 4 + 36 * 3)
     forward = 2 * (at_lr + at_2x + at_hr)
     first = 2 * 64 * 27 * 4  # the input's gradient is never needed
-    cost = training_cost(build("none"), batch=2, crop=32)
+    cost = training_cost(build("none"), batch=2, crop=32, scale=4)
     assert cost.iteration_flops == 2 * (3 * forward - first)
     assert cost.penalty_flops == 0
     assert (cost.lr_images, cost.hr_patches) == (2, 2)
@@ -36,7 +36,7 @@ def test_a_convolutional_network_by_hand():
 def test_two_views_see_half_the_patches_and_pay_for_the_penalty():
     """Of each of two pairs: a product over N = 32² pixels of 4 by 4 channels forward, and for each view one
     backward; each of the three with a product with a mean beside it."""
-    none, linear = (training_cost(build(reg), batch=4, crop=32) for reg in ("none", "linear"))
+    none, linear = (training_cost(build(reg), batch=4, crop=32, scale=4) for reg in ("none", "linear"))
     assert (linear.lr_images, linear.hr_patches) == (4, 2)
     products, means = 3 * (4 * 4 * 32**2), 3 * (4 * 4)
     assert linear.penalty_flops == 2 * 2 * (products + means)
@@ -44,12 +44,12 @@ def test_two_views_see_half_the_patches_and_pay_for_the_penalty():
 
 
 def test_dropout_costs_nothing_that_is_counted():
-    assert training_cost(build("dropout"), 2, 32) == training_cost(build("none"), 2, 32)
+    assert training_cost(build("dropout"), 2, 32, 4) == training_cost(build("none"), 2, 32, 4)
 
 
 @pytest.mark.parametrize("reg", registry.names("regularizer"))
 def test_every_regularizer_costs_at_least_the_network(reg):
-    none, cost = (training_cost(build(name), 4, 32) for name in ("none", reg))
+    none, cost = (training_cost(build(name), 4, 32, 4) for name in ("none", reg))
     assert cost.iteration_flops - cost.penalty_flops == none.iteration_flops
     assert cost.penalty_flops >= 0
 
@@ -65,5 +65,5 @@ def test_every_regularizer_costs_at_least_the_network(reg):
 def test_every_backbone_costs_about_three_forward_passes(backbone, hyper):
     with torch.device("cpu"):
         forward = networks.count_flops(networks.build_backbone(backbone, hyper, 4), 8, 8)
-    cost = training_cost(build("none", backbone, hyper), batch=2, crop=32)
+    cost = training_cost(build("none", backbone, hyper), batch=2, crop=32, scale=4)
     assert 2.5 < cost.iteration_flops / (2 * forward) <= 3

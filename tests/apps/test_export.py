@@ -15,7 +15,7 @@ from torch import nn
 from blindsr.apps import export
 from blindsr.config import params
 from blindsr.evaluation import benchmarks
-from blindsr.evaluation.scoring import Score
+from blindsr.evaluation.scoring import Key, Score
 from blindsr.model import networks, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import paths
@@ -99,10 +99,11 @@ def test_safetensors_say_what_they_are(monkeypatch):
     settings = params.read()
     hyper = settings.backbone.hyper["srresnet"]
     name, network = trained("srresnet", hyper, settings.train.iterations)
-    rows = [Score("Toy", case, image, psnr, 30.0, 0.9, None)
+    rows = [Score(Key("Toy", case, image), {"psnr_db": psnr})
             for case, image, psnr in (("clean", "a", 30.0), ("clean", "b", 31.0), ("b+n", "a", 20.0))]  # fmt: skip
-    benchmarks.write_csv(rows, paths.SCORES / f"{name}.csv")
-    benchmarks.write_csv([row._replace(psnr_db=19.126) for row in rows], paths.SCORES / "bicubic.csv")
+    benchmarks.write_csv(rows, ["psnr_db"], paths.SCORES / f"{name}.csv")
+    other = [row._replace(values={"psnr_db": 19.126}) for row in rows]
+    benchmarks.write_csv(other, ["psnr_db"], paths.SCORES / "bicubic.csv")
     export.run(name, "safetensors", Path("out/net.safetensors"))
     with safetensors.safe_open("out/net.safetensors", "pt") as file:
         metadata = json.loads(file.metadata()[weight_files.KEY])

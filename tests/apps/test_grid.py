@@ -1,72 +1,25 @@
-"""Cells side by side through the real DVC, in a project whose stages are stand-ins; and what they would cost."""
+"""Runs side by side through the real DVC, in a project whose stages are stand-ins."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-import yaml
 
-from blindsr.acquisition import patch_builder
-from blindsr.apps import cluster, grid, plan
+from blindsr.apps import cluster, grid
 from blindsr.apps.grid import RunState
-from blindsr.config import conf, params
+from blindsr.config import params
 from blindsr.config.params import Params
 from blindsr.config.run import Run
-from blindsr.data.images import write_png
-from blindsr.data.indices import IndexedImage
 from blindsr.runtime.errors import UserError
 from blindsr.stages import train
 from blindsr.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
-STAND_IN = """
-import os, sys, time
-from pathlib import Path
-stage, run = sys.argv[1:]
-folder = Path("out")
-folder.mkdir(exist_ok=True)
-(folder / f"{stage}-{run}.started").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
-how = Path("how").read_text()
-if stage == "train" and how == "fail" and "rff" in run:
-    sys.exit("error: this run fails")
-while stage == "train" and how == "wait":
-    time.sleep(0.05)
-while stage == "train" and how == "meet" and len(list(folder.glob("train-*.started"))) < 2:
-    time.sleep(0.05)  # for the other run, which must run at the same time
-(folder / f"{stage}-{run}").write_text("made")
-"""
-
-
-def stage(name: str) -> dict[str, Any]:
-    run = "${item.backbone}-${item.reg}-${item.seed}"
-    matrix = {"backbone": "${backbone.names}", "reg": "${reg.names}", "seed": "${seeds}"}
-    made = {"cmd": f"{sys.executable} stand_in.py {name} {run}", "outs": [f"out/{name}-{run}"]}
-    return {"matrix": matrix, **made, "deps": ["how"] if name == "train" else [f"out/train-{run}"]}
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A DVC project with two runs, whose stages take no time."""
-    settings = conf.compose(ROOT / "conf", ["reg.names=[none,rff]", "runtime.workers=0", "train.iterations=1000"])
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
-    stages: dict[str, Any] = {name: stage(name) for name in ("train", "evaluate", "analyse")}
-    stages |= {name: {"cmd": f"echo {name} > {name}.txt", "outs": [f"{name}.txt"]} for name in ("patches", "degrade")}
-    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
-    (tmp_path / "stand_in.py").write_text(STAND_IN)
-    (tmp_path / "how").write_text("meet")
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_EXP_NAME", "a-test")  # params.yaml is taken as it is
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    return tmp_path
 
 
 @pytest.fixture
@@ -79,13 +32,54 @@ def test_runs_run_at_the_same_time_each_on_its_gpu(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     assert [str(state) for state in grid.states(read)] == ["todo", "todo"]
-    grid.run(read, 2)  # each waits for the other
+    grid.run(read)  # each waits for the other
     assert [str(state) for state in grid.states(read)] == ["done", "done"]
     gpus = {(project / "out" / f"train-srresnet-{reg}-0.started").read_text() for reg in ("none", "rff")}
     assert gpus == {"3", "5"}
     assert "nothing is left: `dvc repro` writes the tables" in capfd.readouterr().out
     done = subprocess.run([sys.executable, "-m", "dvc", "status"], capture_output=True, text=True, check=True)
     assert "up to date" in done.stdout  # both runs are in dvc.lock
+
+
+def test_runs_share_a_gpu(project: Path, read: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    grid.run(read, per_device=2)  # each waits for the other
+    for reg in ("none", "rff"):
+        assert (project / "out" / f"train-srresnet-{reg}-0.started").read_text() == "7"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "jobs", "per_device", "places"),
+    [
+        ("", None, 1, [None]),
+        ("", 3, 1, [None] * 3),
+        ("", None, 2, [None] * 2),
+        ("", 3, 2, [None] * 3),  # jobs is the number altogether
+        ("ab", None, 1, ["a", "b"]),
+        ("ab", 1, 1, ["a"]),
+        ("ab", None, 3, ["a", "b", "a", "b", "a", "b"]),
+        ("ab", 3, 2, ["a", "b", "a"]),
+    ],
+)
+def test_runs_are_shared_among_the_devices(
+    gpus: str, jobs: int | None, per_device: int, places: list[str | None]
+) -> None:
+    assert grid.slots(list(gpus), jobs, per_device) == places
+
+
+def test_more_jobs_than_fit_on_the_gpus_are_refused() -> None:
+    with pytest.raises(UserError, match="2 GPUs take 4 runs .* --per-device 2: give --per-device 3, or fewer jobs"):
+        grid.slots(["0", "1"], 5, 2)
+
+
+def test_settings_for_the_cpu_take_no_gpu(project: Path, read: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    read = read.model_copy(update={"runtime": read.runtime.model_copy(update={"device": "cpu"})})
+    asked: list[Any] = []
+    monkeypatch.setattr(grid, "slots", lambda gpus, jobs, per_device: asked.append(gpus) or [None])
+    monkeypatch.setattr(grid, "unfinished", lambda given: {})
+    grid.run(read, 4)
+    assert asked == [[]]
 
 
 def test_a_run_that_fails_does_not_stop_the_others(project: Path, read: Params) -> None:
@@ -125,47 +119,7 @@ def test_states_say_how_far_a_run_is(project: Path, read: Params, monkeypatch: p
         grid.states(read)
 
 
-def test_the_plan_counts_operations_and_hours(
-    tmp_path: Path,
-    read: Params,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    index_images: Callable[[Path], list[IndexedImage]],
-) -> None:
-    (tmp_path / "own").mkdir()
-    write_png(tmp_path / "own/a.png", torch.randint(0, 256, (200, 200, 3), dtype=torch.uint8).numpy())
-    patch_builder.build(
-        index_images(tmp_path / "own"), tmp_path / "own", tmp_path / "data/patches",
-        size=192, step=96, scale=4, smallest=64, state=tmp_path / "state", workers=1,
-    )  # fmt: skip
-    small = {
-        "backbone": read.backbone.model_copy(update={"hyper": {"srresnet": {"num_blocks": 1, "num_features": 4}}})
-    }
-    read = read.model_copy(update=small)
-    cost = plan.probe(read, Run("srresnet", "none", 0))
-    # the convolutions at LR (16 px) and HR, 8 images, twice that backwards, less the gradient of the input
-    lr, hr = 16**2, 64**2
-    channels = [
-        (3 * 4 * lr, 1),
-        (4 * 4 * lr, 2),
-        (4 * 16 * lr, 1),
-        (4 * 16 * 4 * lr, 1),
-        (4 * 4 * hr, 1),
-        (4 * 3 * hr, 1),
-    ]
-    products = sum(size * count for size, count in channels)
-    assert cost.flops == 8 * 2 * 9 * (3 * products - 3 * 4 * lr)
-    assert cost.seconds > 0
-
-    monkeypatch.setattr(plan, "probe", lambda *run: plan.Cost(10**9, 3.6))
-    monkeypatch.setattr(grid, "states", lambda given: [RunState((), 0), RunState(("train",), 400)])
-    plan.show(read)
-    shown = capsys.readouterr().out
-    assert "done" in shown
-    assert "6e+11" in shown  # 600 iterations are left
-    assert "0.60 hours of training left on one device (CPU, 1 threads and 0 workers)" in shown
-
-
+@pytest.mark.needs("submitit")
 def test_jobs_of_a_cluster_make_the_runs(project: Path, read: Params) -> None:
     """By submitit's executor for the machine at hand, which runs its jobs as SLURM's does."""
     submitted = cluster.submit(read, 2, {"timeout_min": "5"}, cluster="local")
@@ -176,6 +130,7 @@ def test_jobs_of_a_cluster_make_the_runs(project: Path, read: Params) -> None:
     assert job.checkpoint().function is job  # what submitit takes when the time is over
 
 
+@pytest.mark.needs("submitit")
 def test_settings_of_the_cluster_are_checked(project: Path, read: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cluster.parse(["timeout_min=60", "slurm_partition=gpu"]) == {"timeout_min": "60", "slurm_partition": "gpu"}
     with pytest.raises(UserError, match="takes KEY=VALUE, such as timeout_min=1440, not 'gpu'"):

@@ -1,5 +1,6 @@
 """conf/ and params.yaml: composed as DVC does it, stale ones refused."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ def test_committed_params_yaml_is_the_composition_of_conf() -> None:
     assert yaml.safe_load((ROOT / "params.yaml").read_text()) == conf.compose(ROOT / "conf")
 
 
+@pytest.mark.needs("dvc")
 def test_composition_equals_that_of_dvc(tmp_path: Path) -> None:
     from dvc.utils.hydra import compose_and_dump
 
@@ -57,6 +59,16 @@ def test_a_stale_params_yaml_is_refused_with_its_keys_and_the_mend(tmp_path: Pat
     settings["extra"] = 1
     with pytest.raises(UserError, match=r"train\.iterations, extra: run `make params`"):
         conf.refuse_stale(settings, tmp_path / "params.yaml")
+
+
+def test_without_hydra_any_params_yaml_will_do_and_composing_names_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "hydra", None)
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    conf.refuse_stale({"anything": 1}, tmp_path / "params.yaml")
+    with pytest.raises(UserError, match="conf/ needs hydra-core, which is not installed: pip install hydra-core"):
+        conf.compose(tmp_path / "conf")
 
 
 def test_without_conf_any_params_yaml_will_do(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from blindsr.config import conf, params
+import committed
+from blindsr.config import conf, params, registry
 from blindsr.config.run import Run
 from blindsr.runtime.errors import UserError
 
@@ -17,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def composed() -> dict[str, Any]:
-    return conf.compose(ROOT / "conf")
+    return committed.settings()
 
 
 def changed(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
@@ -39,6 +40,14 @@ def test_every_profile_with_every_backbone_is_valid(profile: str, backbone: str)
     assert parsed.runs[0] == Run(backbone, "none", 0)
 
 
+@pytest.mark.parametrize("name", registry.names("degradation"))
+def test_every_degradation_has_its_conf(name: str) -> None:
+    """Chosen by its group alone: what is composed is its settings and no other's, and all of them."""
+    parsed = params.parse(conf.compose(ROOT / "conf", [f"degradation={name}"])).degradation
+    assert parsed.name == name
+    assert list(parsed.settings) == registry.settings("degradation", name)
+
+
 def test_the_paper_grid_has_24_runs() -> None:
     parsed = params.parse(conf.compose(ROOT / "conf", ["profile=paper"]))
     assert len(parsed.runs) == 4 * 6
@@ -57,10 +66,28 @@ def test_dropout_rates_are_those_of_the_paper(composed: dict[str, Any]) -> None:
         ("train.iterations", -3, "train.iterations: Input should be greater than or equal to 1 (got -3)"),
         ("train.iterations", "many", "train.iterations"),
         ("train.learning_rate", 0, "train.learning_rate"),
-        ("train.batch", 7, "batch 7 must be even"),
         ("train.crop", 130, "train.crop 130 must be a multiple of the scale 4: choose 128 or 132"),
         ("train.window", 32, "window 32 is smaller than crop 64"),
-        ("train.precision", "fp8", "'fp32' or 'bf16'"),
+        ("train.precision", "fp8", "'fp32', 'tf32' or 'bf16'"),
+        ("train.losses", {}, "train.losses"),
+        ("train.losses", {"l1": 0}, "train.losses.l1: Input should be greater than 0 (got 0)"),
+        ("train.losses", {"l1": float("inf")}, "train.losses.l1: Input should be a finite number"),
+        ("train.losses", {"l2": 1}, "unknown loss 'l2': choose one of charbonnier, l1, perceptual"),
+        (
+            "train.loss_settings",
+            {"charbonnier": {"sigma": 1}},
+            "loss 'charbonnier' has no setting 'sigma': choose from",
+        ),
+        (
+            "train.loss_settings",
+            {"perceptual": {"trunk": "a"}},
+            "'perceptual' has no setting 'trunk': choose from dist",
+        ),
+        ("evaluate.metrics", ["psnr_db", "mse"], "unknown metric 'mse': choose one of lpips, psnr_db"),
+        ("evaluate.metrics", ["ssim"], "evaluate.metrics lacks psnr_db"),
+        ("evaluate.metrics", ["psnr_db", "psnr_db"], "evaluate.metrics: must hold at least one entry, each once"),
+        ("evaluate.unaligned_metrics", ["shift"], "unknown metric 'shift'"),
+        ("evaluate.unaligned_metrics", ["ssim", "ssim"], "must hold each entry once"),
         ("train.unknown", 1, "unknown key train.unknown"),
         ("surprise", 1, "unknown key surprise"),
         ("scale", 5, "scale: Input should be 2, 3 or 4 (got 5)"),
@@ -77,10 +104,17 @@ def test_dropout_rates_are_those_of_the_paper(composed: dict[str, Any]) -> None:
         ("reg.settings.none.hyper", {"rate": 1}, "choose from none at all"),
         ("reg.settings.dropout.per_backbone", {"resnet": {}}, "unknown backbone 'resnet'"),
         ("backbone.hyper.srresnet", {"width": 3}, "choose from num_blocks, num_features"),
-        ("degradation.first.kernel_sizes", [8, 21], "odd sizes"),
-        ("degradation.first.sigma", [3.0, 0.2], "must be [smallest, largest]"),
-        ("degradation.second.resize_probabilities", {"up": 0.5, "down": 0.1, "keep": 0.1}, "add up to 1, not 0.7"),
-        ("degradation.second.resize", [0.3, 0.9], "resize must contain 1"),
+        ("degradation.settings.first.kernel_sizes", [8, 21], "'second_order': first.kernel_sizes must be [smallest"),
+        ("degradation.settings.second.resize", [0.3, 0.9], "second.resize must contain 1"),
+        ("degradation.settings.first.sharpness", 1, "first has no setting 'sharpness'"),
+        (
+            "degradation.settings.third",
+            {},
+            "has no setting 'third': choose from first, second, final_sinc",
+        ),
+        ("degradation.name", "third_order", "unknown degradation 'third_order': choose one of bsrgan, second_order"),
+        ("degradation.name", "bsrgan", "degradation 'bsrgan' has no setting 'first': choose from kernel_sizes"),
+        ("degradation.name", "second-order", "degradation.name"),
         ("suite.cases", {}, "suite.cases is empty"),
         ("suite.cases.blur", {"blur": {"kernel_size": 20, "sigma": 2.0}}, "kernel_size must be odd"),
         ("suite.cases.jpeg", {"jpeg_quality": 101}, "jpeg_quality"),

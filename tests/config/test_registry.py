@@ -8,14 +8,18 @@ import pytest
 from torch import nn
 
 from blindsr.config import registry
-from blindsr.plugins import backbones, regularizers
+from blindsr.plugins import backbones, degradations, losses, metrics, regularizers
 from blindsr.runtime.errors import UserError
 
 EXPECTED = {
+    "degradation": {"bsrgan", "second_order"},
     "backbone": {"bicubic", "msrn", "rrdb", "srresnet", "swinir"},
+    "loss": {"charbonnier", "l1", "perceptual"},
+    "metric": {"lpips", "psnr_db", "psnr_shift_db", "psnr_y_db", "ssim"},
     "regularizer": {"brute_force", "dropout", "linear", "none", "rff", "rff_released", "two_views"},
 }
-PACKAGES = {"backbone": backbones, "regularizer": regularizers}
+PACKAGES = {"backbone": backbones, "degradation": degradations, "loss": losses, "metric": metrics}
+PACKAGES |= {"regularizer": regularizers}
 KINDS = sorted(EXPECTED)
 EVERY = [(kind, name) for kind in KINDS for name in registry.names(kind)]
 
@@ -44,7 +48,7 @@ def test_the_project_s_own_are_found(kind: str) -> None:
 def test_names_are_sorted_and_without_private_files(kind: str) -> None:
     names = registry.names(kind)
     assert names == sorted(names)
-    assert "_blocks" not in names
+    assert not {"_blocks", "base", "operators"} & set(names)
     assert "__init__" not in names
 
 
@@ -64,9 +68,10 @@ def test_build_takes_keyword_settings_with_defaults(kind: str, name: str) -> Non
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_settings_are_the_arguments_of_build_but_scale(kind: str, name: str) -> None:
+def test_settings_are_the_arguments_of_build_but_those_that_it_is_given(kind: str, name: str) -> None:
     settings = registry.settings(kind, name)
-    assert set(settings) == set(inspect.signature(registry.load(kind, name)).parameters) - {"scale"}
+    given = {"scale", "crop_border", "max_shift", "trunk", "device"}
+    assert set(settings) == set(inspect.signature(registry.load(kind, name)).parameters) - given
 
 
 @pytest.mark.parametrize("name", registry.names("regularizer"))
@@ -115,3 +120,52 @@ def test_nothing_is_imported_before_it_is_wanted(kind: str, add: Callable[[str, 
     assert "explosive" in registry.names(kind)
     with pytest.raises(RuntimeError, match="imported"):
         registry.load(kind, "explosive")
+
+
+def test_build_gives_what_is_asked_for(add: Callable[[str, str, str], None]) -> None:
+    add("loss", "asks", "def build(*, trunk=None, depth=3):\n    return trunk, depth\n")
+    add("loss", "asks_nothing", "def build(*, depth=3):\n    return depth\n")
+    assert registry.takes("loss", "asks", "trunk")
+    assert not registry.takes("loss", "asks_nothing", "trunk")
+    assert registry.build("loss", "asks", {"depth": 5}, trunk="here", device="cpu") == ("here", 5)
+    assert registry.build("loss", "asks") == (None, 3)
+    assert registry.build("loss", "asks_nothing", trunk="here") == 3
+
+
+def test_build_refuses_in_one_line(add: Callable[[str, str, str], None]) -> None:
+    add("metric", "refuses", "def build(*, depth=3):\n    raise ValueError(f'depth {depth} is odd')\n")
+    add("metric", "misnamed", "class build:\n    name = 'other'\n")
+    with pytest.raises(UserError, match="metric 'refuses': depth 5 is odd"):
+        registry.build("metric", "refuses", {"depth": 5})
+    with pytest.raises(UserError, match="metric 'refuses': .*unexpected keyword argument 'width'"):
+        registry.build("metric", "refuses", {"width": 5})
+    with pytest.raises(UserError, match="metric 'misnamed' calls itself 'other'"):
+        registry.build("metric", "misnamed")
+
+
+def test_a_name_is_required_without_importing_it(kind: str, add: Callable[[str, str, str], None]) -> None:
+    add(kind, "explosive", "raise RuntimeError('imported')")
+    registry.require(kind, "explosive")
+    with pytest.raises(UserError, match=f"unknown {kind} 'implosive': choose one of .*explosive"):
+        registry.require(kind, "implosive")
+
+
+def test_build_makes_what_the_settings_say() -> None:
+    assert registry.build("degradation", "bsrgan", {"halve_probability": 1}).settings.halve_probability == 1
+    assert registry.build("regularizer", "rff", {"dim": 7}).dim == 7
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "settings", "says"),
+    [
+        ("degradation", "bsrgan", {"jpeg_quality": [50, 20]}, "degradation 'bsrgan': jpeg_quality must be [smallest"),
+        ("degradation", "bsrgan", {"sharpness": 1}, "degradation 'bsrgan': build() got an unexpected keyword"),
+        ("regularizer", "rff", {"sigma": 0}, "regularizer 'rff': "),
+        ("degradation", "third_order", {}, "unknown degradation 'third_order': choose one of bsrgan, second_order"),
+    ],
+)
+def test_what_build_refuses_is_one_line(kind: str, name: str, settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        registry.build(kind, name, settings)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)

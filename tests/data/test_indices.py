@@ -34,3 +34,16 @@ def test_a_root_is_relative_to_the_project_also_in_a_temporary_copy(
     assert indices.set_folder("Toy", {"Toy": Path("images")}) == tmp_path / "images"
     assert indices.set_folder("Toy", {"Toy": tmp_path / "trunk.pth"}) == tmp_path  # a file of weights
     assert indices.set_folder("Toy", {}) == Path("data/raw/Toy")
+
+
+def test_the_trunk_is_a_file_or_what_to_do_to_have_it(tmp_path: Path) -> None:
+    weights = IndexedImage(name="alex", file="alex.pth", width=0, height=0, sha256="0" * 64)
+    Index(name="here", images=[weights]).write(tmp_path)
+    Index(name="gone", missing="fetch it").write(tmp_path)
+    assert indices.trunk_file("here", {}, tmp_path) == (Path("data/raw/here/alex.pth"), "")
+    (tmp_path / "alex.pth").touch()
+    assert indices.trunk_file("here", {"here": tmp_path / "alex.pth"}, tmp_path)[0] == tmp_path / "alex.pth"
+    assert indices.trunk_file("gone", {}, tmp_path) == (None, "fetch it")
+    assert indices.trunk_file(None, {}, tmp_path) == (None, "name a set in data.lpips_trunk")
+    with pytest.raises(UserError, match="run `dvc repro fetch`"):
+        indices.trunk_file("absent", {}, tmp_path)

@@ -5,7 +5,6 @@ import itertools
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,16 +14,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from blindsr.config import conf
+import committed
 from blindsr.config.schema import BlurParams, CaseParams, SuiteParams
 from blindsr.data.images import bicubic_downscale, bicubic_upscale, mod_crop, read_rgb
 from blindsr.data.suite import PAPER, case_generator, degrade_all, degrade_case, degrade_suite
 from blindsr.plugins.metrics.lpips import load_lpips
-from blindsr.plugins.metrics.psnr import psnr, psnr_y
+from blindsr.plugins.metrics.psnr_db import psnr
+from blindsr.plugins.metrics.psnr_y_db import psnr_y
 from blindsr.runtime.errors import UserError
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
-PAPER_CASES = SuiteParams.model_validate(conf.compose(CONF)["suite"]).cases
+PAPER_CASES = SuiteParams.model_validate(committed.settings()["suite"]).cases
 NAMES = ["clean", "blur", "noise", "jpeg", "b+n", "b+j", "n+j", "b+n+j"]
 # mean RGB PSNR in dB of bicubic upsampling ×4, measured with Pillow 13.0 and OpenCV 5.0
 BICUBIC = {
@@ -274,7 +273,7 @@ def test_the_suite_of_an_image_has_every_case_with_its_own_generator():
 
 
 def test_the_constant_and_conf_are_one_suite():
-    assert SuiteParams.model_validate(conf.compose(CONF)["suite"]) == PAPER
+    assert SuiteParams.model_validate(committed.settings()["suite"]) == PAPER
 
 
 def test_a_case_of_the_users_own():

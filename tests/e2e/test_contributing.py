@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from blindsr.data import images
-from blindsr.plugins.metrics.psnr import psnr
+from blindsr.plugins.metrics.psnr_db import psnr
 
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.needs("dvc", "hydra"),
     pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs a git checkout to copy"),
 ]
 

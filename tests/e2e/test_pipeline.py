@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +43,7 @@ RESULTS = ("dvc.lock", "reports/metrics.json", "reports/tables", "reports/plots"
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.needs("dvc", "mlflow", "hydra", "sklearn"),
     pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs a git checkout to copy"),
 ]
 
@@ -194,6 +194,7 @@ def test_a_pull_brings_a_clone_all_that_was_made(
 @pytest.fixture
 def s3() -> Iterator[str]:
     """Address of a server that speaks S3, with the bucket `team`."""
+    requests = pytest.importorskip("requests")
     server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -263,7 +264,7 @@ def test_a_regularizer_of_ones_own_is_one_file_and_a_conf_entry(project: Project
     """Word for word what CONTRIBUTING.md says."""
     source = next(block for block in blocks("python") if "_Deviation" in block)
     settings = next(block for block in blocks("yaml") if "names: [deviation]" in block)
-    (project.root / "src" / "blindsr" / "regularizers" / "deviation.py").write_text(source)
+    (project.root / "src" / "blindsr" / "plugins" / "regularizers" / "deviation.py").write_text(source)
     (project.root / "conf" / "reg" / "deviation.yaml").write_text(settings)
     trained = project("dvc", "exp", "run", "-S", "reg=deviation")
     assert "train@srresnet-deviation-0" in trained
@@ -281,7 +282,7 @@ def test_a_backbone_of_ones_own_in_a_temporary_copy(project: Project) -> None:
     """`--temp` leaves the workspace alone, and tracks in the real root all the same."""
     source = next(block for block in blocks("python") if "class _Plain" in block)
     settings = next(block for block in blocks("yaml") if "names: [plain]" in block)
-    (project.root / "src" / "blindsr" / "backbones" / "plain.py").write_text(source)
+    (project.root / "src" / "blindsr" / "plugins" / "backbones" / "plain.py").write_text(source)
     (project.root / "conf" / "backbone" / "plain.yaml").write_text(settings)
     project.commit("a backbone")
     before = project.results()

@@ -9,15 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from blindsr.config import registry
 from blindsr.data import images
 from blindsr.data.pairs import REAL, Pair
 from blindsr.evaluation import benchmarks
 from blindsr.evaluation.benchmarks import key_of
-from blindsr.evaluation.scoring import Measure, Score
+from blindsr.evaluation.scoring import Key, Measure, Score
 from blindsr.model import inference, networks
-from blindsr.plugins.metrics.psnr import psnr, psnr_best_shift
+from blindsr.plugins.metrics.psnr_db import psnr
+from blindsr.plugins.metrics.psnr_shift_db import psnr_best_shift
 
-MEASURE = Measure(4, max_shift=6)
+MEASURE = Measure(
+    [registry.build("metric", name) for name in ("psnr_db", "psnr_y_db", "ssim", "lpips")],
+    [registry.build("metric", "psnr_shift_db", max_shift=10)],
+)
 
 
 def bicubic(lrs):
@@ -41,15 +46,14 @@ def pairs(tmp_path: Path) -> list[Pair]:
 
 def test_all_cases_of_an_image_are_one_job_with_known_scores(pairs: list[Pair]) -> None:
     results = list(benchmarks.evaluate(pairs, bicubic, MEASURE, 4))
-    assert [[(s.image, s.case) for s in result.scores] for result in results] == [
+    assert [[(s.key.image, s.key.case) for s in result.scores] for result in results] == [
         [("b", "clean"), ("b", "other")], [("a", "clean"), ("a", "other")],
     ]  # fmt: skip
     hr = images.read_rgb(pairs[0].hr)[:40, :48]
     sr = images.bicubic_upscale(images.read_rgb(pairs[0].lr), 4)
     score = results[0].scores[0]
-    assert score.psnr_db == psnr(sr, hr, 4)
-    assert score.lpips is None
-    assert score.psnr_shift_db is None
+    assert list(score.values) == ["psnr_db", "psnr_y_db", "ssim"]  # no trunk, and nothing unaligned
+    assert score.values["psnr_db"] == psnr(sr, hr, 4)
 
 
 def test_the_bicubic_backbone_is_pillows_within_a_level(pairs: list[Pair]) -> None:
@@ -69,7 +73,7 @@ def test_an_lr_that_does_not_fit_or_is_missing_or_cut_is_a_line_and_the_rest_is_
     assert "13×10 for 48×40" in str(of_b.errors[0])
     assert "cannot read image" in str(of_b.errors[1])
     assert "b_other.png" in str(of_b.errors[1])
-    assert [score.case for score in of_a.scores] == ["other"]
+    assert [score.key.case for score in of_a.scores] == ["other"]
     assert "no image at" in str(of_a.errors[0])
 
 
@@ -96,7 +100,7 @@ def test_scores_do_not_depend_on_an_exact_tile(tmp_path: Path) -> None:
         (result,) = benchmarks.evaluate([pair], upscale, MEASURE, 4)
         found.append(result.scores[0])
     for score in found[1:]:
-        assert score[3:6] == pytest.approx(found[0][3:6], abs=1e-5)
+        assert score.values == pytest.approx(found[0].values, abs=1e-5)
 
 
 def test_stamps_change_with_either_image_and_not_with_names(pairs: list[Pair], tmp_path: Path) -> None:
@@ -119,49 +123,50 @@ def test_unaligned_images_get_a_shifted_psnr_beside_the_plain_one(tmp_path: Path
     images.write_png(tmp_path / "0801.png", scene[8:136, 8:168])
     images.write_png(tmp_path / "0801x4m.png", images.bicubic_downscale(scene[0:128, 4:164], 4))
     pair = Pair("T", REAL, "0801x4m", tmp_path / "0801.png", tmp_path / "0801x4m.png", aligned=False)
-    measure = Measure(4, max_shift=10)
-    (result,) = benchmarks.evaluate([pair], bicubic, measure, 4)
+    (result,) = benchmarks.evaluate([pair], bicubic, MEASURE, 4)
     sr, hr = images.bicubic_upscale(images.read_rgb(pair.lr), 4), images.read_rgb(pair.hr)
-    assert result.scores[0].psnr_db == psnr(sr, hr, 4)
+    assert result.scores[0].values["psnr_db"] == psnr(sr, hr, 4)
     best, shift = psnr_best_shift(sr, hr, 10)
     assert shift == (-8, -4)
-    assert result.scores[0].psnr_shift_db == best > psnr(sr, hr, 4) + 5
-    (result,) = benchmarks.evaluate([pair._replace(aligned=True)], bicubic, measure, 4)
-    assert result.scores[0].psnr_shift_db is None
+    assert result.scores[0].values["psnr_shift_db"] == best > psnr(sr, hr, 4) + 5
+    (result,) = benchmarks.evaluate([pair._replace(aligned=True)], bicubic, MEASURE, 4)
+    assert "psnr_shift_db" not in result.scores[0].values
 
 
 def test_csv_comes_back_and_has_fixed_bytes(tmp_path: Path) -> None:
-    scores = [Score("Toy", "b+n", "007", 20.1234567, 21.5, 0.75, None), Score("Toy", "b+n", "x", 1 / 3, 2, 1, 0.25)]
-    benchmarks.write_csv(scores, tmp_path / "s.csv")
+    scores = [
+        Score(Key("Toy", "b+n", "007"), {"psnr_db": 20.1234567, "psnr_y_db": 21.5, "ssim": 0.75}),
+        Score(Key("Toy", "b+n", "x"), {"lpips": 0.25, "psnr_db": 1 / 3, "psnr_y_db": 2, "ssim": 1}),
+    ]
+    benchmarks.write_csv(scores, ["psnr_db", "psnr_y_db", "ssim", "lpips"], tmp_path / "s.csv")
     text = (tmp_path / "s.csv").read_bytes().decode()
     assert text.splitlines()[0] == "benchmark,case,image,psnr_db,psnr_y_db,ssim,lpips"
     assert text.splitlines()[1] == "Toy,b+n,007,20.123457,21.500000,0.750000,"
     assert "\r" not in text
     back = benchmarks.read_csv(tmp_path / "s.csv")
-    assert back[0].image == "007"
-    assert back[0].lpips is None
-    assert back[1].psnr_db == pytest.approx(1 / 3, abs=1e-6)
+    assert back[0] == Score(Key("Toy", "b+n", "007"), {"psnr_db": 20.123457, "psnr_y_db": 21.5, "ssim": 0.75})
+    assert back[1].values["psnr_db"] == pytest.approx(1 / 3, abs=1e-6)
 
 
 def test_csv_has_a_column_of_shifted_psnr_where_there_is_one_and_holes_for_what_was_not_computed(
     tmp_path: Path,
 ) -> None:
     scores = [
-        Score("T", "clean", "a", math.inf, math.nan, 1.0, None),
-        Score("R", "real", "b", 17.5, 1, 1, None, 19.25),
+        Score(Key("T", "clean", "a"), {"psnr_db": math.inf, "psnr_y_db": math.nan, "ssim": 1.0}),
+        Score(Key("R", "real", "b"), {"psnr_db": 17.5, "psnr_y_db": 1.0, "ssim": 1.0, "psnr_shift_db": 19.25}),
     ]
-    benchmarks.write_csv(scores, tmp_path / "s.csv")
+    benchmarks.write_csv(scores, ["psnr_db", "psnr_y_db", "ssim", "lpips"], tmp_path / "s.csv")
     lines = (tmp_path / "s.csv").read_text().splitlines()
     assert lines[0].endswith(",lpips,psnr_shift_db")
     assert lines[1:] == ["T,clean,a,inf,,1.000000,,", "R,real,b,17.500000,1.000000,1.000000,,19.250000"]
-    assert repr(benchmarks.read_csv(tmp_path / "s.csv")) == repr(
-        [scores[0], scores[1]._replace(psnr_y_db=1.0, ssim=1.0)]
-    )
+    without = scores[0]._replace(values={"psnr_db": math.inf, "ssim": 1.0})
+    assert benchmarks.read_csv(tmp_path / "s.csv") == [without, scores[1]]
 
 
 def test_means_per_benchmark_and_case() -> None:
-    scores = [Score("A", "c", str(i), value, 0, 0, None) for i, value in enumerate((1.0, 3.0))]
-    assert benchmarks.means([*scores, Score("B", "c", "z", 7.0, 0, 0, None)]) == {
+    scores = [Score(Key("A", "c", str(i)), {"psnr_db": value, "ssim": 0}) for i, value in enumerate((1.0, 3.0))]
+    scores.append(Score(Key("A", "c", "unscored"), {}))
+    assert benchmarks.means([*scores, Score(Key("B", "c", "z"), {"psnr_db": 7.0})]) == {
         "psnr_db/A/c": 2.0,
         "psnr_db/B/c": 7.0,
     }
@@ -174,11 +179,12 @@ from functools import partial
 from pathlib import Path
 import numpy as np, torch
 from blindsr.evaluation import benchmarks
+from blindsr.config import registry
 from blindsr.data import images
 from blindsr.model import inference
 from blindsr.model import networks
 from blindsr.data.pairs import Pair
-from blindsr.plugins.metrics.lpips import Lpips
+from blindsr.plugins.metrics import lpips
 from blindsr.evaluation.scoring import Measure
 blocks, height, width = map(int, sys.argv[1:])
 images.write_png("hr.png", np.zeros((height, width, 3), np.uint8))
@@ -186,7 +192,9 @@ images.write_png("lr.png", np.zeros((height // 4, width // 4, 3), np.uint8))
 network = networks.build_backbone("rrdb", {"num_blocks": blocks, "num_features": 64, "growth": 32}, 4)
 upscale = partial(inference.upscale_rgb, network, scale=4, tile="auto", overlap=32)
 pair = Pair("Toy", "clean", "a", Path("hr.png"), Path("lr.png"))
-(result,) = benchmarks.evaluate([pair], upscale, Measure(4, Lpips()), 4)
+metrics = [registry.build("metric", name) for name in ("psnr_db", "psnr_y_db", "ssim")]
+metrics.append(lpips.record(lpips.Lpips()))
+(result,) = benchmarks.evaluate([pair], upscale, Measure(metrics), 4)
 assert len(result.scores) == 1 and not result.errors
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
 print(int(status["VmHWM"].split()[0]) / 1024)  # ru_maxrss begins with that of the process that forked

@@ -12,7 +12,7 @@ from blindsr.runtime.errors import UserError
 
 
 def row(image="a", value=1 / 3):
-    return Score("Toy", "b+n", image, value, math.nan, 0.5, None, None)
+    return Score(Key("Toy", "b+n", image), {"psnr_db": value, "mine": math.nan, "ssim": 0.5})
 
 
 def test_rows_come_back_bit_for_bit(tmp_path):
@@ -36,7 +36,7 @@ def test_a_kill_at_any_byte_costs_the_last_row_at_most(tmp_path_factory, cut):
     content = path.read_bytes()
     path.write_bytes(content[:cut])
     whole = {key.image for key, _ in journal.read()}
-    complete = content[:cut].count(b"]]")
+    complete = content[:cut].count(b"}]")
     assert whole == set("abc"[:complete])
     journal.append([("s", row("d"))])  # and what is written after it is whole
     assert {key.image for key, _ in journal.read()} == whole | {"d"}
@@ -52,8 +52,8 @@ def test_a_row_of_other_images_is_another_row(tmp_path):
     journal = Journal(tmp_path)
     journal.append([("old", row()), ("new", row(value=2.0))])
     key = row().key
-    assert journal.read()[key, "old"].psnr_db == 1 / 3
-    assert journal.read()[key, "new"].psnr_db == 2.0
+    assert journal.read()[key, "old"].values["psnr_db"] == 1 / 3
+    assert journal.read()[key, "new"].values["psnr_db"] == 2.0
 
 
 def test_clear_removes_every_row_and_the_folder_but_nothing_else(tmp_path):

@@ -67,7 +67,7 @@ def test_regularizers_are_judged_by_their_last_quarter(tmp_path: Path):
         )  # fmt: skip
 
     curves = pd.concat([curve("none", 0, 0.0), curve("rff", 0, 1.0), curve("rff", 1, 2.0)])
-    analyses.regularizers(curves, {"none": 0.0, "rff": 1000.0}, tmp_path / "r", title="T")
+    analyses.regularizers(curves, ["l1"], {"none": 0.0, "rff": 1000.0}, tmp_path / "r", title="T")
     rows = markdown(tmp_path / "r")
     assert rows["net", "rff"] == {
         "backbone": "net", "reg": "rff", "weight": "1000", "L1": "0.05", "penalty": "0.0015",
@@ -75,6 +75,17 @@ def test_regularizers_are_judged_by_their_last_quarter(tmp_path: Path):
     }  # fmt: skip
     assert rows["net", "none"]["view distance"] == ""
     assert rows["net", "none"]["L1"] == "0.05"
+    assert "over that plus the norm of L1's." in (tmp_path / "r.md").read_text()
+
+
+def test_every_loss_has_a_column(tmp_path: Path):
+    curve = {"backbone": "net", "reg": "none", "seed": 0, "iteration": [1, 2], "penalty": 0.0}
+    curves = pd.DataFrame(curve | {"charbonnier": [0.5, 0.25], "perceptual": [2.0, 0.0]})
+    losses = ["charbonnier", "perceptual"]
+    analyses.regularizers(curves, losses, {"none": 0.0}, tmp_path / "r", title="T")
+    row = markdown(tmp_path / "r")["net", "none"]
+    assert (row["Charbonnier"], row["Perceptual"], row["penalty"]) == ("0.25", "0", "")
+    assert "over that plus the norm of the losses' together." in (tmp_path / "r.md").read_text()
 
 
 def test_representation_has_a_column_per_space_and_label(tmp_path: Path):

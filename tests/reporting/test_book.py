@@ -29,7 +29,7 @@ RENEW = "if this is meant, renew it and look at every line that moved: see the h
 
 
 def source(folder: Path, parsed: Params, holes: dict[str, str]) -> Source:
-    known = scores.read(folder / "scores", parsed.scored)
+    known = scores.read(folder / "scores", parsed.scored, parsed.evaluate.metrics)
     return Source(parsed, folder, known, list(parsed.data.benchmarks), holes)
 
 
@@ -125,6 +125,19 @@ def test_without_trunk_weights_both_tables_of_lpips_say_so(tmp_path: Path) -> No
     for name in ("lpips.md", "table2_lpips.md", "table2_lpips.tex"):
         assert "lpips has no trunk weights: no file." in (tmp_path / "tables" / name).read_text()
     assert "trunk" not in (tmp_path / "tables" / "psnr_db.md").read_text()
+
+
+def test_without_the_metric_the_papers_table_of_lpips_says_so(tmp_path: Path) -> None:
+    chosen = "evaluate.metrics=[ssim,psnr_db]"
+    settings = synthetic_grid.settings("reg=paper", chosen, benchmarks=["Set14"], names=["none", "rff"])
+    synthetic_grid.write(tmp_path, tmp_path / "index", settings, {"Set14": 14})
+    for path in (tmp_path / "scores").iterdir():
+        pd.read_csv(path).drop(columns=["lpips", "psnr_y_db"]).to_csv(path, index=False)
+    found = book.write(source(tmp_path, settings, {}))
+    assert "table2_lpips" in found.empty
+    assert "— evaluate.metrics does not name lpips." in (tmp_path / "tables" / "table2_lpips.md").read_text()
+    keys = [table.key for table in found.tables]
+    assert [key for key in keys if key in ("psnr_db", "psnr_y_db", "ssim", "lpips")] == ["ssim", "psnr_db"]
 
 
 def test_no_benchmark_at_all_is_a_book_of_holes(tmp_path: Path) -> None:

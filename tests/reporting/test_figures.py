@@ -32,7 +32,7 @@ def curves(stem: Path) -> None:
         for iteration in (1, 2)
     ]
     columns = ["backbone", "reg", "seed", "iteration", "l1", "psnr_db_clean", "psnr_db_b-n-j"]
-    figures.learning_curves(pd.DataFrame(rows, columns=columns), "b+n+j", stem, title="curves")
+    figures.learning_curves(pd.DataFrame(rows, columns=columns), ["l1"], "b+n+j", stem, title="curves")
 
 
 def frequency(stem: Path) -> None:
@@ -91,7 +91,19 @@ def test_bars_of_one_image_have_no_interval(tmp_path: Path) -> None:
 
 def test_curves_without_validation_are_of_l1_alone(tmp_path: Path) -> None:
     curve = pd.DataFrame({"backbone": "net", "reg": "none", "seed": 0, "iteration": [1, 2], "l1": [0.5, 0.4]})
-    figures.learning_curves(curve, "b+n+j", tmp_path / "x", title="T")
+    figures.learning_curves(curve, ["l1"], "b+n+j", tmp_path / "x", title="T")
     svg = (tmp_path / "x.svg").read_text()
     assert "l1" in svg
     assert "PSNR" not in svg
+
+
+def test_curves_have_a_panel_for_each_loss(tmp_path: Path) -> None:
+    curve = pd.DataFrame(
+        {"backbone": "net", "reg": "none", "seed": 0, "iteration": [1, 2], "l1": [0.5, 0.4], "perceptual": [2.0, 1.5]}
+    )
+    figures.learning_curves(curve, ["l1", "perceptual"], "b+n+j", tmp_path / "x", title="T")
+    assert all(name in (tmp_path / "x.svg").read_text() for name in (">l1<", ">perceptual<"))
+    scored = curve.assign(**{"psnr_db_clean": 24.0, "psnr_db_b-n-j": 22.0})
+    figures.learning_curves(scored, ["perceptual", "l1"], "b+n+j", tmp_path / "y", title="T")
+    svg = (tmp_path / "y.svg").read_text()
+    assert svg.index("Perceptual to HR") < svg.index("L1 to HR") < svg.index("PSNR under b+n+j")

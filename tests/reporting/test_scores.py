@@ -8,24 +8,26 @@ import pytest
 
 from blindsr.config.run import Run
 from blindsr.evaluation import benchmarks
-from blindsr.evaluation.benchmarks import Score
+from blindsr.evaluation.scoring import Key, Score
 from blindsr.reporting import scores
 from blindsr.runtime.errors import UserError
 
+METRICS = ["psnr_db", "psnr_y_db", "ssim", "lpips"]
 RUNS = [Run.bicubic(), Run("net", "none", 3)]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two images of one case; the network has no LPIPS."""
-    for name, lpips in {"bicubic": 0.25, "net-none-3": None}.items():
-        rows = [Score("Toy", "clean", image, 20.0, 21.0, 0.5, lpips) for image in ("007", "b")]
-        benchmarks.write_csv(rows, tmp_path / f"{name}.csv")
+    for name, lpips in {"bicubic": {"lpips": 0.25}, "net-none-3": {}}.items():
+        values = {"psnr_db": 20.0, "psnr_y_db": 21.0, "ssim": 0.5} | lpips
+        rows = [Score(Key("Toy", "clean", image), values) for image in ("007", "b")]
+        benchmarks.write_csv(rows, METRICS, tmp_path / f"{name}.csv")
     return tmp_path
 
 
 def test_one_row_per_cell_and_image(folder: Path) -> None:
-    known = scores.read(folder, RUNS)
+    known = scores.read(folder, RUNS, METRICS)
     assert known[["backbone", "reg", "seed", "image"]].to_numpy().tolist() == [
         ["bicubic", "bicubic", 0, "007"],
         ["bicubic", "bicubic", 0, "b"],
@@ -39,7 +41,7 @@ def test_one_row_per_cell_and_image(folder: Path) -> None:
 
 def test_a_missing_or_foreign_file_is_one_line(folder: Path) -> None:
     with pytest.raises(UserError, match=r"net-x-0.csv is missing: run `dvc repro`"):
-        scores.read(folder, {"net-x-0": ("net", "x", 0)})
-    pd.DataFrame({"benchmark": ["Toy"]}).to_csv(folder / "bad.csv")
+        scores.read(folder, [Run("net", "x", 0)], METRICS)
+    pd.DataFrame({"benchmark": ["Toy"]}).to_csv(folder / "net-bad-0.csv")
     with pytest.raises(UserError, match=r"has no column case: run `dvc repro --force` for its stage"):
-        scores.read(folder, {"bad": ("net", "x", 0)})
+        scores.read(folder, [Run("net", "bad", 0)], METRICS)

@@ -126,3 +126,26 @@ def test_a_move_to_a_missing_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         files.move(tmp_path / "x", tmp_path / "absent" / "x")
+
+
+def test_a_table_has_fixed_bytes_and_comes_back(tmp_path: Path) -> None:
+    files.write_csv(tmp_path / "t.csv", ["name", "psnr_db"], [["b,n", "21.5"], ['say "ü"', ""], [7, 0.5]])
+    assert (tmp_path / "t.csv").read_bytes() == 'name,psnr_db\n"b,n",21.5\n"say ""ü""",\n7,0.5\n'.encode()
+    assert files.read_csv(tmp_path / "t.csv") == [
+        {"name": "b,n", "psnr_db": "21.5"},
+        {"name": 'say "ü"', "psnr_db": ""},
+        {"name": "7", "psnr_db": "0.5"},
+    ]
+
+
+def test_hashes_are_those_of_the_standard(tmp_path: Path) -> None:
+    """FIPS 180-2 has that of "abc"."""
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert files.sha256(tmp_path / "abc") == files.sha256(b"abc") == files.sha256(memoryview(b"abc")) == known
+
+
+def test_a_key_does_not_depend_on_the_order_of_mappings() -> None:
+    assert files.key({"a": 1, "b": [2.5, None]}) == files.key({"b": [2.5, None], "a": 1})
+    assert files.key({"a": 1}) == files.sha256(b'{"a": 1}')
+    assert len({files.key(value) for value in ({"a": 1}, {"a": 2}, {"b": 1}, [1, 2], [2, 1])}) == 5

@@ -8,6 +8,8 @@ import pytest
 from blindsr.config import registry
 from blindsr.runtime import provenance
 
+RUN = {"backbone": "srresnet", "reg": "rff", "degradation": "second_order"}
+
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -19,7 +21,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def of_train() -> str:
-    return provenance.code_digest("train", backbone="srresnet", reg="rff")
+    return provenance.code_digest("train", **RUN)
 
 
 def test_it_is_short_and_the_same_whatever_is_loaded() -> None:
@@ -37,12 +39,18 @@ def test_it_is_short_and_the_same_whatever_is_loaded() -> None:
         ("training/trainer.py", True),
         ("plugins/regularizers/rff.py", True),
         ("plugins/backbones/base.py", True),
+        ("plugins/degradations/base.py", True),
         ("plugins/degradations/operators/jpeg.py", True),
+        ("plugins/degradations/second_order.py", True),
+        ("plugins/degradations/bsrgan.py", False),
         ("plugins/regularizers/dropout.py", False),
         ("plugins/backbones/msrn.py", False),
         ("runtime/errors.py", False),
         ("config/params.py", False),
         ("foreign/checkpoints.py", False),
+        ("plugins/losses/l1.py", True),
+        ("plugins/alexnet.py", True),
+        ("plugins/metrics/ssim.py", False),
         ("evaluation/scoring.py", False),
         ("apps/plan.py", False),
     ],
@@ -55,9 +63,9 @@ def test_a_comment_changes_it_only_in_the_rooms_of_the_stage(package: Path, file
 
 
 def test_plug_ins_and_stages_differ() -> None:
-    found = {of_train(), provenance.code_digest("train", backbone="msrn", reg="rff")}
-    found |= {provenance.code_digest("train", backbone="srresnet", reg="linear"), provenance.code_digest("report")}
-    assert len(found) == 4
+    others: list[dict[str, str]] = [{}, {"backbone": "msrn"}, {"reg": "linear"}, {"degradation": "bsrgan"}]
+    found = {provenance.code_digest("train", **RUN | other) for other in others} | {provenance.code_digest("report")}
+    assert len(found) == 5
 
 
 def test_a_new_file_and_a_renamed_one_count(package: Path) -> None:

@@ -1,17 +1,19 @@
 """MLflow on a real SQLite store: found again, no point twice, and never in the way."""
 
 import logging
+import sys
 from pathlib import Path
 
 import pytest
 
 from blindsr.runtime import tracking
-from blindsr.runtime.errors import Interrupted
+from blindsr.runtime.errors import Interrupted, UserError
 
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """MLflow's own client on the store that the runs of this test use."""
+    """MLflow's own client on the store that the runs of this test use; the test is skipped without MLflow."""
+    pytest.importorskip("mlflow", reason="mlflow is not installed")
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     from mlflow.tracking import MlflowClient
@@ -50,17 +52,17 @@ def test_a_run_has_its_name_params_tags_curve_scores_and_artifacts(client, tmp_p
 def test_the_same_key_is_the_same_run_and_no_point_comes_twice(client) -> None:
     for _ in range(2):  # a resumed run gives its earlier points again
         with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
-            run.metrics(20, {"l1": 0.5})
+            run.metrics(20, {"iteration": 20, "l1": 0.5})
             run.summary({"psnr_db/Toy/clean": 30.0})
     with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
         for step in (20, 40):
-            run.metrics(step, {"l1": 0.5})
+            run.metrics(step, {"iteration": step, "l1": 0.5})
     (found,) = runs(client)
     assert [p.step for p in client.get_metric_history(found.info.run_id, "l1")] == [20, 40]
     assert len(client.get_metric_history(found.info.run_id, "psnr_db/Toy/clean")) == 1
     (before,) = runs(client)
     with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
-        run.metrics(40, {"l1": 0.5})
+        run.metrics(40, {"iteration": 40, "l1": 0.5})
         run.summary({"psnr_db/Toy/clean": 30.0000004})  # as a file of scores has it
     (found,) = runs(client)
     assert found.info.end_time == before.info.end_time
@@ -96,7 +98,7 @@ def test_hours_of_training_add_up_over_interruptions(client, monkeypatch: pytest
             hours = run.stopwatch()
             for step in steps:
                 now[0] += 1800
-                run.metrics(step, {"l1": 0.5} | hours())
+                run.metrics(step, {"iteration": step, "l1": 0.5} | hours())
     (found,) = runs(client)
     points = client.get_metric_history(found.info.run_id, "train_hours")
     assert [(point.step, point.value) for point in points] == [(10, 0.5), (20, 1.0), (30, 2.0)]
@@ -142,6 +144,7 @@ def test_a_process_that_does_not_track_leaves_nothing(client) -> None:
     assert client.get_experiment_by_name(tracking.EXPERIMENT) is None
 
 
+@pytest.mark.needs("mlflow")
 def test_an_unreachable_server_costs_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -153,7 +156,29 @@ def test_an_unreachable_server_costs_one_warning(
         run.artifacts(tmp_path)
     mine = [record for record in caplog.records if record.name == "blindsr.runtime.tracking"]
     assert len(mine) == 1
+    assert "does not answer" in mine[0].getMessage()
     assert "blindsr runs sync" in mine[0].getMessage()
+
+
+def test_without_mlflow_there_is_one_warning_and_what_asks_for_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with caplog.at_level(logging.WARNING), tracking.open_run("x", "key", {"a": 1}) as run:
+        run.metrics(20, {"l1": 0.5} | run.stopwatch()())
+        run.summary({"psnr_db": 1.0})
+        run.artifacts(tmp_path)
+    said = "mlflow is not installed: runs are not tracked; `blindsr runs sync` publishes them later"
+    assert [record.getMessage() for record in caplog.records] == [said]
+    assert not list(tmp_path.iterdir())
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    says = "`blindsr runs` needs mlflow, which is not installed: pip install mlflow"
+    with pytest.raises(UserError, match=says), tracking.open_run("x", "key", {}, store=store):
+        pass
+    with pytest.raises(UserError, match=says):
+        tracking.connect(store, new=True)
 
 
 def test_a_server_that_is_lost_midway_does_not_stop_the_work(

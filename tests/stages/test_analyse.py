@@ -71,17 +71,17 @@ def test_an_image_smaller_than_a_crop_is_one_line(settings: Params, pairs: list[
 
 
 class Nearest(Backbone):
-    """Repeats pixels; its features are the LR image."""
+    """Repeats pixels."""
 
     def __init__(self) -> None:
         super().__init__(4)
         self.gain = torch.nn.Parameter(torch.ones(()))
 
-    def features(self, lr: Tensor) -> Tensor:
-        return lr.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    def forward(self, lr: Tensor) -> Tensor:
+        return self.gain * self.values(lr)
 
-    def reconstruct(self, features: Tensor, lr: Tensor) -> Tensor:
-        return self.gain * features
+    def values(self, lr: Tensor) -> Tensor:
+        return lr.repeat_interleave(4, 2).repeat_interleave(4, 3)
 
 
 def test_absent_patches_show_the_mean_colour() -> None:
@@ -99,7 +99,7 @@ def test_absent_patches_show_the_mean_colour() -> None:
 class Contrast(Nearest):
     """Every pixel is the fourth power of the image's mean square: patches count for more where others are."""
 
-    def features(self, lr: Tensor) -> Tensor:
+    def values(self, lr: Tensor) -> Tensor:
         value = lr.square().mean((1, 2, 3), keepdim=True) ** 4
         return value.expand(-1, 3, lr.shape[2] * 4, lr.shape[3] * 4)
 
@@ -122,6 +122,7 @@ def test_dropout_weakens_the_interactions_of_a_network_as_the_lemma_predicts() -
     assert strengths[-1] < 0.3 * strengths[0]
 
 
+@pytest.mark.needs("sklearn")
 def test_every_file_of_a_run(
     settings: Params, pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,20 +6,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blindsr.config import conf, params
+import committed
+from blindsr.config import params
 from blindsr.data import images, suite
 from blindsr.data.indices import Index, IndexedImage
 from blindsr.runtime import paths
 from blindsr.runtime.errors import UserError
 from blindsr.stages import degrade
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> params.Params:
     monkeypatch.chdir(tmp_path)
-    composed = conf.compose(ROOT / "conf")
+    composed = committed.settings()
     composed["data"]["benchmarks"] = ["One", "Missing", "Two"]
     generator = np.random.default_rng(0)
     for benchmark, names in (("One", "abcdefg"), ("Two", "ab")):

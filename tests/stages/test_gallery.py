@@ -14,7 +14,7 @@ from blindsr.data.indices import Index, IndexedImage
 from blindsr.data.pairing import PrefixRule
 from blindsr.data.pairs import REAL
 from blindsr.evaluation import benchmarks
-from blindsr.evaluation.benchmarks import Score
+from blindsr.evaluation.scoring import Key, Score
 from blindsr.model import networks, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.reporting import selection
@@ -81,15 +81,19 @@ def write(path: Path, image: np.ndarray) -> None:
     images.write_png(path, image)
 
 
+OTHERS = {"psnr_y_db": 20.0, "ssim": 0.5}
+
+
 def write_scores(name: str, gains: dict[str, dict[str, float]], level: float) -> None:
     rows = [
-        Score(benchmark, case, image, level + gains.get(benchmark, {}).get(image, 0.0), 20.0, 0.5, None)
+        Score(Key(benchmark, case, image), OTHERS | {"psnr_db": level + gains.get(benchmark, {}).get(image, 0.0)})
         for benchmark, own in GAINS.items()
         for case in CASES
         for image in own
     ]
-    rows.append(Score("Track", REAL, "x_lr", 99.0 * len(gains), 20.0, 0.5, None, 20.0))
-    benchmarks.write_csv(rows, paths.SCORES / f"{name}.csv")
+    real = OTHERS | {"psnr_db": 99.0 * len(gains), "psnr_shift_db": 20.0}
+    rows.append(Score(Key("Track", REAL, "x_lr"), real))
+    benchmarks.write_csv(rows, ["psnr_db", *OTHERS, "lpips"], paths.SCORES / f"{name}.csv")
 
 
 def index() -> list[dict[str, Any]]:

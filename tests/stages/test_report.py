@@ -15,7 +15,7 @@ from blindsr.data.indices import Index, IndexedImage
 from blindsr.data.pairing import PrefixRule
 from blindsr.data.pairs import REAL
 from blindsr.evaluation import benchmarks
-from blindsr.evaluation.benchmarks import Score
+from blindsr.evaluation.scoring import Key, Score
 from blindsr.runtime import paths
 from blindsr.stages import report
 
@@ -52,11 +52,14 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
 def _scores(parsed: Params, name: str, level: float) -> None:
     generator = np.random.default_rng(len(name))
     rows = [
-        Score("Toy", case, image, level + 0.05 * generator.normal(), 26.0, 0.8, None)
+        Score(
+            Key("Toy", case, image),
+            {"psnr_db": level + 0.05 * generator.normal(), "psnr_y_db": 26.0, "ssim": 0.8},
+        )
         for case in parsed.suite.cases
         for image in IMAGES
     ]
-    benchmarks.write_csv(rows, paths.SCORES / f"{name}.csv")
+    benchmarks.write_csv(rows, parsed.evaluate.metrics, paths.SCORES / f"{name}.csv")
 
 
 def _analysis(parsed: Params, run: Run) -> None:
@@ -117,9 +120,10 @@ def test_real_lr_images_have_a_table_of_their_own(settings: Params, monkeypatch:
     Index(name="Own", images=here, **pairs | {"aligned": True}).write(paths.INDEX)
     for path in sorted(paths.SCORES.iterdir()):
         gain = 1.0 if "rff" in path.name else 0.0
-        real = [Score("NTIRE2018_mild", REAL, "0801x4m", 17.0 + gain, 18.0, 0.5, None, 20.0)]
-        real.append(Score("Own", REAL, "0801x4m", 30.0 - gain, 31.0, 0.5, None))
-        benchmarks.write_csv([*benchmarks.read_csv(path), *real], path)
+        values = {"psnr_db": 17.0 + gain, "psnr_y_db": 18.0, "ssim": 0.5, "psnr_shift_db": 20.0}
+        real = [Score(Key("NTIRE2018_mild", REAL, "0801x4m"), values)]
+        real.append(Score(Key("Own", REAL, "0801x4m"), {"psnr_db": 30.0 - gain, "psnr_y_db": 31.0, "ssim": 0.5}))
+        benchmarks.write_csv([*benchmarks.read_csv(path), *real], settings.evaluate.metrics, path)
     report.run(settings)
     rows = pd.read_csv(paths.TABLES / "real_lr.csv").set_index(["benchmark", "reg"])
     assert rows.loc[("NTIRE2018_mild", "rff"), ["psnr_db", "psnr_shift_db"]].tolist() == [18.0, 20.0]

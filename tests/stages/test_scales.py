@@ -15,7 +15,8 @@ from blindsr.config.run import Run
 from blindsr.data import images
 from blindsr.evaluation import benchmarks
 from blindsr.model import weight_files
-from blindsr.plugins.metrics.psnr import psnr, psnr_best_shift
+from blindsr.plugins.metrics.psnr_db import psnr
+from blindsr.plugins.metrics.psnr_shift_db import psnr_best_shift
 from blindsr.runtime import paths, tracking
 from blindsr.stages import analyse, degrade, evaluate, fetch, gallery, patches, report, train
 
@@ -76,6 +77,7 @@ def scores(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.needs("sklearn")
 @pytest.mark.parametrize("project", [2, 3], indirect=True)
 def test_a_grid_is_trained_scored_and_reported_at_another_scale_than_the_papers(project: Params) -> None:
     scale = project.scale

@@ -37,8 +37,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
     "override",
     [
         "train.learning_rate=3e-3", "train.iterations=481", "train.batch=4", "train.ema_decay=0.9",
-        "train.schedule.min_learning_rate=1e-7", "train.threads=2", "degradation.second.jpeg_quality=[40, 95]",
+        "train.schedule.min_learning_rate=1e-7", "train.threads=2",
+        "degradation.settings.second.jpeg_quality=[40, 95]", "degradation=bsrgan",
         "reg.settings.rff.weight=2", "reg.settings.rff.hyper.sigma=2", "backbone.hyper.srresnet.num_blocks=2",
+        "train.losses={l1: 0.5}", "+train.losses.charbonnier=0.1",
     ],
 )  # fmt: skip
 def test_another_setting_has_another_state(folder: Callable[..., Path], override: str) -> None:
@@ -49,9 +51,9 @@ def test_another_run_other_patches_and_other_code_have_another_state(
     folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [folder(), folder(reg="linear"), folder("seeds=[0, 1]", seed=1)]
-    monkeypatch.setattr(provenance, "code_digest", lambda stage, backbone, reg: f"code of {backbone} and {reg}")
+    monkeypatch.setattr(provenance, "code_digest", lambda stage, **plugins: f"code of {'+'.join(plugins.values())}")
     found.append(folder())
-    assert found[-1].name.endswith("-code of srresnet and rff")
+    assert found[-1].name.endswith("-code of srresnet+rff+second_order")
     (paths.PATCHES / INDEX).write_text('{"patches": []}')
     found.append(folder())
     assert len(set(found)) == 5
@@ -59,7 +61,14 @@ def test_another_run_other_patches_and_other_code_have_another_state(
 
 @pytest.mark.parametrize(
     "override",
-    ["runtime.workers=3", "runtime.checkpoint_every=7", "runtime.devices=2", "reg=rff", "evaluate.overlap=16"],
+    [
+        "runtime.workers=3",
+        "runtime.checkpoint_every=7",
+        "runtime.devices=2",
+        "reg=rff",
+        "evaluate.overlap=16",
+        "train.loss_settings.charbonnier.eps=0.01",
+    ],
 )
 def test_what_changes_no_result_keeps_the_state(folder: Callable[..., Path], override: str) -> None:
     """Another grid around the run too."""

@@ -14,12 +14,14 @@ import safetensors.torch
 import torch
 import yaml
 
+import committed
 from blindsr.acquisition import patch_builder
-from blindsr.config import conf
-from blindsr.config.schema import DegradationParams, TrainParams
+from blindsr.config import conf, registry
+from blindsr.config.schema import TrainParams
 from blindsr.data.images import write_png
 from blindsr.data.indices import IndexedImage
 from blindsr.data.patch_store import PatchStore
+from blindsr.plugins.degradations.base import Degradation
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = [
@@ -57,13 +59,13 @@ def store(store_folder: Path) -> PatchStore:
 @pytest.fixture(scope="session")
 def composed() -> dict[str, Any]:
     """The composed settings of the embedded profile."""
-    return conf.compose(ROOT / "conf")
+    return committed.settings()
 
 
 @pytest.fixture(scope="session")
-def degradation(composed: dict[str, Any]) -> DegradationParams:
+def degradation(composed: dict[str, Any]) -> Degradation[Any]:
     """The paper's degradation."""
-    return DegradationParams.model_validate(composed["degradation"])
+    return registry.build("degradation", "second_order", composed["degradation"]["settings"])
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import torch
 
-from blindsr.config.schema import DegradationParams, TrainParams
+from blindsr.config.schema import TrainParams
 from blindsr.data.patch_store import PatchStore
+from blindsr.plugins.degradations.base import Degradation
 from blindsr.runtime.errors import UserError
 from blindsr.training import distributed
 from blindsr.training.distributed import World
@@ -24,15 +25,15 @@ BOUND = 0.001
 """Largest difference of any weight after twelve iterations, in learning rates (a step of Adam): 3e-5 was seen."""
 SIGNAL = """
 import os, signal
-from blindsr.training import trainer
-step, count = trainer._step, 0
-def dying(*arguments):
+from blindsr.training.step import Stepper
+step, count = Stepper.__call__, 0
+def dying(*arguments, **more):
     global count
     if count == {after} and os.environ["RANK"] == "{rank}":
         os.kill(os.getpid(), signal.{signal})
     count += 1
-    return step(*arguments)
-trainer._step = dying
+    return step(*arguments, **more)
+Stepper.__call__ = dying
 """
 
 
@@ -58,7 +59,7 @@ def differs(a: Any, b: Any, reg: str = "rff") -> float:
 @pytest.mark.parametrize("views", [1, 2])
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_ranks_make_the_samples_of_one(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams, views: int, ranks: int
+    store: PatchStore, train_params: TrainParams, degradation: Degradation, views: int, ranks: int
 ) -> None:
     settings: dict[str, Any] = {"seed": 3, "views": views, "scale": 4}
     params = train_params.model_copy(update={"batch": 8})
@@ -90,13 +91,13 @@ def test_devices_starts_the_processes_itself_and_a_signal_stops_them_all(
     (mine.folder / "sitecustomize.py").write_text(
         "import os, threading\n"
         "if os.environ.get('RANK') == '1':\n"
-        "    from blindsr.training import trainer\n"
-        "    step, count = trainer._step, []\n"
-        "    def dying(*arguments):\n"
+        "    from blindsr.training.step import Stepper\n"
+        "    step, count = Stepper.__call__, []\n"
+        "    def dying(*arguments, **more):\n"
         "        count.append(1)\n"
         "        if len(count) == 5: os.kill(os.getppid(), 15)\n"
-        "        return step(*arguments)\n"
-        "    trainer._step = dying\n"
+        "        return step(*arguments, **more)\n"
+        "    Stepper.__call__ = dying\n"
     )
     source = str(Path(distributed.__file__).parents[2])
     said = mine.train(status=143, PYTHONPATH=f"{mine.folder}{os.pathsep}{source}")
@@ -129,10 +130,12 @@ def test_a_loss_that_is_not_finite_on_one_rank_stops_all_with_the_whole_batch_ke
 import os
 from blindsr.model.network import Network
 forward, count = Network.forward, 0
-def broken(self, lr):
+def broken(self, step):
     global count
     count += 1
-    return forward(self, lr * float("nan") if count == 5 and os.environ["RANK"] == "1" else lr)
+    if count == 5 and os.environ["RANK"] == "1":
+        step.lr = step.lr * float("nan")
+    return forward(self, step)
 Network.forward = broken
 """
     first, second = together(mine, 2, before=broken)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from blindsr.training import guard
 from blindsr.training.guard import Guard
@@ -14,6 +15,7 @@ def step(module: nn.Module, optimizer: torch.optim.Optimizer, watch: Guard, fact
     optimizer.zero_grad()
     guard.backward((module(torch.ones(2, 3)) * factor).abs().mean())
     watch.watch(module)
+    watch.count()
     optimizer.step()
 
 
@@ -34,6 +36,33 @@ def test_weights_and_moments_stay_as_the_bad_step_found_them(bad: float) -> None
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+def test_where_the_kernel_does_not_read_the_flag_adam_gets_no_gradients() -> None:
+    """As on MPS: its fused Adam takes `found_inf` and looks at it nowhere."""
+    torch.manual_seed(0)
+    module = nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(module.parameters(), fused=True)
+    watch = Guard(optimizer, CPU)
+    watch._asks = True
+    del optimizer.found_inf
+    step(module, optimizer, watch, 1.0)
+    before = [tensor.clone() for tensor in (module.weight, *optimizer.state[module.weight].values())]
+    for factor in (float("nan"), 1.0):
+        step(module, optimizer, watch, factor)
+    assert watch.steps_since_bad() == 2
+    after = (module.weight, *optimizer.state[module.weight].values())
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_it_asks_on_mps_alone_and_has_no_float64_there() -> None:
+    with FakeTensorMode():
+        for device in ("cpu", "cuda", "mps"):
+            weight = nn.Parameter(torch.zeros(2, device=device))
+            watch = Guard(torch.optim.Adam([weight], fused=True), torch.device(device))
+            assert watch._asks == (device == "mps")
+            assert watch._good.device.type == watch._found.device.type == device
+            assert watch._good.dtype == (torch.float32 if device == "mps" else torch.float64)
+
+
 def test_a_nan_that_the_gradient_of_l1_hides_is_found() -> None:
     """sign(NaN) is 0: of this loss alone, every gradient is finite."""
     weight = nn.Parameter(torch.ones(2))
@@ -43,6 +72,7 @@ def test_a_nan_that_the_gradient_of_l1_hides_is_found() -> None:
     watch = Guard(torch.optim.Adam([weight], fused=True), CPU)
     guard.backward(torch.where(hidden.isnan(), 0 * hidden.detach(), hidden).mean() + hidden.detach().mean())
     watch.watch(module)
+    watch.count()
     assert watch.steps_since_bad() == 1
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from blindsr.config.schema import DegradationParams, TrainParams
+from blindsr.config.schema import TrainParams
 from blindsr.data.patch_store import PatchStore
+from blindsr.plugins.degradations.base import Degradation
 from blindsr.runtime import devices
 from blindsr.training import loading
 from blindsr.training.loading import Loader
@@ -15,7 +16,7 @@ from blindsr.training.samples import Batch, Batches
 
 
 @pytest.fixture
-def batches(store: PatchStore, train_params: TrainParams, degradation: DegradationParams) -> Batches:
+def batches(store: PatchStore, train_params: TrainParams, degradation: Degradation) -> Batches:
     return Batches(store, train_params, degradation, seed=0, views=2, scale=4)
 
 
@@ -91,8 +92,8 @@ def test_on_a_gpu_the_next_batches_are_made_beside_the_step(
     kept, wait = ["kept for main"] * 2, "main waits for side"
     told = {
         (0, 5): [
-            *("made", wait, *kept, "step 0", "made", *kept, "step 1"),
-            *(wait, *kept, "step 2", "made", *kept, "step 3", wait, *kept, "step 4"),
+            *("made", wait, *kept, "step 0", *kept, "step 1", "made"),
+            *(wait, *kept, "step 2", *kept, "step 3", "made", wait, *kept, "step 4"),
         ],
         (1, 2): ["made", wait, *kept, "step 1"],
         (3, 4): ["made", wait, *kept, "step 3"],

@@ -10,7 +10,7 @@ ALONE = World(torch.device("cpu"))
 
 
 def terms(features: torch.Tensor, l1: torch.Tensor, penalty: torch.Tensor) -> Terms:
-    return Terms(l1 + penalty, l1, penalty, features, features)
+    return Terms(l1 + penalty, l1, {"l1": l1}, penalty, features, features)
 
 
 def test_diagnostics_see_through_shrunken_features() -> None:

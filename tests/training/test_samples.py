@@ -11,18 +11,19 @@ import torch
 from scipy import stats
 from torch.utils.data import DataLoader
 
-from blindsr.config.schema import DegradationParams, TrainParams
+from blindsr.config.schema import TrainParams
 from blindsr.data.patch_store import PatchStore
+from blindsr.plugins.degradations.base import Degradation
 from blindsr.runtime.errors import UserError
 from blindsr.training.samples import Batches, generator
 
 
-def make(store: PatchStore, train: TrainParams, degradation: DegradationParams, **changes: int) -> Batches:
+def make(store: PatchStore, train: TrainParams, degradation: Degradation, **changes: int) -> Batches:
     return Batches(store, train, degradation, **({"seed": 0, "views": 2, "scale": 4} | changes))
 
 
 @pytest.fixture(scope="module")
-def batches(store: PatchStore, train_params: TrainParams, degradation: DegradationParams) -> Batches:
+def batches(store: PatchStore, train_params: TrainParams, degradation: Degradation) -> Batches:
     return make(store, train_params, degradation)
 
 
@@ -39,14 +40,14 @@ def test_shapes_and_ranges(batches: Batches) -> None:
 
 
 def test_one_view_takes_as_many_lr_images_from_twice_the_patches(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+    store: PatchStore, train_params: TrainParams, degradation: Degradation
 ) -> None:
     lr, hr = make(store, train_params, degradation, views=1)[0]
     assert len(lr) == len(hr) == 4
 
 
 def test_one_view_sees_the_first_views_of_two(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams, batches: Batches
+    store: PatchStore, train_params: TrainParams, degradation: Degradation, batches: Batches
 ) -> None:
     single, double = make(store, train_params, degradation, views=1)[3], batches[3]
     assert torch.equal(single.hr[:2], double.hr)
@@ -64,7 +65,7 @@ def test_views_are_two_independent_degradations_of_one_crop(batches: Batches) ->
 
 
 def test_a_batch_depends_on_seed_and_iteration_alone(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams, batches: Batches
+    store: PatchStore, train_params: TrainParams, degradation: Degradation, batches: Batches
 ) -> None:
     again = make(store, train_params, degradation)
     later, first = again[5], again[0]
@@ -76,7 +77,7 @@ def test_a_batch_depends_on_seed_and_iteration_alone(
 
 
 def test_a_sample_does_not_depend_on_the_size_of_the_batch(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams, batches: Batches
+    store: PatchStore, train_params: TrainParams, degradation: Degradation, batches: Batches
 ) -> None:
     larger = make(store, train_params.model_copy(update={"batch": 8}), degradation)[2]
     assert torch.equal(larger.hr[:2], batches[2].hr)
@@ -95,7 +96,7 @@ def test_workers_change_nothing(batches: Batches, workers: int) -> None:
 @pytest.mark.parametrize("views", [1, 2])
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_the_parts_of_all_ranks_are_the_batch_of_one(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams, ranks: int, views: int
+    store: PatchStore, train_params: TrainParams, degradation: Degradation, ranks: int, views: int
 ) -> None:
     train = train_params.model_copy(update={"batch": 8})
     whole = make(store, train, degradation, views=views)[3]
@@ -107,7 +108,7 @@ def test_the_parts_of_all_ranks_are_the_batch_of_one(
 
 
 def test_ranks_that_cannot_share_equally_are_one_line(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+    store: PatchStore, train_params: TrainParams, degradation: Degradation
 ) -> None:
     with pytest.raises(UserError, match="4 processes cannot share the 2 patches of a batch equally: set"):
         make(store, train_params, degradation, ranks=4)
@@ -130,7 +131,7 @@ def test_memory_is_steady_over_100_000_windows(batches: Batches) -> None:
 
 
 def test_crops_lie_in_the_image_where_the_window_says(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+    store: PatchStore, train_params: TrainParams, degradation: Degradation
 ) -> None:
     plain = train_params.model_copy(update={"usm_target": False})
     batches = make(store, plain, degradation, views=1)
@@ -146,7 +147,7 @@ def test_crops_lie_in_the_image_where_the_window_says(
 
 
 def test_positions_follow_the_released_crop(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+    store: PatchStore, train_params: TrainParams, degradation: Degradation
 ) -> None:
     """With patches under 400 px, a crop starts on the LR grid of its patch, uniformly."""
     batches = make(store, train_params, degradation)
@@ -162,7 +163,7 @@ def test_positions_follow_the_released_crop(
 
 
 def test_large_patches_are_first_cut_to_400_px(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+    store: PatchStore, train_params: TrainParams, degradation: Degradation
 ) -> None:
     batches = make(store, train_params, degradation)
     positions = [sum(batches._place(generator(0, 0, sample, 9), 0, 480, 2000)) for sample in range(20000)]
@@ -174,7 +175,7 @@ def test_large_patches_are_first_cut_to_400_px(
 
 
 def test_crops_meet_the_jpeg_blocks_in_all_eight_phases(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+    store: PatchStore, train_params: TrainParams, degradation: Degradation
 ) -> None:
     batches = make(store, train_params, degradation)
     inside = [batches._place(generator(0, 0, sample, 9), 800, 480, 2000)[1] // 4 for sample in range(2000)]
@@ -182,7 +183,7 @@ def test_crops_meet_the_jpeg_blocks_in_all_eight_phases(
 
 
 def test_flips_are_fair_and_can_be_turned_off(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+    store: PatchStore, train_params: TrainParams, degradation: Degradation
 ) -> None:
     flips = []
     on, off = (
@@ -198,7 +199,7 @@ def test_flips_are_fair_and_can_be_turned_off(
 
 
 def test_images_smaller_than_the_crop_are_one_line(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams
+    store: PatchStore, train_params: TrainParams, degradation: Degradation
 ) -> None:
     with pytest.raises(UserError, match="larger than the smallest training image"):
         make(store, train_params.model_copy(update={"crop": 256, "window": 256}), degradation)
@@ -208,7 +209,7 @@ def test_images_smaller_than_the_crop_are_one_line(
 def test_a_batch_finished_on_a_device_is_that_of_the_cpu(
     store: PatchStore,
     train_params: TrainParams,
-    degradation: DegradationParams,
+    degradation: Degradation,
     usm_target: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -233,7 +234,7 @@ def test_a_batch_finished_on_a_device_is_that_of_the_cpu(
 def test_a_gpu_makes_so_many_batches_at_once(
     store: PatchStore,
     train_params: TrainParams,
-    degradation: DegradationParams,
+    degradation: Degradation,
     batch: int,
     ranks: int,
     side: int,

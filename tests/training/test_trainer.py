@@ -8,29 +8,31 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from blindsr.config.schema import DegradationParams, TrainParams
+from blindsr.config.schema import TrainParams
 from blindsr.data.patch_store import PatchStore
 from blindsr.model.network import Network
-from blindsr.plugins.regularizers.base import Regularizer
+from blindsr.plugins.degradations.base import Degradation
+from blindsr.plugins.regularizers.base import Regularizer, Step
 from blindsr.runtime.errors import UserError
 from blindsr.training import checkpoint, trainer
 from blindsr.training.distributed import World
+from blindsr.training.losses import build_losses
 from blindsr.training.samples import Batches
+from blindsr.training.step import Stepper
 
 
 class ToyBackbone(nn.Module):
     """Nearest upsampling between two convolutions: a backbone's contract in two layers."""
 
+    last = "convolve"
+
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Conv2d(3, 6, 3, padding=1)
-        self.last = nn.Conv2d(6, 3, 3, padding=1)
+        self.convolve = nn.Conv2d(6, 3, 3, padding=1)
 
-    def features(self, lr: Tensor) -> Tensor:
-        return nn.functional.interpolate(self.first(lr), scale_factor=4)
-
-    def reconstruct(self, features: Tensor, lr: Tensor) -> Tensor:
-        return self.last(features)
+    def forward(self, lr: Tensor) -> Tensor:
+        return self.convolve(nn.functional.interpolate(self.first(lr), scale_factor=4))
 
 
 class ToyRegularizer(Regularizer):
@@ -41,16 +43,19 @@ class ToyRegularizer(Regularizer):
         self.views = views
         self.drop = drop
 
-    def perturb(self, features: Tensor) -> Tensor:
-        return nn.functional.dropout2d(features, self.drop, self.training)
+    def change_features(self, name: str, x: Tensor, step: Step) -> Tensor:
+        return nn.functional.dropout2d(x, self.drop, self.training)
 
-    def penalty(self, a: Tensor, b: Tensor) -> Tensor:
+    def penalty(self, step: Step) -> Tensor:
+        if step.views == 1:
+            return super().penalty(step)
+        a, b = step.of_views(step.features["last"])
         return (a - b).square().mean()
 
 
 @pytest.fixture
 def run(
-    store: PatchStore, train_params: TrainParams, degradation: DegradationParams, tmp_path: Path
+    store: PatchStore, train_params: TrainParams, degradation: Degradation, tmp_path: Path
 ) -> Callable[..., tuple[Network, list[trainer.CurvePoint]]]:
     """Trains a toy network; keyword arguments change settings of `trainer.train`."""
 
@@ -59,6 +64,7 @@ def run(
     ) -> tuple[Network, list[trainer.CurvePoint]]:
         network = Network(trainer.initialize(ToyBackbone, seed), ToyRegularizer(views, drop))
         settings: dict[str, Any] = {
+            "losses": build_losses(params),
             "weight": 0.1,
             "states": tmp_path / "states",
             "world": World(torch.device("cpu")),
@@ -87,16 +93,18 @@ def test_one_iteration_by_hand(run, store, train_params, degradation) -> None:
     network, curve = run(params=params)
     start = Network(trainer.initialize(ToyBackbone, 0), ToyRegularizer(2))
     lr, hr = Batches(store, params, degradation, seed=0, views=2, scale=4)[0]
-    prediction = start(lr)
-    l1 = (prediction.sr - torch.cat([hr, hr])).abs().mean()
-    penalty = (prediction.features[:2] - prediction.features[2:]).square().mean()
+    step = Step(lr, hr, 2)
+    start.predict(step)
+    features = step.features["last"]
+    l1 = (step.sr - torch.cat([hr, hr])).abs().mean()
+    penalty = (features[:2] - features[2:]).square().mean()
     (l1 + 0.1 * penalty).backward()
     assert curve[0]["l1"] == pytest.approx(l1.item())
     assert curve[0]["penalty"] == pytest.approx(penalty.item())
     for before, after in zip(start.backbone.parameters(), weights(network), strict=True):
         assert before.grad is not None
-        step = params.learning_rate * before.grad / (before.grad.abs() + 1e-8)
-        torch.testing.assert_close(after, before.detach() - step, rtol=0, atol=1e-6)
+        change = params.learning_rate * before.grad / (before.grad.abs() + 1e-8)
+        torch.testing.assert_close(after, before.detach() - change, rtol=0, atol=1e-6)
 
 
 def test_the_ema_is_what_the_network_ends_with(run, train_params) -> None:
@@ -134,13 +142,13 @@ def test_workers_change_no_bit(run, workers: int) -> None:
 @pytest.mark.parametrize("killed_after", [1, 2, 3, 5])
 def test_a_killed_run_ends_with_the_same_bytes(run, killed_after: int, monkeypatch, tmp_path) -> None:
     whole, curve = run(drop=0.5, states=tmp_path / "whole")
-    step, done = trainer._step, []
+    step, done = Stepper.__call__, []
 
-    def dying(*arguments: Any) -> dict[str, float]:
+    def dying(*arguments: Any, **more: Any) -> dict[str, float]:
         if len(done) == killed_after:
             raise KeyboardInterrupt
         done.append(1)
-        return step(*arguments)
+        return step(*arguments, **more)
 
     logged: list[float] = []
     settings: dict[str, Any] = {
@@ -148,10 +156,10 @@ def test_a_killed_run_ends_with_the_same_bytes(run, killed_after: int, monkeypat
         "checkpoint_every": 1,
         "log": lambda at, point: logged.append(point["iteration"]),
     }
-    monkeypatch.setattr(trainer, "_step", dying)
+    monkeypatch.setattr(Stepper, "__call__", dying)
     with pytest.raises(KeyboardInterrupt):
         run(**settings)
-    monkeypatch.setattr(trainer, "_step", step)
+    monkeypatch.setattr(Stepper, "__call__", step)
     logged.clear()
     resumed, again = run(**settings)
     assert equal(whole, resumed)
@@ -187,7 +195,7 @@ def test_divergence_is_one_line(run, train_params) -> None:
 
 
 def test_bf16_on_a_cpu_is_refused(run, train_params) -> None:
-    with pytest.raises(UserError, match="bf16 needs a GPU"):
+    with pytest.raises(UserError, match="bf16 needs an NVIDIA GPU"):
         run(params=train_params.model_copy(update={"precision": "bf16"}))
 
 

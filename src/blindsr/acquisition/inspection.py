@@ -1,6 +1,5 @@
 """Is a folder the data set that its manifest describes? Names, number, sizes, hashes and image headers."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,7 +76,7 @@ def pixel_hash(path: Path, multiple: int = 4) -> str:
     """
     pixels = images.mod_crop(images.read_rgb(path), multiple)
     height, width = pixels.shape[:2]
-    return hashlib.sha256(f"{width}x{height}".encode() + pixels.tobytes()).hexdigest()
+    return files.sha256(f"{width}x{height}".encode() + pixels.tobytes())
 
 
 _Chosen = dict[str, tuple[Path, FileEntry]]  # file name that the set gives it -> where it is, what is known of it

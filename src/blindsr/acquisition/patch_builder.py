@@ -106,7 +106,7 @@ def _key(placed: list[Placed], scale: int) -> str:
     """Hash of all that determines the pixels: state that other images, settings or code left is not gone on with."""
     code = provenance.code_digest("patches")
     determining = [scale, PIL.__version__, code, [image[2:] for image in placed]]
-    return hashlib.sha256(json.dumps(determining).encode()).hexdigest()[:16]
+    return files.key(determining)[:16]
 
 
 @contextlib.contextmanager
@@ -183,7 +183,7 @@ def _place(part: Path, journal: Path, image: Placed, note: str | None) -> Placed
             file.seek(image.offset)
             file.write(pixels.data)
         with journal.open("ab", buffering=0) as notes:  # one write: lines of several processes do not mix
-            notes.write(f"\n{image.sha256} {hashlib.sha256(pixels.data).hexdigest()}".encode())
+            notes.write(f"\n{image.sha256} {files.sha256(pixels.data)}".encode())
     except OSError as error:
         raise files.problem(part, error) from None
     return image
@@ -191,7 +191,7 @@ def _place(part: Path, journal: Path, image: Placed, note: str | None) -> Placed
 
 def _decode(image: Placed) -> images.RGB:
     try:
-        same = _sha256(image.path) == image.sha256
+        same = files.sha256(image.path) == image.sha256
     except OSError as error:
         raise UserError(f"cannot read {image.path} ({error.strerror}): run `dvc repro --force fetch`") from None
     if not same:
@@ -200,11 +200,6 @@ def _decode(image: Placed) -> images.RGB:
     if pixels.shape != (image.height, image.width, 3):
         raise UserError(f"{image.path} decodes to another size than its header says: replace or remove the file")
     return np.ascontiguousarray(pixels)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _pixels_sha256(file: BinaryIO | FileIO, image: Placed) -> str:

@@ -18,11 +18,10 @@ from blindsr.acquisition.catalog import (
     Source,
     UserSource,
 )
-from blindsr.acquisition.download import Job, download, download_all
 from blindsr.config.schema import DataParams
 from blindsr.data import images, indices
 from blindsr.data.indices import Index
-from blindsr.runtime import files, parallel, paths
+from blindsr.runtime import files, packages, parallel, paths
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
@@ -77,6 +76,8 @@ def _take(manifest: Manifest, source: Source, folder: Path, data: DataParams) ->
             _download_files(manifest, source, folder, data)
         case ArchiveSource():
             _require_network(manifest, source.url, data)
+            from blindsr.acquisition.download import download
+
             url = _mirrored(source.url, data)
             archive = downloads_folder() / Path(urlsplit(url).path).name
             checks = {"size": source.size, "md5": source.md5, "sha256": source.sha256}
@@ -111,6 +112,7 @@ def _require_network(manifest: Manifest, url: str, data: DataParams) -> None:
         raise UserError(
             f"{manifest.name}: offline, so {_mirrored(url, data)} is not asked: set data.offline to false"
         )
+    packages.require("requests", f"downloading {manifest.name}")
 
 
 def _mirrored(url: str, data: DataParams) -> str:
@@ -123,6 +125,8 @@ def _mirrored(url: str, data: DataParams) -> str:
 
 def _download_files(manifest: Manifest, source: FilesSource, folder: Path, data: DataParams) -> None:
     """Fetch the files that are not here yet; each that came and is right stays, whatever happens to the others."""
+    from blindsr.acquisition.download import Job, download_all
+
     waiting = downloads_folder() / manifest.name
     wanted = [file for file, entry in manifest.expected.items() if not inspection.is_right(folder / file, entry)]
     jobs = [

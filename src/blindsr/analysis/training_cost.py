@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from blindsr.model import networks
 from blindsr.model.network import Network
+from blindsr.plugins.regularizers.base import Step
 
 
 class Cost(NamedTuple):
@@ -50,31 +51,32 @@ def _in_place(out: Sequence[int], a: Sequence[int], b: Sequence[int], **_: objec
     return 2 * math.prod(a) * b[2]
 
 
-def training_cost(network: Network, batch: int, crop: int) -> Cost:
-    """Cost of one iteration on `batch` LR images of HR crops of `crop` px, both as in `train`.
+def training_cost(network: Network, batch: int, crop: int, scale: int) -> Cost:
+    """Cost of one iteration on `batch` LR images of HR crops of `crop` px at ×`scale`, as in `train`.
 
     Counted by `operations`: convolutions and matrix products of the forward and the backward pass of a
     step; element-wise work, Adam and EMA are not counted. The backbone is counted on the meta device, without
     computing anything, so `network` must be there (build it under `torch.device("meta")`).
     """
-    scale = network.backbone.scale
     network.train()
-    lr = torch.zeros(batch, 3, crop // scale, crop // scale, device="meta")
-    with operations() as step:
-        features = network.backbone.features(lr)
-        sr = network.backbone.reconstruct(network.regularizer.perturb(features), lr)
-        functional.l1_loss(sr, torch.zeros_like(sr)).backward()
-    penalty = 0
-    if network.views == 2:
-        shape = (batch // 2, *features.shape[1:])
-        views = [torch.rand(shape, requires_grad=True) for _ in range(2)]  # penalties do not run on meta
-        with operations() as counter:
-            network.regularizer.penalty(*views).backward()
-        penalty = counter.get_total_flops()
+    views, patches, side = network.views, batch // network.views, crop // scale
+    lr, hr = (torch.zeros(count, 3, size, size, device="meta") for count, size in ((batch, side), (patches, crop)))
+    step = Step(lr, hr, views)
+    with operations() as counter:
+        network.predict(step)
+        assert step.sr is not None
+        functional.l1_loss(step.sr, torch.zeros_like(step.sr)).backward()
+    real = {name: torch.rand(seen.shape, requires_grad=True) for name, seen in step.features.items()}
+    seen = Step(torch.rand(lr.shape), torch.rand(hr.shape), views, features=real, sr=torch.rand(step.sr.shape))
+    with operations() as of_penalty:  # penalties do not run on meta
+        cost = network.regularizer.penalty(seen)
+        if cost.requires_grad:
+            cost.backward()
+    penalty = of_penalty.get_total_flops()
     return Cost(
         parameters=networks.count_parameters(network),
         lr_images=batch,
-        hr_patches=batch // network.views,
-        iteration_flops=step.get_total_flops() + penalty,
+        hr_patches=patches,
+        iteration_flops=counter.get_total_flops() + penalty,
         penalty_flops=penalty,
     )

@@ -1,7 +1,9 @@
 """All runs of the grid side by side: one `dvc repro` each, on one GPU each.
 
-    blindsr grid --plan        # what is to be done, and what it costs on this machine
-    blindsr grid --jobs 8      # eight runs at a time, each on a GPU of its own
+    blindsr grid --plan           # what is to be done, and what it costs on this machine
+    blindsr grid                  # a run at a time on each GPU
+    blindsr grid --per-device 4   # four at a time on each: small networks leave most of a GPU idle
+    blindsr grid --jobs 8         # without GPUs: eight at a time on the CPU
 
 Afterwards `dvc repro` finds every run made, and writes the tables. DVC lets go of its lock while a stage's command
 runs, so several `dvc repro` of different runs work at once; --wait-for-lock makes them wait for each other between
@@ -26,7 +28,7 @@ import torch
 
 from blindsr.config.params import Params
 from blindsr.config.run import Run
-from blindsr.runtime import paths
+from blindsr.runtime import packages, paths
 from blindsr.runtime.errors import Interrupted, UserError
 from blindsr.stages import train
 from blindsr.training import checkpoint
@@ -55,7 +57,8 @@ class RunState(NamedTuple):
 
 
 def states(params: Params) -> list[RunState]:
-    """State of every run, in the order of the settings. Raises UserError if DVC cannot say."""
+    """State of every run, in the order of the settings. Raises UserError if DVC cannot say, or is not installed."""
+    packages.require("dvc", "`blindsr grid`")
     wanted = {run: stages(params, run) for run in params.runs}
     targets = [f"{stage}@{run}" for run, own in wanted.items() for stage in own]
     done = subprocess.run([*_DVC, "status", "--json", *targets], capture_output=True, text=True, check=False)
@@ -87,31 +90,57 @@ def command(run: str, stages: Sequence[str]) -> list[str]:
 def unfinished(params: Params) -> dict[str, tuple[str, ...]]:
     """Name -> stages of the runs with something left to do, after the stages before them have run.
 
-    Raises UserError if one of those fails.
+    Raises UserError if one of those fails, or without DVC.
     """
+    packages.require("dvc", "`blindsr grid`")
     if subprocess.run([*_DVC, "repro", *_UPSTREAM], check=False).returncode:
         raise UserError(f"`dvc repro {' '.join(_UPSTREAM)}` failed: see above")
     found = zip(params.runs, states(params), strict=True)
     return {run.name: stages(params, run) for run, state in found if state.changed}
 
 
-def run(params: Params, jobs: int) -> None:
-    """Run the unfinished runs, `jobs` at a time, each on one GPU if there are any; their output goes to log files.
+def slots(gpus: Sequence[str], jobs: int | None, per_device: int) -> list[str | None]:
+    """Where each of the runs of one time runs: a GPU's name, or None for a machine without.
+
+    Args:
+        gpus: names of the GPUs to use, as CUDA_VISIBLE_DEVICES has them; empty without.
+        jobs: runs at a time altogether; None: as many as fit, `per_device` on each GPU, or on the CPU.
+        per_device: the most runs at a time on one GPU.
+
+    Returns:
+        One entry a run, the GPUs in turn: as few as possible share one.
+
+    Raises:
+        UserError: for more jobs than fit on the GPUs.
+    """
+    if not gpus:
+        return [None] * (jobs or per_device)
+    fitting = len(gpus) * per_device
+    if jobs and jobs > fitting:
+        raise UserError(
+            f"--jobs {jobs}: {len(gpus)} GPUs take {fitting} runs at a time with --per-device {per_device}: "
+            f"give --per-device {-(-jobs // len(gpus))}, or fewer jobs"
+        )
+    return [gpus[number % len(gpus)] for number in range(jobs or fitting)]
+
+
+def run(params: Params, jobs: int | None = None, per_device: int = 1) -> None:
+    """Run the unfinished runs side by side, as `slots` says; their output goes to log files.
 
     A run that fails does not stop the others. Ctrl-C and SIGTERM end each run after its step, with its state
-    written. Raises UserError that names the runs that failed, Interrupted after a signal.
+    written. Raises UserError as `slots` does, and one that names the runs that failed, Interrupted after a signal.
     """
+    places = slots([] if params.runtime.device in ("cpu", "mps") else _gpus(), jobs, per_device)
     runs = unfinished(params)
     free: queue.Queue[str | None] = queue.Queue()
-    gpus = _gpus()
-    for number in range(jobs):
-        free.put(gpus[number % len(gpus)] if gpus else None)
+    for place in places:
+        free.put(place)
     logs = paths.project_root() / ".train_state" / "grid"
     logs.mkdir(parents=True, exist_ok=True)
     work = _Work(free, logs)
     before = {number: signal.signal(number, work.stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with ThreadPoolExecutor(jobs) as pool:
+        with ThreadPoolExecutor(len(places)) as pool:
             done = pool.map(work.do, runs, runs.values())
             failed = [run for run, well in zip(runs, done, strict=True) if not well]
     finally:

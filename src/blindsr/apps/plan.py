@@ -13,10 +13,12 @@ from blindsr.analysis.training_cost import operations
 from blindsr.apps import grid
 from blindsr.config.params import Params
 from blindsr.config.run import Row, Run
+from blindsr.plugins.regularizers.base import Step
 from blindsr.runtime import devices
 from blindsr.stages import train
 from blindsr.training import trainer
 from blindsr.training.distributed import World
+from blindsr.training.losses import build_losses
 from blindsr.training.objective import Objective
 
 _WARM, _TIMED = 5, 20  # iterations of a probe
@@ -51,7 +53,7 @@ def show(params: Params) -> None:
         table.add_row(run.name, str(state), *numbers)
     Console(width=120).print(table)
     print(f"{total:.2f} hours of training left on one device ({_device(params)}), by probes of {_TIMED} iterations;")
-    print("evaluation and analysis come on top; `blindsr grid --jobs N` shares the runs among N devices")
+    print("evaluation and analysis come on top; `blindsr grid` shares the runs among all GPUs (--per-device K)")
 
 
 def probe(params: Params, run: Run) -> Cost:
@@ -64,9 +66,11 @@ def probe(params: Params, run: Run) -> Cost:
     weight = params.reg.settings[run.reg].weight
     bf16 = params.train.precision == "bf16"
     batch = batches[0]  # for its shapes
-    objective = Objective(network.to(world.device).train(), weight, bf16=bf16)
+    losses = build_losses(params.train, train.trunk(params)).to(world.device)
+    objective = Objective(network.to(world.device).train(), losses, weight, bf16=bf16)
     with operations() as counter:
-        objective(*(tensor.to(world.device) for tensor in batch)).loss.backward()
+        lr, hr = (tensor.to(world.device) for tensor in batch)
+        objective(Step(lr, hr, network.views)).loss.backward()
     network.zero_grad(set_to_none=True)
 
     # the curve's points, which wait for the device, are the clock
@@ -77,6 +81,7 @@ def probe(params: Params, run: Run) -> Cost:
             network,
             batches,
             params.train.model_copy(update=length),
+            losses=losses,
             weight=weight,
             seed=run.seed,
             states=Path(folder),
@@ -86,6 +91,7 @@ def probe(params: Params, run: Run) -> Cost:
             log=lambda iteration, point: times.append(time.perf_counter()),
             label=f"probe of {run.row}",
             compiled=params.runtime.compile,
+            replayed=params.runtime.cuda_graph,
         )
     return Cost(counter.get_total_flops(), (times[-1] - times[0]) / _TIMED)
 
@@ -94,4 +100,6 @@ def _device(params: Params) -> str:
     device = devices.choose(params.runtime.device)
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    if device.type == "mps":
+        return "Apple's MPS"
     return f"CPU, {params.train.threads} threads and {params.runtime.workers} workers"

@@ -1,8 +1,6 @@
 """Runs in MLflow: made complete from recorded files, published to a team's server, written as one table, shown."""
 
-import csv
 import datetime
-import io
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -16,7 +14,7 @@ from blindsr.config.run import BICUBIC, Run
 from blindsr.evaluation import benchmarks
 from blindsr.model import weight_files
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.runtime import files, paths, tracking
+from blindsr.runtime import files, packages, paths, tracking
 from blindsr.runtime.errors import UserError
 
 
@@ -29,6 +27,7 @@ def sync(params: Params, uri: str | None = None) -> None:
     """
     from blindsr.stages import report
 
+    packages.require("mlflow", "`blindsr runs`")
     target = uri or tracking.tracking_uri()
     own = f"sqlite:///{paths.project_root() / 'mlflow.db'}"
     if target != own and (paths.project_root() / "mlflow.db").exists():
@@ -88,10 +87,7 @@ def _means(name: str) -> dict[str, float]:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    return files.read_csv(path) if path.exists() else []
 
 
 def export(out: Path, uri: str | None = None) -> None:
@@ -106,11 +102,8 @@ def export(out: Path, uri: str | None = None) -> None:
         rows = [_row(run) for run in tracking.runs(tracking.connect(target))]
     if not rows:
         raise UserError(f"no runs in {tracking.shown(target)}: `dvc repro` makes some, `blindsr runs sync` publishes")
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _columns(rows), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    files.write_atomic(out, text.getvalue())
+    columns = _columns(rows)
+    files.write_csv(out, columns, [[row.get(column, "") for column in columns] for row in rows])
     print(f"{len(rows)} runs: {out}")
 
 
@@ -137,10 +130,14 @@ def _columns(rows: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def ui(port: int) -> None:
-    """Run `mlflow ui` on the database of the runs until Ctrl-C. Raises UserError if they are on a server."""
+    """Run `mlflow ui` on the database of the runs until Ctrl-C.
+
+    Raises UserError if they are on a server, or without MLflow.
+    """
     uri = tracking.tracking_uri()
     if uri.startswith("http"):
         raise UserError(f"the runs are on a server: open {tracking.shown(uri)} in a browser")
+    packages.require("mlflow", "`blindsr runs ui`")
     artifacts = paths.project_root() / "mlartifacts"
     command = [
         sys.executable,

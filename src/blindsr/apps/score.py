@@ -1,9 +1,6 @@
 """score: the test suite as a benchmark for anyone's network on anyone's HR images."""
 
-import hashlib
-import json
-import logging
-import re
+import contextlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,21 +9,19 @@ from typing import Any
 from blindsr.acquisition import folder
 from blindsr.acquisition.folder import HrFolder
 from blindsr.apps import models, score_report
-from blindsr.config import params
+from blindsr.config import params, registry
 from blindsr.config.params import Params
-from blindsr.config.schema import SuiteParams
+from blindsr.config.schema import EvaluateParams, SuiteParams
 from blindsr.data import images, indices, suite
 from blindsr.evaluation import benchmarks, scoring
 from blindsr.evaluation.journal import Journal
-from blindsr.evaluation.scoring import METRICS, Job, Key, Loaded, Measure, Score
+from blindsr.evaluation.scoring import Job, Key, Loaded, Measure, Score
 from blindsr.model import inference
 from blindsr.model.inference import Tile
-from blindsr.plugins.metrics.lpips import load_lpips
 from blindsr.runtime import devices, files, provenance
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
-_log = logging.getLogger(__name__)
 _OVERLAP = 32
 
 
@@ -35,7 +30,7 @@ def run(
     model: str,
     *,
     cases: Sequence[str] = (),
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] = (),
     scale: int | None = None,
     tile: Tile = "auto",
     device: str = "auto",
@@ -45,53 +40,59 @@ def run(
 ) -> None:
     """Degrade every image of `hr_folder` under every case, upscale it with `model`, score it and print a table.
 
-    `model` and `scale` are as for `models.read`. The cases are those of the project in the working
-    directory, else the paper's; noise is seeded by the suite's seed and the names of folder, case and image. `csv`
-    gets a row per image and case, in the columns of `benchmarks.write_csv`, and lets an interrupted run go on;
-    `as_json` gets means and rows.
+    `model` and `scale` are as for `models.read`. Cases and metrics that are not named are those of the project in the
+    working directory, else the paper's; noise is seeded by the suite's seed and the names of folder, case and image.
+    `csv` gets a row per image and case, with a column per metric, and lets an interrupted run go on; `as_json` gets
+    means and rows.
 
     Raises UserError for wrong arguments, and one that counts the images without scores, after all others are written.
     """
     project = params.find()
     chosen = suite.select(project.suite if project else suite.PAPER, cases)
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown or not metrics:
-        raise UserError(f"unknown metric {', '.join(unknown) or 'none'}: choose from {', '.join(METRICS)}")
+    other = EvaluateParams(crop_border=models.default_scale(None), overlap=_OVERLAP, threads=1)
+    settings = project.evaluate if project else other
+    columns = list(dict.fromkeys(metrics)) or settings.metrics
+    for name in columns:
+        registry.require("metric", name)
     source = folder.open_folder(hr_folder)
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise UserError(f"unknown device {device}: give auto, cpu, cuda or cuda:N")
     where = devices.choose(device)
     devices.keep_freed_memory()
     network, scale, weights = models.read(model, scale)
-    network.to(where)
-    trunk = _trunk(lpips_trunk, project) if "lpips" in metrics else None
-    lpips = load_lpips(trunk).to(where) if trunk else None
-    border = project.evaluate.crop_border if project and project.scale == scale else scale
-    measure = Measure(border, lpips, metrics)
+    network = devices.place(network, where)
+    trunk, no_trunk = _trunk(lpips_trunk, project)
+    border = settings.crop_border if project and project.scale == scale else scale
+    records = scoring.build_metrics(
+        columns,
+        crop_border=border,
+        max_shift=settings.max_shift,
+        trunk=trunk,
+        no_trunk=no_trunk,
+        device=devices.beside(where),
+    )
     upscale = partial(inference.upscale_rgb, network, scale=scale, tile=tile, overlap=_OVERLAP)
 
     determining = {
         "files": [_content(path) for path in (weights or Path(), trunk or Path())],
-        "settings": [scale, tile, border, sorted(metrics), where.type, chosen.seed],
+        "settings": [scale, tile, border, sorted(columns), where.type, chosen.seed],
         "code": provenance.code_digest("score"),
     }
     contents = {name: _content(path) for name, path in source.files.items()}
     stamps = {
-        Key(source.name, case, name): _digest(determining, settings.model_dump(), contents[name])
-        for case, settings in chosen.cases.items()
+        Key(source.name, case, name): files.key([determining, degraded.model_dump(), contents[name]])[:16]
+        for case, degraded in chosen.cases.items()
         for name in source.files
     }
     journal = Journal(csv.parent / f".{csv.name}.rows") if csv else None
-    rows, lines = _score(source, chosen, scale, stamps, upscale, measure, journal)
+    rows, lines = _score(source, chosen, scale, stamps, upscale, Measure(records), journal)
     scores = [rows[key] for key in stamps if key in rows]
     if scores:
         name = f"{Path(model).name} ×{scale} on {source.name}"
-        score_report.print_table(name, scores, metrics, list(chosen.cases))
+        score_report.print_table(name, scores, records, list(chosen.cases))
         if csv:
-            benchmarks.write_csv(scores, csv)
+            benchmarks.write_csv(scores, columns, csv)
         if as_json:
             about = {"model": Path(model).name, "benchmark": source.name, "scale": scale}
-            files.write_atomic(as_json, score_report.as_json(about, scores, metrics, lines))
+            files.write_atomic(as_json, score_report.as_json(about, scores, columns, lines))
     if lines:
         missing = len(stamps) - len(scores)
         raise UserError(f"{missing} of {len(stamps)} scores are missing: {len(lines)} problems are named above")
@@ -99,19 +100,12 @@ def run(
         journal.clear()
 
 
-def _trunk(given: Path | None, project: Params | None) -> Path | None:
-    """LPIPS' trunk: the file given, or the project's, if it was fetched; else None, with a warning."""
-    if given:
-        return given
-    if project and project.data.lpips_trunk:
-        try:
-            index = indices.read_index(project.data.lpips_trunk)
-        except UserError:
-            index = None
-        if index and index.images:
-            return indices.set_folder(index.name, project.data.roots) / index.images[0].file
-    _log.warning("no LPIPS trunk weights: lpips stays empty; give AlexNet's with --lpips-trunk")
-    return None
+def _trunk(given: Path | None, project: Params | None) -> tuple[Path | None, str]:
+    """LPIPS' trunk: the file given, or the project's, if it was fetched; else None, and what to do."""
+    if project and not given:
+        with contextlib.suppress(UserError):  # nothing was fetched
+            given, _ = indices.trunk_file(project.data.lpips_trunk, project.data.roots)
+    return given, "give AlexNet's with --lpips-trunk"
 
 
 def _score(
@@ -165,7 +159,3 @@ def _content(path: Path) -> str:
         return files.sha256(path)
     except OSError:
         return ""
-
-
-def _digest(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -16,7 +16,7 @@ from PIL import Image
 from blindsr.acquisition import folder
 from blindsr.acquisition.folder import HrFolder
 from blindsr.apps import models, suite_manifest
-from blindsr.apps.suite_manifest import MANIFEST, HrEntry, LrEntry, SuiteManifest, pixels, sha256
+from blindsr.apps.suite_manifest import MANIFEST, HrEntry, LrEntry, SuiteManifest, pixels
 from blindsr.config import params
 from blindsr.config.schema import SuiteParams
 from blindsr.data import images, suite
@@ -110,7 +110,7 @@ def _make(
     cases = {}
     for case, lr in lrs.items():
         content, file = _png(lr), f"{case}/{name}.png"
-        cases[case] = LrEntry(file=file, sha256=sha256(content), pixels=pixels(lr))
+        cases[case] = LrEntry(file=file, sha256=files.sha256(content), pixels=pixels(lr))
         if not old:
             files.write_atomic(out / file, content)
     entry = HrEntry(file=path.name, sha256=files.sha256(path), pixels=pixels(hr), cases=cases)
@@ -149,7 +149,7 @@ def _lr_problem(path: Path, entry: LrEntry) -> list[str]:
         content = path.read_bytes()
     except OSError:
         return [f"{path} is missing: write the suite again"]
-    if sha256(content) == entry.sha256:
+    if files.sha256(content) == entry.sha256:
         return []
     try:
         same = pixels(images.read_rgb(path)) == entry.pixels

@@ -1,6 +1,5 @@
 """manifest.json of a written test suite: hashes of every image, and the versions that made them."""
 
-import hashlib
 from pathlib import Path
 
 import cv2
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import blindsr
 from blindsr.config.schema import SuiteParams
 from blindsr.data.images import RGB
+from blindsr.runtime import files
 from blindsr.runtime.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -73,9 +73,4 @@ def versions() -> dict[str, str]:
 
 def pixels(image: RGB) -> str:
     """SHA-256 of the shape and the pixels."""
-    return sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes())
-
-
-def sha256(content: bytes) -> str:
-    """SHA-256, as 64 hexadecimal digits."""
-    return hashlib.sha256(content).hexdigest()
+    return files.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes())

@@ -5,11 +5,13 @@ from typing import Any
 
 import yaml
 
+from blindsr.runtime import packages
 from blindsr.runtime.errors import UserError
 
 
 def compose(conf: Path, overrides: list[str] | None = None) -> dict[str, Any]:
-    """Compose conf/config.yaml with Hydra. Raises UserError for a broken conf/ or a wrong override."""
+    """Compose conf/config.yaml with Hydra. Raises UserError without Hydra, for a broken conf/ or a wrong override."""
+    packages.require("hydra", f"composing {conf}/", "hydra-core")
     from hydra import compose as hydra_compose  # a third of a second, which only this needs
     from hydra import initialize_config_dir
     from hydra.errors import HydraException
@@ -26,9 +28,13 @@ def compose(conf: Path, overrides: list[str] | None = None) -> dict[str, Any]:
 
 
 def refuse_stale(settings: Any, params_yaml: Path) -> None:
-    """Raise UserError that names the keys in which `settings`, read from params_yaml, differ from conf/ beside it."""
+    """Raise UserError that names the keys in which `settings`, read from params_yaml, differ from conf/ beside it.
+
+    Where Hydra is not installed, which alone can tell, the settings are taken as they are.
+    """
     conf = params_yaml.resolve().parent / "conf"
-    keys = _differences(settings, compose(conf)) if conf.is_dir() else []
+    known = conf.is_dir() and packages.installed("hydra")
+    keys = _differences(settings, compose(conf)) if known else []
     if keys:
         raise UserError(
             f"{params_yaml.name} differs from conf/ in {', '.join(keys)}: run `make params` to compose it from "

@@ -29,6 +29,9 @@ from blindsr.config.schema import (
 )
 from blindsr.runtime.errors import UserError
 
+RANKED = "psnr_db"
+"""The metric that networks are compared by: no evaluation goes without it."""
+
 
 class Params(Model):
     """The whole of params.yaml."""
@@ -64,10 +67,20 @@ class Params(Model):
             raise ValueError("suite.cases is empty: name at least one test case")
         _check_plugins("backbone", self.backbone.names, self.backbone.hyper)
         _check_plugins("regularizer", self.reg.names, {n: s.hyper for n, s in self.reg.settings.items()})
+        _check_plugins("degradation", [self.degradation.name], {self.degradation.name: self.degradation.settings})
+        registry.build("degradation", self.degradation.name, self.degradation.settings)
         for name, settings in self.reg.settings.items():
             for backbone, hyper in settings.per_backbone.items():
                 registry.load("backbone", backbone)
                 _check_plugins("regularizer", [name], {name: hyper})
+        for name in self.train.losses:
+            registry.require("loss", name)
+        for name, keys in self.train.loss_settings.items():
+            _check_settings("loss", name, keys)
+        for name in [*self.evaluate.metrics, *self.evaluate.unaligned_metrics]:
+            registry.require("metric", name)
+        if RANKED not in self.evaluate.metrics:
+            raise ValueError(f"evaluate.metrics lacks {RANKED}, which tables and figures compare networks by: add it")
         return self
 
     @property
@@ -114,15 +127,21 @@ def _multiple(name: str, size: int, scale: int) -> str:
 def _check_plugins(kind: str, names: list[str], settings: dict[str, dict[str, Any]]) -> None:
     """Every name is a plug-in with settings, and every setting an argument of its `build`."""
     for name in [*names, *settings]:
-        allowed = registry.settings(kind, name)
+        registry.require(kind, name)
         if name == BICUBIC:
             raise UserError("bicubic is always evaluated: take it out of backbone.names")
         if name not in settings:
             raise UserError(f"{kind} {name!r} has no settings: add them to conf/ ({kind}: {name})")
-        for key in settings[name]:
-            if key not in allowed:
-                choices = ", ".join(allowed) or "none at all"
-                raise UserError(f"{kind} {name!r} has no setting {key!r}: choose from {choices}")
+        _check_settings(kind, name, settings[name])
+
+
+def _check_settings(kind: str, name: str, settings: dict[str, Any]) -> None:
+    """Every setting is an argument of the plug-in's `build`."""
+    allowed = registry.settings(kind, name)
+    for key in settings:
+        if key not in allowed:
+            choices = ", ".join(allowed) or "none at all"
+            raise UserError(f"{kind} {name!r} has no setting {key!r}: choose from {choices}")
 
 
 def parse(settings: Any, source: str = "params.yaml") -> Params:

@@ -3,25 +3,39 @@
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from blindsr.runtime.errors import UserError
 
 # Packages by name, not imports: what the settings may name is known here, below the plug-ins themselves.
-_PACKAGES = {"backbone": "blindsr.plugins.backbones", "regularizer": "blindsr.plugins.regularizers"}
+_PACKAGES = {
+    "backbone": "blindsr.plugins.backbones",
+    "degradation": "blindsr.plugins.degradations",
+    "regularizer": "blindsr.plugins.regularizers",
+    "loss": "blindsr.plugins.losses",
+    "metric": "blindsr.plugins.metrics",
+}
+# Arguments of `build` that the house gives to whoever asks for them: no settings of the plug-in's own.
+_OFFERED = ("scale", "crop_border", "max_shift", "trunk", "device")
 _SHARED = "base"  # the module of each kind that holds its base class
 
 
 def names(kind: str) -> list[str]:
-    """Names of the plug-ins of a kind, sorted.
+    """Names of the plug-ins of a kind, sorted; none of them is imported.
 
     Args:
-        kind: "backbone" or "regularizer".
+        kind: "backbone", "degradation", "regularizer", "loss" or "metric".
     """
     package = importlib.import_module(_PACKAGES[kind])
     found = (module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
     return sorted(name for name in found if name != _SHARED and not name.startswith("_"))
+
+
+def require(kind: str, name: str) -> None:
+    """Raise UserError, with the right names, unless there is such a plug-in; it is not imported."""
+    if name not in names(kind):
+        raise UserError(f"unknown {kind} {name!r}: choose one of {', '.join(names(kind))}")
 
 
 def load(kind: str, name: str) -> Callable[..., Any]:
@@ -30,12 +44,41 @@ def load(kind: str, name: str) -> Callable[..., Any]:
     Raises:
         UserError: for an unknown name, with the right ones.
     """
-    if name not in names(kind):
-        raise UserError(f"unknown {kind} {name!r}: choose one of {', '.join(names(kind))}")
+    require(kind, name)
     build: Callable[..., Any] = importlib.import_module(f"{_PACKAGES[kind]}.{name}").build
     return build
 
 
 def settings(kind: str, name: str) -> list[str]:
-    """Keyword settings that the plug-in's `build` takes, without `scale`, which every backbone is given."""
-    return [key for key in inspect.signature(load(kind, name)).parameters if key != "scale"]
+    """Keyword settings that the plug-in's `build` takes, without what it is given anyway, such as `scale`."""
+    return [key for key in inspect.signature(load(kind, name)).parameters if key not in _OFFERED]
+
+
+def takes(kind: str, name: str, argument: str) -> bool:
+    """Whether the plug-in's `build` has this argument."""
+    return argument in inspect.signature(load(kind, name)).parameters
+
+
+def build(kind: str, name: str, settings: Mapping[str, Any] | None = None, **offered: Any) -> Any:
+    """What a plug-in's `build` makes of its settings.
+
+    Args:
+        kind: as for `names`.
+        name: the plug-in's.
+        settings: keyword arguments, all of which it must take.
+        **offered: keyword arguments that it gets if it takes them.
+
+    Raises:
+        UserError: for an unknown name or setting, or a value that `build` refuses; and where what is built has a
+            name of its own that is not that of its file.
+    """
+    make = load(kind, name)
+    taken = {key: value for key, value in offered.items() if takes(kind, name, key)}
+    try:
+        built = make(**taken, **(settings or {}))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{kind} {name!r}: {error}") from None
+    own = getattr(built, "name", name)
+    if own != name:
+        raise UserError(f"{kind} {name!r} calls itself {own!r}: give file and record the same name")
+    return built

@@ -16,79 +16,31 @@ def unique(items: list[Any]) -> list[Any]:
     return items
 
 
+def distinct(items: list[Any]) -> list[Any]:
+    """Validator: no entry twice."""
+    if len(set(items)) != len(items):
+        raise ValueError("must hold each entry once")
+    return items
+
+
 class Model(BaseModel):
     """A block of params.yaml: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-Names = Annotated[list[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]], AfterValidator(unique)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Names = Annotated[list[Name], AfterValidator(unique)]
 Case = Annotated[str, Field(pattern=r"^[A-Za-z0-9+_.]+$")]
-Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
-
-
-def _interval(pair: tuple[float, float]) -> tuple[float, float]:
-    if pair[0] > pair[1]:
-        raise ValueError(f"must be [smallest, largest], not {list(pair)}")
-    return pair
-
-
-def _distribution(probabilities: dict[str, float]) -> dict[str, float]:
-    if abs(sum(probabilities.values()) - 1) > 1e-6:
-        raise ValueError(f"probabilities must add up to 1, not {sum(probabilities.values()):g}")
-    return probabilities
-
-
-Interval = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], AfterValidator(_interval)]
-PositiveInterval = Annotated[
-    tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]], AfterValidator(_interval)
-]
-KernelKind = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso"]
-
-
-class PassParams(Model):
-    """One pass of the second-order degradation: blur, resize, noise, JPEG.
-
-    Ranges are uniform and inclusive. `kernel_sizes` are odd; `sigma` is the blur's, in px; `betag` and `betap` are
-    the shapes of generalized and plateau kernels; `resize` bounds the factors of "down" and "up"; `noise_sigma`
-    is on the scale of 255.
-    """
-
-    kernel_sizes: tuple[Annotated[int, Field(ge=1, le=21)], Annotated[int, Field(ge=1, le=21)]]
-    kernel_probabilities: Annotated[dict[KernelKind, Probability], AfterValidator(_distribution)]
-    blur_probability: Probability
-    sinc_probability: Probability
-    sigma: PositiveInterval
-    betag: PositiveInterval
-    betap: PositiveInterval
-    resize_probabilities: Annotated[dict[Literal["up", "down", "keep"], Probability], AfterValidator(_distribution)]
-    resize: PositiveInterval
-    gaussian_probability: Probability
-    noise_sigma: Interval
-    poisson_scale: Interval
-    grey_probability: Probability
-    jpeg_quality: Annotated[
-        tuple[Annotated[float, Field(ge=1, le=99)], Annotated[float, Field(ge=1, le=99)]], AfterValidator(_interval)
-    ]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if not all(size % 2 for size in self.kernel_sizes) or self.kernel_sizes[0] > self.kernel_sizes[1]:
-            raise ValueError(f"kernel_sizes must be [smallest, largest] odd sizes, not {list(self.kernel_sizes)}")
-        for name in ("betag", "betap", "resize"):
-            low, high = getattr(self, name)
-            if not low <= 1 <= high:
-                raise ValueError(f"{name} must contain 1 (draws fall below it and above), not [{low:g}, {high:g}]")
-        return self
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class DegradationParams(Model):
-    """The second-order degradation of training (Sec. 5.1 of the paper)."""
+    """Which degradation makes the training's LR images, and the keyword settings of its `build`."""
 
-    first: PassParams
-    second: PassParams
-    final_sinc_probability: Probability
+    name: Name
+    settings: dict[str, Any] = {}
 
 
 class BlurParams(Model):
@@ -198,8 +150,11 @@ class TrainParams(Model):
     """Everything of training that changes its result.
 
     `init_from` is a file of weights to start from instead of the seed's initial ones, relative to the project.
+    `losses` maps names of losses to their weights; `loss_settings` has the keyword settings of each one's `build`.
     """
 
+    losses: Annotated[dict[str, Weight], Field(min_length=1)] = {"l1": 1.0}
+    loss_settings: dict[str, dict[str, Any]] = {}
     init_from: Annotated[str, Field(min_length=1)] | None = None
     iterations: Positive
     batch: Positive
@@ -211,7 +166,7 @@ class TrainParams(Model):
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     schedule: ScheduleParams
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "tf32", "bf16"]
     threads: Positive
     log_every: Positive
     validation: ValidationParams
@@ -222,8 +177,6 @@ class TrainParams(Model):
             raise ValueError(
                 f"validation.every {self.validation.every} must be a multiple of log_every {self.log_every}, or 0"
             )
-        if self.batch % 2:
-            raise ValueError(f"batch {self.batch} must be even: two-view regularizers take batch / 2 patches")
         if self.window < self.crop:
             raise ValueError(f"window {self.window} is smaller than crop {self.crop}")
         return self
@@ -232,10 +185,13 @@ class TrainParams(Model):
 class EvaluateParams(Model):
     """How a network is run over a benchmark and scored.
 
-    `tile` in LR px, null for whole images, "auto" for whole ones up to a bound of memory. `max_shift` (HR px) bounds
-    the search for the best shift of real LR images.
+    `metrics` are the columns of scores in their order; `unaligned_metrics` those that images whose HR is not aligned
+    with their LR have besides. `tile` in LR px, null for whole images, "auto" for whole ones up to a bound of memory.
+    `max_shift` (HR px) bounds the search for the best shift of real LR images.
     """
 
+    metrics: Names = ["psnr_db", "psnr_y_db", "ssim", "lpips"]
+    unaligned_metrics: Annotated[list[str], AfterValidator(distinct)] = ["psnr_shift_db"]
     crop_border: Annotated[int, Field(ge=0)]
     tile: Positive | Literal["auto"] | None = None
     max_shift: Annotated[int, Field(ge=0)] = 40
@@ -282,17 +238,21 @@ class GalleryParams(Model):
 class RuntimeParams(Model):
     """How the work is done on this machine; changes no result beyond the rounding of float sums.
 
-    `devices` is the number of processes that train one run together, one per GPU, or so many on a CPU.
+    `devices` is the number of processes that train one run together: one per GPU, one on MPS, or so many on a CPU.
+    `compile` runs the backbone through torch.compile, and `cuda_graph` has a GPU record the training step and replay
+    it.
     """
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
     devices: Positive | Literal["auto"]
     workers: Annotated[int, Field(ge=0)]
     checkpoint_every: Positive
     compile: bool
+    cuda_graph: bool = True
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if ":" in self.device and self.devices not in (1, "auto"):
+        single = ":" in self.device or self.device == "mps"
+        if single and self.devices not in (1, "auto"):
             raise ValueError(f"devices {self.devices} need more than the one GPU {self.device}: set device to auto")
         return self

@@ -72,6 +72,28 @@ def read_index(name: str, folder: Path = paths.INDEX) -> Index:
         raise UserError(f"{path} is no index: run `dvc repro --force fetch`") from None
 
 
+def trunk_file(name: str | None, roots: dict[str, Path], folder: Path = paths.INDEX) -> tuple[Path | None, str]:
+    """AlexNet's weights, which LPIPS and the perceptual loss are built on.
+
+    Args:
+        name: the set that `data.lpips_trunk` names, or None.
+        roots: `data.roots`.
+        folder: that of the indices.
+
+    Returns:
+        Path of the file, and ""; or None where it is not here, and what to do to have it.
+
+    Raises:
+        UserError: as `read_index` does.
+    """
+    if not name:
+        return None, "name a set in data.lpips_trunk"
+    index = read_index(name, folder)
+    if index.missing or not index.images:
+        return None, index.missing or f"complete the set {name}"
+    return set_folder(name, roots) / index.images[0].file, ""
+
+
 def set_folder(name: str, roots: dict[str, Path]) -> Path:
     """Where the files of a set lie: the user's own folder, or data/raw/<name>.
 

@@ -1,8 +1,7 @@
 """Pairs of images on disk as jobs of the scoring engine, and its rows as CSV."""
 
 import contextlib
-import csv
-import io
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from blindsr.config.params import Params
+from blindsr.config.params import RANKED, Params
 from blindsr.config.run import BICUBIC, Run
 from blindsr.data import images
 from blindsr.data.images import RGB
@@ -70,7 +69,7 @@ def evaluate(
     an error in a result.
     """
     jobs = [
-        Job([key_of(pair) for pair in group], partial(_load, group, scale), shifted=not group[0].aligned)
+        Job([key_of(pair) for pair in group], partial(_load, group, scale), unaligned=not group[0].aligned)
         for group in groups(pairs)
     ]
     return scoring.score(jobs, upscale, measure)
@@ -93,48 +92,33 @@ def _load(group: Sequence[Pair], scale: int) -> Loaded:
     return Loaded(hr, lrs, errors)
 
 
-def write_csv(scores: Sequence[Score], path: Path) -> None:
+def write_csv(scores: Sequence[Score], metrics: Sequence[str], path: Path) -> None:
     """Write scores with six decimals: the same scores give the same bytes. What was not computed is empty.
 
-    The column psnr_shift_db is there if any score has one.
+    A column for each of `metrics`, then for each other one that any score has, such as those of unaligned images.
     """
-    shifted = any(score.psnr_shift_db is not None for score in scores)
-    count = len(Score._fields) - (not shifted)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Score._fields[:count])
-    for score in scores:
-        values = (score.psnr_db, score.psnr_y_db, score.ssim, score.lpips, score.psnr_shift_db)
-        writer.writerow([*score.key, *(_cell(value) for value in values[: count - 3])])
-    files.write_atomic(path, text.getvalue())
+    columns = list(dict.fromkeys([*metrics, *(name for score in scores for name in score.values)]))
+    rows = [[*score.key, *(_cell(score.values.get(name, math.nan)) for name in columns)] for score in scores]
+    files.write_csv(path, [*Key._fields, *columns], rows)
 
 
-def _cell(value: float | None) -> str:
-    return "" if value is None or value != value else f"{value:.6f}"
+def _cell(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6f}"
 
 
 def read_csv(path: Path) -> list[Score]:
     """Read what `write_csv` wrote."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [
-        Score(
-            row["benchmark"],
-            row["case"],
-            row["image"],
-            float(row["psnr_db"] or "nan"),
-            float(row["psnr_y_db"] or "nan"),
-            float(row["ssim"] or "nan"),
-            float(row["lpips"]) if row["lpips"] else None,
-            float(row["psnr_shift_db"]) if row.get("psnr_shift_db") else None,
-        )
-        for row in rows
-    ]
+    scores = []
+    for row in files.read_csv(path):
+        key = Key(*(row.pop(field) for field in Key._fields))
+        scores.append(Score(key, {name: float(cell) for name, cell in row.items() if cell}))
+    return scores
 
 
 def means(scores: Sequence[Score]) -> dict[str, float]:
     """Mean PSNR per benchmark and case, as "psnr_db/<benchmark>/<case>", for the tracking server."""
     groups: dict[str, list[float]] = {}
     for score in scores:
-        groups.setdefault(f"psnr_db/{score.benchmark}/{score.case}", []).append(score.psnr_db)
-    return {key: sum(values) / len(values) for key, values in groups.items()}
+        if RANKED in score.values:
+            groups.setdefault(f"{RANKED}/{score.key.benchmark}/{score.key.case}", []).append(score.values[RANKED])
+    return {name: sum(values) / len(values) for name, values in groups.items()}

@@ -26,8 +26,8 @@ class Journal:
         for path in sorted(self._folder.glob("*.jsonl")):
             for line in path.read_bytes().splitlines():
                 try:
-                    stamp, values = json.loads(line)
-                    row = Score(*values)
+                    stamp, key, values = json.loads(line)
+                    row = Score(Key(*key), dict(values))
                 except (ValueError, TypeError):
                     continue
                 rows[row.key, stamp] = row
@@ -39,7 +39,7 @@ class Journal:
         Raises UserError where the folder cannot be written.
         """
         # the line end in front closes what a kill may have left of a line
-        text = "".join(f"\n{json.dumps([stamp, score])}" for stamp, score in rows)
+        text = "".join(f"\n{json.dumps([stamp, *score])}" for stamp, score in rows)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab") as file:

@@ -5,22 +5,23 @@ so that a CPU's evaluation costs little more than its inference. Results come in
 depend on the threads.
 """
 
-import math
+import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import torch
+
+from blindsr.config import registry
 from blindsr.data.images import RGB
-from blindsr.plugins.metrics.base import cropped_pair
-from blindsr.plugins.metrics.lpips import Lpips
-from blindsr.plugins.metrics.psnr import psnr, psnr_best_shift, psnr_y
-from blindsr.plugins.metrics.ssim import WINDOW, ssim
+from blindsr.plugins.metrics.base import Metric
 from blindsr.runtime import parallel
 from blindsr.runtime.errors import UserError
 
-METRICS = ("psnr_db", "psnr_y_db", "ssim", "lpips")
+_log = logging.getLogger(__name__)
 _UNSCORED = 3  # SR images that may wait for the metrics: more would only fill memory
 
 
@@ -33,60 +34,59 @@ class Key(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Scores of one image: PSNR in dB on RGB and on Y, SSIM in [0, 1], LPIPS (None without trunk weights).
+    """The scores of one image: metric -> value. A metric that was not computed is not there."""
 
-    A metric that was not asked for is NaN (LPIPS: None). `psnr_shift_db` is the PSNR at the best whole-pixel shift,
-    of images whose HR is not aligned; None for all others.
-    """
-
-    benchmark: str
-    case: str
-    image: str
-    psnr_db: float
-    psnr_y_db: float
-    ssim: float
-    lpips: float | None
-    psnr_shift_db: float | None = None
-
-    @property
-    def key(self) -> Key:
-        """Which image and case this is the score of."""
-        return Key(*self[:3])
+    key: Key
+    values: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What is computed of an SR image: `metrics` of METRICS, all but LPIPS without `crop_border` px at each side.
+    """What is computed of an SR image: `metrics`, and of images whose HR is not aligned the `unaligned` ones, too."""
 
-    `lpips` is None without trunk weights; `max_shift` (px) bounds the search of jobs that ask for one.
-    """
+    metrics: Sequence[Metric]
+    unaligned: Sequence[Metric] = ()
 
-    crop_border: int
-    lpips: Lpips | None = None
-    metrics: Collection[str] = METRICS
-    max_shift: int = 0
+    def against(self, hr: RGB, unaligned: bool = False) -> Callable[[Key, RGB, RGB], Score]:
+        """The scoring of SR images, each with its LR image, against one HR image; metrics that lack weights are left
+        out, and what a metric computes of the HR alone is computed once.
 
-    def against(self, hr: RGB, shifted: bool = False) -> Callable[[Key, RGB], Score]:
-        """The scoring of SR images against one HR image: what depends on the HR alone is computed once.
-
-        Raises UserError where the HR is too small for the crop or a metric.
+        Raises UserError, as its result does, where an image is too small for a metric.
         """
-        border = self.crop_border
-        smallest = WINDOW if "ssim" in self.metrics else 1
-        cropped_pair(hr, hr, border, smallest + (2 * self.max_shift if shifted else 0))
-        lpips = self.lpips.reference(hr) if self.lpips and "lpips" in self.metrics else None
+        chosen = [*self.metrics, *(self.unaligned if unaligned else ())]
+        measures = {metric.name: metric.against(hr) for metric in chosen if not metric.lacks}
+        return lambda key, sr, lr: Score(key, {name: measure(sr, lr) for name, measure in measures.items()})
 
-        def score(key: Key, sr: RGB) -> Score:
-            return Score(
-                *key,
-                psnr(sr, hr, border) if "psnr_db" in self.metrics else math.nan,
-                psnr_y(sr, hr, border) if "psnr_y_db" in self.metrics else math.nan,
-                ssim(sr, hr, border) if "ssim" in self.metrics else math.nan,
-                lpips(sr) if lpips else None,
-                psnr_best_shift(sr, hr, self.max_shift, border)[0] if shifted else None,
-            )
 
-        return score
+def build_metrics(
+    names: Iterable[str],
+    *,
+    crop_border: int,
+    max_shift: int,
+    trunk: Path | None,
+    no_trunk: str,
+    device: torch.device,
+) -> list[Metric]:
+    """The metrics of the settings, in order; one that lacks something stays empty, with one warning.
+
+    Args:
+        names: those of the plug-ins.
+        crop_border: px removed at each side, by metrics that do so.
+        max_shift: HR px searched to each side for the best shift.
+        trunk: file of AlexNet's weights; None where it is not here.
+        no_trunk: what to do to have it.
+        device: where networks of metrics run.
+
+    Raises:
+        UserError: for an unknown name, or weights that cannot be read.
+    """
+    offered: dict[str, Any] = {"crop_border": crop_border, "max_shift": max_shift, "trunk": trunk, "device": device}
+    found: list[Metric] = [registry.build("metric", name, **offered) for name in names]
+    for metric in found:
+        if metric.lacks:
+            hint = f"; to fill it, {no_trunk}" if registry.takes("metric", metric.name, "trunk") else ""
+            _log.warning("%s: the %s column stays empty%s", metric.lacks, metric.name, hint)
+    return found
 
 
 class Loaded(NamedTuple):
@@ -101,12 +101,12 @@ class Loaded(NamedTuple):
 class Job:
     """One HR image with its LR images: `load` raises UserError where nothing of it can be scored.
 
-    `shifted` asks for the PSNR at the best shift, too.
+    `unaligned`: the HR need not be aligned with the LR images.
     """
 
     keys: Sequence[Key]
     load: Callable[[], Loaded]
-    shifted: bool = False
+    unaligned: bool = False
 
 
 class Result(NamedTuple):
@@ -152,8 +152,7 @@ class _Running:
     def __init__(self, job: Job) -> None:
         self.errors: list[UserError] = []
         self._job = job
-        self._against: Future[Callable[[Key, RGB], Score]] | None = None
-        self._scores: list[Future[Score]] = []
+        self._scores: list[tuple[Key, Future[Score]]] = []
 
     def run(
         self,
@@ -164,24 +163,30 @@ class _Running:
     ) -> None:
         """Upscale the LR images, and hand each SR image to the scorer."""
         self.errors += loaded.errors
-        against = self._against = scorer.submit(measure.against, loaded.hr, self._job.shifted)
+        against = scorer.submit(measure.against, loaded.hr, self._job.unaligned)
         keys = list(loaded.lrs)
         try:
             for key, sr in zip(keys, upscale(list(loaded.lrs.values())), strict=True):
-                self._scores.append(scorer.submit(lambda key, sr: against.result()(key, sr), key, sr))
-                wait(self._scores[-_UNSCORED - 1 : -_UNSCORED])
+                future = scorer.submit(lambda key, sr: against.result()(key, sr, loaded.lrs[key]), key, sr)
+                self._scores.append((key, future))
+                wait([future for _, future in self._scores[-_UNSCORED - 1 : -_UNSCORED]])
         except UserError as error:
             self.errors.append(_named(keys[len(self._scores) :], error))
 
     def result(self) -> Result:
-        """Wait for the scores. What is wrong with the HR image is said once, not for each case."""
-        broken = self._against.exception() if self._against else None
-        if isinstance(broken, UserError):
-            return Result(self._job, [], [*self.errors, _named(self._job.keys, broken)])
-        return Result(self._job, [future.result() for future in self._scores], self.errors)
+        """Wait for the scores. What is wrong in several cases, as an HR image that is too small, is said once."""
+        scores: list[Score] = []
+        wrong: dict[str, list[Key]] = {}
+        for key, future in self._scores:
+            error = future.exception()
+            if isinstance(error, UserError):
+                wrong.setdefault(str(error), []).append(key)
+            else:
+                scores.append(future.result())
+        return Result(self._job, scores, [*self.errors, *(_named(keys, said) for said, keys in wrong.items())])
 
 
-def _named(keys: Sequence[Key], error: UserError) -> UserError:
+def _named(keys: Sequence[Key], error: UserError | str) -> UserError:
     """The error with the image that it is of in front."""
     cases = ", ".join(key.case for key in keys)
     return UserError(f"{keys[0].benchmark}/{keys[0].image} ({cases}): {error}")

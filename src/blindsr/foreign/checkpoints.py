@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from blindsr.foreign import state_dicts
 from blindsr.foreign.onnx_network import OnnxNetwork
 from blindsr.model import weight_files
+from blindsr.runtime import devices
 from blindsr.runtime.errors import UserError, one_line
 
 _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")  # in order of preference
@@ -178,9 +179,9 @@ class _Foreign(nn.Module):
     def forward(self, lr: Tensor) -> Tensor:
         try:
             sr = self._call(lr)
-        except torch.OutOfMemoryError:
-            raise
         except (RuntimeError, ValueError, TypeError) as error:
+            if devices.out_of_memory(error):
+                raise
             size = f"{lr.shape[3]}×{lr.shape[2]}"
             raise UserError(f"{self._path} fails on an LR image of {size} pixels ({one_line(error)})") from None
         if not isinstance(sr, Tensor):

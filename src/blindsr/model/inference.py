@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from blindsr.data.images import RGB, to_float, to_uint8
+from blindsr.runtime import devices
 from blindsr.runtime.errors import UserError
 
 Net = Callable[[Tensor], Tensor] | nn.Module
@@ -166,7 +167,9 @@ def _forward(network: Net, part: Tensor, scale: int, tile: Tile) -> Tensor:
     device, dtype = _placement(network)
     try:
         sr = network(part.to(device, dtype))
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if not devices.out_of_memory(error):
+            raise
         now = "the whole image" if tile is None else f"{tile}"
         raise OutOfMemory(f"out of memory on {device}: choose a smaller tile (now {now})") from None
     expected = (part.shape[0], 3, part.shape[2] * scale, part.shape[3] * scale)

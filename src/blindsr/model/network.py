@@ -1,47 +1,48 @@
 """A backbone and a regularizer as one trainable module."""
 
-from typing import Any, NamedTuple
+from contextlib import nullcontext
+from typing import Any
 
 from torch import Tensor, nn
 
 from blindsr.model import networks
-from blindsr.plugins.backbones.base import Backbone
-from blindsr.plugins.regularizers.base import Regularizer
-
-
-class Prediction(NamedTuple):
-    """What a training step needs of a forward pass."""
-
-    sr: Tensor
-    """(B, 3, sH, sW): the views in the order in which they came."""
-    features: Tensor
-    """(B, C, sH, sW): what enters the last convolution, before any perturbation."""
-    penalty: Tensor
-    """Scalar penalty of the regularizer, not weighted; 0 for one view."""
+from blindsr.model.taps import Taps
+from blindsr.plugins.regularizers.base import Regularizer, Step
 
 
 class Network(nn.Module):
-    """A backbone whose features a regularizer perturbs or aligns while training.
+    """A backbone whose inputs and layers a regularizer sees, changes and penalizes while training.
 
-    `views` is the number of degraded views that the regularizer wants of each patch.
+    `with network.taps:` around a training leaves the regularizer's hooks where they are between two steps.
     """
 
-    def __init__(self, backbone: Backbone, regularizer: Regularizer) -> None:
-        """Both as their plug-in's `build` returns them."""
+    def __init__(self, backbone: nn.Module, regularizer: Regularizer) -> None:
+        """Both as their plug-in's `build` returns them. Raises UserError if the regularizer wants unknown layers."""
         super().__init__()
         self.backbone = backbone
         self.regularizer = regularizer
         self.views = regularizer.views
+        regularizer.attach(backbone)
+        changes = type(regularizer).change_features is not Regularizer.change_features
+        self.taps = Taps(backbone, list(regularizer.layers(backbone)), self._change if changes else None)
+        self._step: Step | None = None
 
-    def forward(self, lr: Tensor) -> Prediction:
-        """`lr` (views·N, 3, h, w) in [0, 1], all first views and then all second ones."""
-        features = self.backbone.features(lr)
-        sr = self.backbone.reconstruct(self.regularizer.perturb(features), lr)
-        if self.views == 2:
-            penalty = self.regularizer.penalty(*features.chunk(2))
-        else:
-            penalty = sr.new_zeros(())
-        return Prediction(sr, features, penalty)
+    def forward(self, step: Step) -> Tensor:
+        """One step's penalty, scalar and not weighted; `step` gets its SR images and its features."""
+        self.predict(step)
+        return self.regularizer.penalty(step)
+
+    def predict(self, step: Step) -> None:
+        """The forward pass alone: `step` gets its SR images and its features."""
+        with nullcontext() if self.taps.active else self.taps:
+            self._step = step
+            step.sr = self.backbone(self.regularizer.change_input(step.lr, step))
+            step.features = dict(self.taps.seen)
+            self._step = None
+
+    def _change(self, name: str, x: Tensor) -> Tensor:
+        assert self._step is not None
+        return self.regularizer.change_features(name, x, self._step)
 
 
 def build_regularizer(name: str, hyper: dict[str, Any]) -> Regularizer:

@@ -5,24 +5,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from blindsr.config import registry
+from blindsr.config.registry import build
 from blindsr.plugins.backbones.base import Backbone
-from blindsr.runtime.errors import UserError
 
 
 def build_backbone(name: str, hyper: dict[str, Any], scale: int) -> Backbone:
     """Backbone `name`. Raises UserError for an unknown name or setting, or a value that `build` refuses."""
     backbone: Backbone = build("backbone", name, {"scale": scale, **hyper})
     return backbone
-
-
-def build(kind: str, name: str, settings: dict[str, Any]) -> Any:
-    """What a plug-in's `build` makes of its settings. Raises UserError as `build_backbone` does."""
-    make = registry.load(kind, name)
-    try:
-        return make(**settings)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{kind} {name!r}: {error}") from None
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -1,6 +1,6 @@
 """Tables of what scores do not show: cost of training, the regularizer at work, representations, interactions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from blindsr.config.run import Run
-from blindsr.reporting import tables
+from blindsr.reporting import style, tables
 from blindsr.reporting.tables import HOLE, MEAN, Table
 from blindsr.runtime.errors import UserError
 
@@ -65,13 +65,16 @@ def cost(costs: pd.DataFrame, psnr: pd.DataFrame, stem: Path, *, title: str) -> 
     return tables.write_text(text, text, stem, left=2, title=title, notes=notes)
 
 
-def regularizers(curves: pd.DataFrame, weights: Mapping[str, float], stem: Path, *, title: str) -> Table:
+def regularizers(
+    curves: pd.DataFrame, losses: Sequence[str], weights: Mapping[str, float], stem: Path, *, title: str
+) -> Table:
     """The regularizer at work: what its penalty is of the gradient, and whether the views come together.
 
-    `curves` are the learning curves of all runs. A column that training did not record is left out; a row whose
-    regularizer has one view holds holes.
+    `curves` are the learning curves of all runs, with a column for each of the `losses`. A column that training did
+    not record is left out; a row whose regularizer has one view holds holes.
     """
-    names = {"l1": "L1", "penalty": "penalty", "penalty_gradient_share": "share of gradient (%)"}
+    names = {name: style.loss_label(name) for name in losses}
+    names |= {"penalty": "penalty", "penalty_gradient_share": "share of gradient (%)"}
     names |= {"view_distance": "view distance"}
     names |= {name: f"{name.replace('_', ' ')} (validation)" for name in ("mean_distance", "covariance_distance")}
     columns = [column for column in names if column in curves]
@@ -81,16 +84,17 @@ def regularizers(curves: pd.DataFrame, weights: Mapping[str, float], stem: Path,
         row = {"backbone": backbone, "reg": reg, "weight": f"{weights[reg]:g}"}
         for column in columns:
             value = 100 * last[column] if column == "penalty_gradient_share" else last[column]
-            row[names[column]] = f"{value:.3g}" if column == "l1" or value else HOLE
+            row[names[column]] = f"{value:.3g}" if column in losses or value else HOLE
         first = mine[mine["iteration"] == mine["iteration"].min()]["penalty"].mean()
         row["penalty: first / last"] = f"{first / last['penalty']:.3g}" if last["penalty"] > 0 else HOLE
         rows.append(row)
     text = pd.DataFrame(rows)
+    of_losses = f"{style.loss_label(losses[0])}'s" if len(losses) == 1 else "the losses' together"
     notes = [
         "Means over the last quarter of training, and over seeds. Share of gradient: norm of the weighted penalty's "
-        "gradient on the features, over that plus the norm of L1's. View distance: mean squared distance of the two "
-        f"views' features over the features' variance, so that shrinking all features does not lower it. {HOLE}: not "
-        "recorded for one view."
+        f"gradient on the features, over that plus the norm of {of_losses}. View distance: mean squared distance of "
+        "the two views' features over the features' variance, so that shrinking all features does not lower it. "
+        f"{HOLE}: not recorded for one view."
     ]
     if "mean_distance" in columns:
         notes.append(

@@ -1,7 +1,5 @@
 """All tables of a report, and its verdicts, from the files of the other stages."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -9,8 +7,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from blindsr.config import registry
 from blindsr.config.params import Params
 from blindsr.config.run import Row
+from blindsr.plugins.metrics.base import Metric
 from blindsr.reporting import analyses, differences, scores, tables, verdicts
 from blindsr.reporting.paper import comparison, paper_tables
 from blindsr.reporting.paper.paper_tables import METHODS, PARTS, TRACKS, Grid
@@ -62,6 +62,11 @@ class Source:
         scale = "" if self.beside_paper else f"×{self.params.scale}, "
         known = f"profile {self.params.profile}, {scale}{self.params.train.iterations} iterations, seeds {seeds}"
         return known if self.faithful else f"{known}: not the paper's experiment"
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """The records of the metrics, in the order of the tables."""
+        return scores.records(self.params.evaluate.metrics)
 
     @cached_property
     def grid(self) -> Grid:
@@ -117,11 +122,11 @@ class Source:
         absent = [name for name in regularizers if name not in self.params.reg.names]
         return [f"— Rows `{METHODS[name]}` are empty: reg.names does not name {name}." for name in absent]
 
-    @property
-    def no_trunk(self) -> list[str]:
-        """Why there is no LPIPS; empty if there is."""
+    def no_trunk(self, metric: str) -> list[str]:
+        """Why there are no scores of a metric that needs AlexNet's weights; empty if there are, or it needs none."""
         reason = self.holes.get(str(self.params.data.lpips_trunk), self.holes.get("lpips"))
-        return [f"— lpips has no trunk weights: {reason}."] if reason else []
+        lacking = reason and registry.takes("metric", metric, "trunk")
+        return [f"— {metric} has no trunk weights: {reason}."] if lacking else []
 
     def why_missing(self, name: str) -> str:
         """Why a data set has no scores here; empty if it has some."""
@@ -146,18 +151,19 @@ def write(source: Source) -> Book:
     made = [comparison.write(table, folder / table.key, notes) for table, notes in printed]
     made += _differences(source, folder)
     values = {
-        m: tables.table(source.scores, m, source.suite, source.params.rows, source.cases) for m in scores.METRICS
+        m: tables.table(source.scores, m, source.suite, source.params.rows, source.cases) for m in source.metrics
     }
     missing = source.notes(*source.suite)
-    for metric, decimals in scores.METRICS.items():
-        notes = [*missing, *source.no_trunk] if metric == "lpips" else missing
-        title = f"{metric}, x{params.scale} ({source.size})"
+    for name, metric in source.metrics.items():
+        notes, title = [*missing, *source.no_trunk(name)], f"{name}, x{params.scale} ({source.size})"
         made.append(
-            tables.write(values[metric], folder / metric, title=title, decimals=decimals, signed=False, notes=notes)
+            tables.write(
+                values[name], folder / name, title=title, decimals=metric.decimals, signed=False, notes=notes
+            )
         )
     made += _real(source, folder) + _analyses(source, folder)
     tables.write_metrics(values, source.folder / "metrics.json")
-    files.write_atomic(source.folder / "plots" / "psnr.csv", _plot(values["psnr_db"]))
+    files.write_csv(source.folder / "plots" / "psnr.csv", ["method_case", "psnr_db"], _plot(source.psnr))
     here = source.has_crops
     judged = verdicts.judge(
         source.grid,
@@ -199,7 +205,7 @@ def _of_the_paper(source: Source) -> list[tuple[comparison.PaperTable, list[str]
     notes = [
         f"Under `{paper_tables.LPIPS_CASE}`: the paper does not name the case of its LPIPS, and their level, below "
         "that of bicubic on clean inputs, fits no other.",
-        *source.no_trunk,
+        *(source.no_trunk("lpips") if "lpips" in source.metrics else ["— evaluate.metrics does not name lpips."]),
     ]
     found.append((paper_tables.lpips_table(grid, [*paper, *own], title), [*notes, *here, *others]))
     title = f"Fig. 6: mean improvement over the baseline in dB ({size})"
@@ -238,13 +244,16 @@ def _real(source: Source, folder: Path) -> list[Table]:
     tracks = [name for name in source.params.data.benchmarks if name not in source.suite]
     if not tracks:
         return []
-    values = tables.real_table(source.scores, tracks, source.params.rows)
+    settings = source.params.evaluate
+    decimals = {n: m.decimals for n, m in (source.metrics | scores.records(settings.unaligned_metrics)).items()}
+    values = tables.real_table(source.scores, list(decimals), tracks, source.params.rows)
     title, notes = f"Real LR images, x{source.params.scale} ({source.size})", source.notes(*tracks)
     aligned = ", ".join(name for name in tracks if name in source.aligned and name not in source.holes)
-    if aligned:
-        notes.append(f"— psnr_shift_db is empty for {aligned}: LR and HR are aligned, so no shift is searched for.")
-    stem, decimals = folder / "real_lr", tables.REAL_METRICS
-    return [tables.write(values, stem, title=title, decimals=decimals, signed=False, notes=notes)]
+    searched = [name for name in decimals if name not in source.metrics]
+    if aligned and searched:
+        empty = f"{', '.join(searched)} {'is' if len(searched) == 1 else 'are'} empty"
+        notes.append(f"— {empty} for {aligned}: LR and HR are aligned, so no shift is searched for.")
+    return [tables.write(values, folder / "real_lr", title=title, decimals=decimals, signed=False, notes=notes)]
 
 
 def _analyses(source: Source, folder: Path) -> list[Table]:
@@ -252,8 +261,8 @@ def _analyses(source: Source, folder: Path) -> list[Table]:
     weights, size = {name: source.params.reg.settings[name].weight for name in source.params.reg.names}, source.size
     title = f"Cost of training and score ({size})"
     made = [analyses.cost(source.analysis("cost"), source.psnr, folder / "training_cost", title=title)]
-    title = f"The regularizers at work ({size})"
-    made.append(analyses.regularizers(source.curves, weights, folder / "regularizers", title=title))
+    title, losses = f"The regularizers at work ({size})", list(source.params.train.losses)
+    made.append(analyses.regularizers(source.curves, losses, weights, folder / "regularizers", title=title))
     if source.has_crops:
         title = f"Do features tell degradations apart? ({size})"
         made.append(analyses.representation(source.separation, folder / "representation", title=title))
@@ -262,16 +271,15 @@ def _analyses(source: Source, folder: Path) -> list[Table]:
     return made
 
 
-def _plot(psnr: pd.DataFrame) -> str:
-    """psnr.csv for `dvc plots`: one line per method and case."""
+def _plot(psnr: pd.DataFrame) -> list[list[str]]:
+    """Rows of psnr.csv for `dvc plots`: one per method and case."""
     means = psnr.groupby(level=["backbone", "reg"], sort=False).mean()
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["method_case", "psnr_db"])
-    for (backbone, reg), row in means.iterrows():
-        name = Row(backbone, reg).name
-        writer.writerows([f"{name} {case}", f"{value:.4f}"] for case, value in row.items() if not pd.isna(value))
-    return text.getvalue()
+    return [
+        [f"{Row(backbone, reg).name} {case}", f"{value:.4f}"]
+        for (backbone, reg), row in means.iterrows()
+        for case, value in row.items()
+        if not pd.isna(value)
+    ]
 
 
 def _verdict_text(judged: list[Verdict], source: Source) -> str:

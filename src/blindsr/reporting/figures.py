@@ -1,5 +1,6 @@
 """Figures as SVG and PNG: readable in print, safe for colour-blind readers, the same bytes every time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from blindsr.reporting.style import STYLE, colour, headline, legend_below, marker, save
+from blindsr.reporting.style import STYLE, colour, headline, legend_below, loss_label, marker, save
 
 
 def improvement_bars(gains: pd.DataFrame, bicubic: pd.DataFrame, stem: Path, *, title: str) -> None:
@@ -39,19 +40,20 @@ def improvement_bars(gains: pd.DataFrame, bicubic: pd.DataFrame, stem: Path, *, 
         save(figure, stem)
 
 
-def learning_curves(curves: pd.DataFrame, trained_case: str, stem: Path, *, title: str) -> None:
+def learning_curves(
+    curves: pd.DataFrame, losses: Sequence[str], trained_case: str, stem: Path, *, title: str
+) -> None:
     """PSNR while training under the hardest case and under the others, per regularizer; a row per backbone.
 
-    `curves` has backbone, reg, seed, iteration, l1 and a column psnr_db_CASE per case of the validation; lines are
-    means over seeds, bands reach from the least to the greatest seed. `trained_case` is the case whose kinds of
-    degradation training has too; the paper's story is the gap between the two.
+    `curves` has backbone, reg, seed, iteration, a column for each of the `losses` and a column psnr_db_CASE per case
+    of the validation; lines are means over seeds, bands reach from the least to the greatest seed. `trained_case` is
+    the case whose kinds of degradation training has too; the paper's story is the gap between the two.
     """
     inside = f"psnr_db_{trained_case.replace('+', '-')}"
     others = [name for name in curves if name.startswith("psnr_db_") and name != inside]
-    panels = {"l1": curves["l1"]}
+    panels = {name: curves[name] for name in losses}
     if others and inside in curves:
-        panels = {
-            "L1 to HR": curves["l1"],
+        panels = {f"{loss_label(name)} to HR": curves[name] for name in losses} | {
             f"PSNR under {trained_case} (dB)": curves[inside],
             "mean PSNR under\n" + ", ".join(name.removeprefix("psnr_db_") for name in others) + " (dB)": (
                 curves[others]

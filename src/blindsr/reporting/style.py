@@ -1,4 +1,4 @@
-"""What all figures share: colours, markers, rules of matplotlib, and files that are the same bytes every time."""
+"""What all figures share: colours, markers, labels, rules of matplotlib, and files that are the same every time."""
 
 import io
 from pathlib import Path
@@ -30,6 +30,11 @@ def save(figure: Figure, stem: Path) -> None:
         content = io.BytesIO()
         figure.savefig(content, format=suffix[1:], metadata=metadata)
         files.write_atomic(stem.with_suffix(suffix), content.getvalue())
+
+
+def loss_label(name: str) -> str:
+    """What people call a loss: L1, Charbonnier, Perceptual."""
+    return name.replace("_", " ").capitalize()
 
 
 def colour(number: int) -> str:

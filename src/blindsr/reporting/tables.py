@@ -12,8 +12,6 @@ from blindsr.reporting import latex
 from blindsr.reporting.scores import BASELINE
 from blindsr.runtime import files
 
-REAL_METRICS = {"psnr_db": 2, "psnr_shift_db": 2, "ssim": 4, "lpips": 4}
-"""Those of real LR images."""
 MEAN = "mean"
 HOLE = "—"
 
@@ -54,14 +52,12 @@ def improvement(values: pd.DataFrame) -> pd.DataFrame:
     return others - baseline.reindex(others.index.droplevel("reg")).to_numpy()
 
 
-def real_table(scores: pd.DataFrame, tracks: Sequence[str], rows: Sequence[Row]) -> pd.DataFrame:
-    """Sets of real LR images as (benchmark, backbone, reg) x metrics, means over images, then seeds; NaN for holes.
-
-    Beside the plain PSNR stands the best one over integer shifts, of sets whose HR is not aligned with them.
-    """
-    metrics = list(REAL_METRICS)
+def real_table(
+    scores: pd.DataFrame, metrics: Sequence[str], tracks: Sequence[str], rows: Sequence[Row]
+) -> pd.DataFrame:
+    """Sets of real LR images as (benchmark, backbone, reg) x metrics: means over images, then seeds; NaN: none."""
     known = scores.reindex(columns=["benchmark", "backbone", "reg", "seed", *metrics])
-    seeds = known.groupby(["benchmark", "backbone", "reg", "seed"])[metrics].mean()
+    seeds = known.groupby(["benchmark", "backbone", "reg", "seed"])[list(metrics)].mean()
     index = pd.MultiIndex.from_tuples(
         [(track, *row) for track in tracks for row in rows], names=["benchmark", "backbone", "reg"]
     )

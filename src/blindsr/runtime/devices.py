@@ -1,16 +1,21 @@
-"""Where a network runs: the device and the number of CPU threads that the settings ask for."""
+"""Where a network runs: the device and the number of CPU threads that the settings ask for.
+
+MPS, the GPU of Apple's chips, has no float64, one queue that threads must not share, and an allocator of its own.
+"""
 
 import contextlib
 import ctypes
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import torch
+from torch import Tensor, nn
 
 from blindsr.runtime.errors import UserError
 
+_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 # of a container: its limit of memory, its use, and how much of that is a cache of files (cgroup version 2, and 1)
 _CGROUP = [
@@ -24,9 +29,17 @@ _CGROUP = [
 
 
 def choose(name: str) -> torch.device:
-    """Device of `runtime.device`; auto is the first GPU if there is one. Raises UserError for an absent GPU."""
+    """Device of `runtime.device`, or of --device: auto is the first of a CUDA GPU, Apple's MPS and the CPU.
+
+    Raises UserError for an unknown name or an absent device.
+    """
+    if not _NAME.fullmatch(name):
+        raise UserError(f"unknown device {name}: give auto, cpu, cuda, cuda:N or mps")
+    mps = torch.backends.mps.is_available()
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    if name == "mps" and not mps:
+        raise UserError("runtime.device mps: this machine has no usable MPS; set it to auto or cpu")
     if name.startswith("cuda"):
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (torch.device(name).index or 0) >= count:
@@ -34,13 +47,67 @@ def choose(name: str) -> torch.device:
     return torch.device(name)
 
 
+def widest_float(device: torch.device) -> torch.dtype:
+    """The most exact floating-point type of a device: float64, but float32 on MPS."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def exact(tensor: Tensor) -> Tensor:
+    """`tensor` in float64, for a statistic: on its device, or on the CPU where that has no float64."""
+    return (tensor.cpu() if widest_float(tensor.device) != torch.float64 else tensor).double()
+
+
+def place(network: nn.Module, device: torch.device) -> nn.Module:
+    """Move `network` to `device`, in place; one in float64, as a foreign file may hold, becomes float32 on MPS."""
+    tensors = (*network.parameters(), *network.buffers())
+    if widest_float(device) != torch.float64 and any(tensor.dtype == torch.float64 for tensor in tensors):
+        network.float()
+    return network.to(device)
+
+
+def beside(device: torch.device) -> torch.device:
+    """Where another thread may compute while a network runs on `device`: there, too, but on the CPU beside MPS."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether `error` is that of an allocation on a GPU, MPS or the CPU."""
+    said = str(error)  # MPS and the CPU raise a RuntimeError
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and ("MPS backend out of memory" in said or "DefaultCPUAllocator" in said)
+    )
+
+
+def free_cache(device: torch.device) -> None:
+    """Give the memory back that torch keeps of a GPU or of MPS without using it."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
 def make_repeatable(device: torch.device) -> None:
     """Make a GPU take the algorithms that give the same bits each time; call it before the device is used."""
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # unless `tf32` says so
         # costs a pass over every new tensor
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Whether an NVIDIA GPU may round what enters its matrix products and convolutions to 10 bits, inside the block.
+
+    By default torch lets convolutions do so, which "fp32" does not say.
+    """
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
 @contextlib.contextmanager
@@ -67,14 +134,22 @@ def keep_freed_memory() -> None:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that this process may still take: of the GPU, or of the machine and of the container it runs in."""
+    """Memory that this process may still take: of the GPU, or of the machine and of the container it runs in.
+
+    MPS shares the machine's, and may take a part of it.
+    """
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + unused
+    import psutil  # which only this needs
+
     free = int(psutil.virtual_memory().available)
     for files in _CGROUP:
         with contextlib.suppress(OSError, ValueError):  # absent, or "max"
             limit, used, stat = (Path(file).read_text() for file in files)
             cached = int(stat.split("inactive_file ")[1].split()[0])
             free = min(free, int(limit) - int(used) + cached)
+    if device.type == "mps":
+        unused = torch.mps.driver_allocated_memory() - torch.mps.current_allocated_memory()
+        free = min(free, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()) + unused
     return max(free, 0)

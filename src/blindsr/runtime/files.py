@@ -1,14 +1,17 @@
-"""Files that are either whole or not there, and room for them."""
+"""Files that are either whole or not there, and room for them; CSV, and hashes."""
 
+import csv
 import errno
 import hashlib
+import io
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from blindsr.runtime.errors import UserError
 
@@ -42,6 +45,19 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a whole file, or leave what was there. Text is UTF-8 with the line ends it has."""
     with atomic(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table atomically, UTF-8 with "\\n" at line ends: the same cells give the same bytes."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    write_atomic(path, text.getvalue())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a table, each column name -> cell. Raises FileNotFoundError."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def require_free(place: Path, needed: int) -> None:
@@ -102,7 +118,17 @@ def problem(path: Path, error: OSError) -> UserError:
     return UserError(f"{path} cannot be written: {error.strerror}: check the folder's rights")
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
+def sha256(content: Path | bytes | memoryview) -> str:
+    """SHA-256 of a file, or of bytes, as 64 hexadecimal digits."""
+    if not isinstance(content, Path):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def key(determining: Any) -> str:
+    """SHA-256 of plain values, as 64 hexadecimal digits, whatever the order in mappings.
+
+    Names state: what was computed from other values has another key.
+    """
+    return sha256(json.dumps(determining, sort_keys=True).encode())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _MODEL = ("model", "data", "plugins/backbones/base.py", "plugins/backbones/{backbone}.py")
+_METRICS = ("plugins/metrics", "plugins/alexnet.py")
 CODE: dict[str, tuple[str, ...]] = {
     "fetch": ("stages/fetch.py", "acquisition", "data"),
     "patches": ("stages/patches.py", "acquisition", "data"),
@@ -18,15 +19,21 @@ CODE: dict[str, tuple[str, ...]] = {
         "training",
         *_MODEL,
         "plugins/regularizers/base.py",
+        "plugins/regularizers/_moments.py",
         "plugins/regularizers/{reg}.py",
-        "plugins/degradations",
+        "plugins/degradations/base.py",
+        "plugins/degradations/operators",
+        "plugins/degradations/{degradation}.py",
+        "plugins/losses",
+        "plugins/alexnet.py",
     ),
-    "evaluate": ("stages/evaluate.py", "evaluation", *_MODEL, "plugins/metrics"),
+    "evaluate": ("stages/evaluate.py", "evaluation", *_MODEL, *_METRICS),
     "analyse": (
         "stages/analyse.py",
         "analysis",
         *_MODEL,
         "plugins/regularizers/base.py",
+        "plugins/regularizers/_moments.py",
         "plugins/regularizers/{reg}.py",
     ),
     "gallery": (
@@ -35,11 +42,11 @@ CODE: dict[str, tuple[str, ...]] = {
         "model",
         "data",
         "plugins/backbones",
-        "plugins/metrics",
+        *_METRICS,
         "reporting",
     ),
-    "report": ("stages/report.py", "reporting", "data"),
-    "score": ("apps/score.py", "evaluation", "model", "data", "foreign", "plugins/backbones", "plugins/metrics"),
+    "report": ("stages/report.py", "reporting", "data", "plugins/metrics"),
+    "score": ("apps/score.py", "evaluation", "model", "data", "foreign", "plugins/backbones", *_METRICS),
 }
 """Stage or app -> what decides its result: its module, rooms, and the plug-ins of its run."""
 

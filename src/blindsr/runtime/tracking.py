@@ -2,7 +2,8 @@
 
 A server that cannot be reached costs one warning: the work goes on, its curves are on disk, and
 `blindsr runs sync` publishes them later. There, and wherever else a store was asked for by name, its failures are
-UserErrors. MLflow takes three seconds to import, so only `connect` and an opened run do it.
+UserErrors. MLflow takes three seconds to import, so only `connect` and an opened run do it; where it is not
+installed, that is the one warning.
 """
 
 import logging
@@ -19,13 +20,14 @@ from typing import Any
 
 from filelock import FileLock
 
-from blindsr.runtime import paths
+from blindsr.runtime import packages, paths
 from blindsr.runtime.errors import Interrupted, UserError
 
 EXPERIMENT = "blindsr"
 KEY_TAG = "blindsr.run"
 _FLUSH_EVERY = 10.0  # seconds
 _HOURS = "train_hours"
+_IN_EVERY_POINT = "iteration"  # of a learning curve, whatever else it has
 BATCH = 1000
 """Metrics that MLflow takes in one request."""
 _PAGE = 1000  # runs that are asked for at a time
@@ -61,7 +63,8 @@ def asked(uri: str) -> Iterator[None]:
 def connect(uri: str, *, new: bool = False) -> Any:
     """MLflow's client of the store at `uri`; one that is not there costs its first call seconds, not minutes.
 
-    Raises UserError for what is no address, and for an SQLite file that is not there unless it may be a `new` one.
+    Raises UserError for what is no address, for an SQLite file that is not there unless it may be a `new` one, and
+    where MLflow is not installed.
     """
     if "://" not in uri and uri != "databricks":
         raise UserError(f"{uri} is no address of MLflow: give one such as http://mlflow.example.org:5000")
@@ -222,6 +225,9 @@ def open_run(
 
 def _open(name: str, key: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
     store = tracking_uri()
+    if not packages.installed("mlflow"):
+        _log.warning("mlflow is not installed: runs are not tracked; `blindsr runs sync` publishes them later")
+        return Run(None, "")
     try:
         return _found_or_made(store, name, key, params, tags, required=False)
     except Exception as error:  # as above
@@ -240,7 +246,7 @@ def _found_or_made(
         found = find(client, experiment, key)
         if found:
             run_id = found.info.run_id
-            history = client.get_metric_history(run_id, "l1")
+            history = client.get_metric_history(run_id, _IN_EVERY_POINT)
             last_step = max((point.step for point in history), default=-1)
             ended = found.info.end_time if found.info.status == "FINISHED" else None
             known = found.data.metrics
@@ -254,6 +260,7 @@ def _found_or_made(
 
 
 def _client(uri: str) -> Any:
+    packages.require("mlflow", "`blindsr runs`")
     # short, and before the import that reads them: an unreachable server costs seconds, not minutes
     for variable, value in (
         ("MLFLOW_HTTP_REQUEST_TIMEOUT", "5"),

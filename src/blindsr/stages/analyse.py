@@ -4,16 +4,15 @@ frequency.csv and channel_entropy.csv look at whole images; separation.csv, plan
 cost.csv at the settings alone.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from blindsr.analysis import degradation_representation, interaction
 from blindsr.analysis.channel_entropy import channel_entropy
@@ -24,11 +23,10 @@ from blindsr.config.run import Run
 from blindsr.config.schema import AnalyseParams
 from blindsr.data import images, pairs
 from blindsr.data.pairs import REAL, Pair
-from blindsr.model import networks, weight_files
+from blindsr.model import networks, taps, weight_files
 from blindsr.model.network import Network, build_regularizer
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.plugins.backbones.base import Backbone
-from blindsr.runtime import devices, files, paths, tracking
+from blindsr.runtime import devices, files, packages, paths, tracking
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
@@ -47,7 +45,11 @@ class Content(NamedTuple):
 
 
 def run(params: Params, trained: Run) -> None:
-    """Analyse models/<run>.safetensors: means over the images of every benchmark and case."""
+    """Analyse models/<run>.safetensors: means over the images of every benchmark and case.
+
+    Raises UserError for bicubic, and without scikit-learn, before anything is computed.
+    """
+    packages.require("sklearn", "`blindsr analyse`", "scikit-learn")
     name = trained.name
     if trained.is_bicubic:
         raise UserError("bicubic has no features to analyse: name a trained run, such as srresnet-rff-0")
@@ -67,7 +69,7 @@ def run(params: Params, trained: Run) -> None:
         tracked.summary(cost.totals(info.iterations))
 
 
-def _whole_images(network: Backbone, suite: list[Pair], params: Params, folder: Path, name: str) -> None:
+def _whole_images(network: nn.Module, suite: list[Pair], params: Params, folder: Path, name: str) -> None:
     """Spectrum error (Fig. 2) and channel entropy (Fig. 3) of each benchmark and case."""
     settings = params.analyse
     groups: dict[tuple[str, str], list[Pair]] = {}
@@ -88,15 +90,15 @@ def _whole_images(network: Backbone, suite: list[Pair], params: Params, folder: 
             for band, error in enumerate(np.nanmean(errors, axis=0)):
                 frequency.append([benchmark, case, band, f"{error:.6f}"])
             entropy.append([benchmark, case, f"{np.mean(entropies):.6f}"])
-    _write(folder / "frequency.csv", ["benchmark", "case", "band", "mape_percent"], frequency)
-    _write(folder / "channel_entropy.csv", ["benchmark", "case", "entropy_nats"], entropy)
+    files.write_csv(folder / "frequency.csv", ["benchmark", "case", "band", "mape_percent"], frequency)
+    files.write_csv(folder / "channel_entropy.csv", ["benchmark", "case", "entropy_nats"], entropy)
 
 
 @torch.inference_mode()
-def _forward(network: Backbone, pair: Pair) -> tuple[Tensor, images.RGB]:
+def _forward(network: nn.Module, pair: Pair) -> tuple[Tensor, images.RGB]:
     lr = images.to_float(images.read_rgb(pair.lr))[None].to(next(network.parameters()).device)
-    features = network.features(lr)
-    return features[0].cpu(), images.to_uint8(network.reconstruct(features, lr)[0].cpu())
+    sr, seen = taps.read(network, lr)
+    return seen["last"][0].cpu(), images.to_uint8(sr[0].cpu())
 
 
 def choose_contents(suite: list[Pair], settings: AnalyseParams) -> list[Content]:
@@ -134,14 +136,16 @@ def _crop(content: Content, case: str, size: int) -> Tensor:
     return images.to_float(np.ascontiguousarray(images.read_rgb(content.lr[case])[rows, columns]))
 
 
-def _representation(network: Backbone, contents: list[Content], params: Params, folder: Path) -> None:
+def _representation(network: nn.Module, contents: list[Content], params: Params, folder: Path) -> None:
     """Deep features of every crop under every case: how well they tell cases and contents apart (Fig. 8)."""
     cases, settings = list(params.suite.cases), params.analyse
     if len(cases) < 2 or len(contents) < 2:
         raise UserError("the analysis of representations needs 2 test cases and 2 crops or more: raise "
                         "analyse.contents, or name more cases in suite.cases")  # fmt: skip
     crops = torch.stack([_crop(content, case, settings.crop) for case in cases for content in contents])
-    features = np.concatenate([batch.flatten(1).numpy() for batch in _in_batches(network.features, network, crops)])
+    features = np.concatenate(
+        [batch.flatten(1).numpy() for batch in _in_batches(partial(_features, network), network, crops)]
+    )
     components = degradation_representation.principal_components(features.reshape(len(cases), len(contents), -1))
     plane = degradation_representation.plane(components, settings.perplexity)
     rows: list[Row] = []
@@ -149,16 +153,16 @@ def _representation(network: Backbone, contents: list[Content], params: Params, 
         for label in degradation_representation.LABELS:
             found = degradation_representation.separation(points, label)
             rows.append([space, label, *(f"{value:.6g}" for value in found)])
-    _write(folder / "separation.csv", ["space", "label", "chi", "low", "high"], rows)
+    files.write_csv(folder / "separation.csv", ["space", "label", "chi", "low", "high"], rows)
     points_of = [
         [case, content.benchmark, content.image, content.top, content.left, *(f"{value:.4f}" for value in place)]
         for case, places in zip(cases, plane, strict=True)
         for content, place in zip(contents, places, strict=True)
     ]
-    _write(folder / "plane.csv", ["case", "benchmark", "image", "top", "left", "x", "y"], points_of)
+    files.write_csv(folder / "plane.csv", ["case", "benchmark", "image", "top", "left", "x", "y"], points_of)
 
 
-def _interaction(network: Backbone, contents: list[Content], params: Params, folder: Path) -> None:
+def _interaction(network: nn.Module, contents: list[Content], params: Params, folder: Path) -> None:
     """Interaction of neighbours by order, and of the highest one under Dropout of the other patches (Lemma 3.1)."""
     settings, case = params.analyse.interaction, next(iter(params.suite.cases))
     players = settings.grid**2
@@ -179,10 +183,10 @@ def _interaction(network: Backbone, contents: list[Content], params: Params, fol
                     which = [content.benchmark, content.image, content.top, content.left, *pair]
                     rows.append([*which, order, rate, f"{strength:.6g}"])
     header = ["benchmark", "image", "top", "left", "i", "j", "order", "rate", "squared_strength"]
-    _write(folder / "interaction.csv", header, rows)
+    files.write_csv(folder / "interaction.csv", header, rows)
 
 
-def _game(network: Backbone, crop: Tensor, grid: int) -> interaction.Game:
+def _game(network: nn.Module, crop: Tensor, grid: int) -> interaction.Game:
     """The SR crop in levels of 0…255 when some patches show the image and all others its mean colour."""
     side = crop.shape[1] // grid
     mean = crop.mean((1, 2), keepdim=True)
@@ -196,8 +200,12 @@ def _game(network: Backbone, crop: Tensor, grid: int) -> interaction.Game:
     return play
 
 
+def _features(network: nn.Module, lr: Tensor) -> Tensor:
+    return taps.read(network, lr)[1]["last"]
+
+
 @torch.inference_mode()
-def _in_batches(function: Any, network: Backbone, inputs: Tensor) -> Iterator[Tensor]:
+def _in_batches(function: Any, network: nn.Module, inputs: Tensor) -> Iterator[Tensor]:
     device = next(network.parameters()).device
     for batch in inputs.split(_BATCH):
         yield function(batch.to(device)).float().cpu()
@@ -211,13 +219,6 @@ def _cost(params: Params, info: WeightsInfo, folder: Path) -> Cost:
             networks.build_backbone(info.backbone, info.hyper, info.scale),
             build_regularizer(info.regularizer, hyper),
         )
-    cost = training_cost(network, params.train.batch, params.train.crop)
-    _write(folder / "cost.csv", [*cost._fields, "iterations"], [[*cost, info.iterations]])
+    cost = training_cost(network, params.train.batch, params.train.crop, info.scale)
+    files.write_csv(folder / "cost.csv", [*cost._fields, "iterations"], [[*cost, info.iterations]])
     return cost
-
-
-def _write(path: Path, header: list[str], rows: Iterable[Row]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([header, *rows])
-    files.write_atomic(path, text.getvalue())

@@ -8,9 +8,6 @@ shares the images among them, with the same result (several machines need one fi
 """
 
 import contextlib
-import hashlib
-import json
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,17 +22,15 @@ from blindsr.config.run import BICUBIC, Run
 from blindsr.data import indices, pairs
 from blindsr.data.images import RGB
 from blindsr.data.pairs import Pair
-from blindsr.evaluation import benchmarks
+from blindsr.evaluation import benchmarks, scoring
 from blindsr.evaluation.benchmarks import key_of
 from blindsr.evaluation.journal import Journal
 from blindsr.evaluation.scoring import Key, Measure, Score
 from blindsr.model import inference
-from blindsr.plugins.metrics.lpips import load_lpips
 from blindsr.runtime import devices, files, paths, provenance, tracking
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
-_log = logging.getLogger(__name__)
 _POLL = 0.2  # seconds between looks at what the other processes have scored
 
 
@@ -60,9 +55,16 @@ def run(params: Params, scored: Run) -> None:
     if share.processes > 1 and device.type == "cuda" and device.index is None:
         device = devices.choose(f"cuda:{share.local_rank}")
     network.to(device)
-    trunk = _trunk(params)
-    lpips = load_lpips(trunk).to(device) if trunk else None
-    measure = Measure(settings.crop_border, lpips, max_shift=settings.max_shift)
+    trunk, no_trunk = indices.trunk_file(params.data.lpips_trunk, params.data.roots)
+    build = partial(
+        scoring.build_metrics,
+        crop_border=settings.crop_border,
+        max_shift=settings.max_shift,
+        trunk=trunk,
+        no_trunk=no_trunk,
+        device=devices.beside(device),
+    )
+    measure = Measure(build(settings.metrics), build(settings.unaligned_metrics))
     upscale = partial(
         inference.upscale_rgb, network, scale=params.scale, tile=settings.tile, overlap=settings.overlap
     )
@@ -78,7 +80,7 @@ def run(params: Params, scored: Run) -> None:
         if share.rank:
             return
         scores = _complete(found, stamps, journal)
-        benchmarks.write_csv(scores, paths.SCORES / f"{name}.csv")
+        benchmarks.write_csv(scores, settings.metrics, paths.SCORES / f"{name}.csv")
         journal.clear()
     key = info.run if info else f"{BICUBIC}-{params.profile}"
     with tracking.open_run(name, key, {"profile": params.profile}) as tracked:
@@ -148,17 +150,4 @@ def _key(params: Params, run: Run, device: str, trunk: Path | None) -> str:
         "device": device,
         "code": provenance.code_digest("evaluate", backbone=run.backbone),
     }
-    return hashlib.sha256(json.dumps(determining, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _trunk(params: Params) -> Path | None:
-    """LPIPS' trunk weights of the settings; None, with one warning, where there are none."""
-    name = params.data.lpips_trunk
-    index = indices.read_index(name) if name else None
-    if index is None or index.missing:
-        _log.warning(
-            "no LPIPS trunk weights: the lpips column stays empty; to fill it, %s",
-            index.missing if index else "name a set in data.lpips_trunk",
-        )
-        return None
-    return indices.set_folder(index.name, params.data.roots) / index.images[0].file
+    return files.key(determining)[:16]

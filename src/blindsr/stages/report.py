@@ -4,10 +4,10 @@ blindsr report                      # of this project: reports/
 blindsr report reports/reference    # of a folder with params.yaml, index, scores, curves, analysis and gallery
 """
 
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import blindsr
 from blindsr.config.params import Params
 from blindsr.data import indices
 from blindsr.data.indices import Index
@@ -15,7 +15,7 @@ from blindsr.reporting import book, scores
 from blindsr.reporting.book import Book, Source
 from blindsr.reporting.page import album, payload, rendering
 from blindsr.reporting.page.rendering import Page, PageFigure
-from blindsr.runtime import files, paths, tracking
+from blindsr.runtime import files, packages, paths, tracking
 
 _VERSIONS = ("torch", "numpy", "scipy", "pillow", "opencv-python-headless", "scikit-image", "scikit-learn", "dvc")
 
@@ -25,7 +25,7 @@ def run(params: Params, folder: Path = paths.REPORTS, index: Path = paths.INDEX)
 
     `index` is the folder of the data sets' indices.
     """
-    scored = scores.read(folder / "scores", params.scored)
+    scored = scores.read(folder / "scores", params.scored, params.evaluate.metrics)
     known = {name: indices.read_index(name, index) for name in params.data.sets}
     suite = [name for name in params.data.benchmarks if not known[name].is_real]
     aligned = [name for name, index in known.items() if index.is_real and index.aligned]
@@ -47,10 +47,10 @@ def _page(source: Source, made: Book, figures: list[PageFigure], gallery: list[d
         verdicts=made.verdicts,
         tables=[table for table in made.tables if table.key not in made.empty],
         figures=figures,
-        scores=payload.build(source.scores, source.params.rows, source.suite, source.cases),
+        scores=payload.build(source.scores, source.metrics, source.params.rows, source.suite, source.cases),
         gallery=gallery,
         settings=source.params.as_text(),
-        versions={name: metadata.version(name) for name in ("blindsr", *_VERSIONS)},
+        versions={"blindsr": blindsr.__version__} | packages.versions(_VERSIONS),
         beside_paper=source.beside_paper,
     )
 

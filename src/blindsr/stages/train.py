@@ -1,24 +1,23 @@
 """train: one run, from its settings to models/<run>.safetensors and its learning curve."""
 
 import contextlib
-import csv
-import hashlib
-import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
+from blindsr.config import registry
 from blindsr.config.params import Params
 from blindsr.config.run import Run
+from blindsr.data import indices
 from blindsr.data.patch_store import INDEX, PatchStore
 from blindsr.model import networks, weight_files
 from blindsr.model.network import Network, build_regularizer
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import devices, files, paths, provenance, tracking
 from blindsr.runtime.errors import UserError
-from blindsr.training import checkpoint, distributed, failure, initial, trainer
+from blindsr.training import checkpoint, distributed, failure, initial, losses, trainer
 from blindsr.training.distributed import World
 from blindsr.training.objective import Objective
 from blindsr.training.samples import Batches
@@ -66,6 +65,7 @@ def _train(params: Params, run: Run, world: World) -> None:
             network,
             batches,
             train,
+            losses=losses.build_losses(train, trunk(params)),
             weight=settings.weight,
             seed=seed,
             states=states,
@@ -76,6 +76,7 @@ def _train(params: Params, run: Run, world: World) -> None:
             label=run.name,
             validate=validate,
             compiled=runtime.compile,
+            replayed=runtime.cuda_graph,
         )
         if not world.main:
             return
@@ -104,10 +105,11 @@ def replay(params: Params, wanted: Run) -> None:
     network.load_state_dict(record["network"])
     network.to(world.device).train()
     bf16 = params.train.precision == "bf16" and world.device.type == "cuda"
-    objective = Objective(network, params.reg.settings[wanted.reg].weight, bf16=bf16)
+    parts = losses.build_losses(params.train, trunk(params)).to(world.device)
+    objective = Objective(network, parts, params.reg.settings[wanted.reg].weight, bf16=bf16)
     trainer.key_torch(wanted.seed, record["iteration"] + 1)
     batches = build_batches(params, wanted.seed, network.views, world)
-    for line in failure.replay(objective, batches, record["iteration"], world.device):
+    for line in failure.replay(objective, batches, record["iteration"], params.train.iterations, world.device):
         print(line)
 
 
@@ -120,11 +122,19 @@ def build_network(params: Params, run: Run) -> Network:
     return Network(network, regularizer)
 
 
+def trunk(params: Params) -> Path | None:
+    """AlexNet's weights, if a loss asks for them and they are here."""
+    if not losses.needs_trunk(params.train):
+        return None
+    return indices.trunk_file(params.data.lpips_trunk, params.data.roots)[0]
+
+
 def build_batches(params: Params, seed: int, views: int, world: World) -> Batches:
     """The part of the training batches that falls to a rank. Raises UserError without data/patches."""
     part = {"ranks": world.ranks, "rank": world.rank}
     store = PatchStore(paths.PATCHES)
-    return Batches(store, params.train, params.degradation, seed=seed, views=views, scale=params.scale, **part)
+    degradation = registry.build("degradation", params.degradation.name, params.degradation.settings)
+    return Batches(store, params.train, degradation, seed=seed, views=views, scale=params.scale, **part)
 
 
 @contextlib.contextmanager
@@ -152,25 +162,30 @@ def run_key(params: Params, run: Run) -> str:
         "reg": {run.reg: params.reg.settings[run.reg].model_dump()},
         "seed": run.seed,
         "scale": params.scale,
-        "train": params.train.model_dump(exclude={"init_from"}) | ({"init_from": start} if start else {}),
-        "degradation": params.degradation.model_dump(),
-        "patches": hashlib.sha256((paths.PATCHES / INDEX).read_bytes()).hexdigest(),
+        "train": params.train.model_dump(exclude={"init_from", "losses", "loss_settings"})
+        | losses.determining(params.train, trunk(params))
+        | ({"init_from": start} if start else {}),
+        "degradation": _degradation(params),
+        "patches": files.sha256(paths.PATCHES / INDEX),
     }
-    return hashlib.sha256(json.dumps(determining, sort_keys=True).encode()).hexdigest()[:16]
+    return files.key(determining)[:16]
+
+
+def _degradation(params: Params) -> dict[str, Any]:
+    """What determines the degradation; of the first one that there was, its settings alone."""
+    block = params.degradation
+    return block.settings if block.name == "second_order" else {block.name: block.settings}
 
 
 def state_folder(params: Params, run: Run) -> Path:
     """Where the state of a run is: that of other settings, data or code is elsewhere, and never resumed."""
     key = run_key(params, run)
-    code = provenance.code_digest("train", backbone=run.backbone, reg=run.reg)
+    code = provenance.code_digest("train", backbone=run.backbone, reg=run.reg, degradation=params.degradation.name)
     return paths.project_root() / ".train_state" / f"{key}-{code}"
 
 
 def write_curve(curve: list[trainer.CurvePoint], path: Path) -> None:
     """Write a learning curve as CSV, one row per point; what a point does not have stays empty."""
-    text = io.StringIO()
-    columns = {name: None for point in curve for name in point}  # in order
-    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: f"{value:.9g}" for name, value in point.items()} for point in curve)
-    files.write_atomic(path, text.getvalue())
+    columns = list({name: None for point in curve for name in point})  # in order
+    rows = [[f"{point[name]:.9g}" if name in point else "" for name in columns] for point in curve]
+    files.write_csv(path, columns, rows)

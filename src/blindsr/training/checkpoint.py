@@ -1,6 +1,5 @@
 """Resumable state of a training run: written atomically, checked by hash, the last two kept."""
 
-import hashlib
 import io
 import logging
 import re
@@ -73,4 +72,4 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
+    return files.sha256(content)[:16]

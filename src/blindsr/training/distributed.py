@@ -117,6 +117,8 @@ def launched() -> bool:
 def count(setting: int | Literal["auto"], device: str) -> int:
     """Processes that `runtime.devices` asks for; auto: one per GPU. Raises UserError for more GPUs than there are."""
     chosen = devices.choose(device)
+    if chosen.type == "mps" and setting not in (1, "auto"):
+        raise UserError(f"runtime.devices {setting}: MPS is one device; set it to 1, or runtime.device to cpu")
     if chosen.type != "cuda":
         return 1 if setting == "auto" else setting
     available = 1 if chosen.index is not None else torch.cuda.device_count()
@@ -175,6 +177,8 @@ def join(device: str) -> Iterator[World]:
         yield World(devices.choose(device))
         return
     local, chosen = int(os.environ["LOCAL_RANK"]), devices.choose(device)
+    if chosen.type == "mps":
+        raise UserError("MPS is one device, and these are several processes: set runtime.device to cpu")
     if chosen.type == "cuda":
         if chosen.index is not None:
             raise UserError(f"runtime.device {device} names one GPU, and these are several processes: set it to auto")

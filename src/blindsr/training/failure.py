@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from blindsr.model.network import Network
+from blindsr.plugins.regularizers.base import Step
 from blindsr.runtime import files
 from blindsr.runtime.errors import UserError
 from blindsr.training import checkpoint
+from blindsr.training.loading import made_on_host
 from blindsr.training.objective import Objective, Terms
 from blindsr.training.samples import Batch, Batches
 
@@ -49,19 +51,25 @@ def load(folder: Path, key: str) -> dict[str, Any]:
     return checkpoint.parse(found[-1].read_bytes())
 
 
-def replay(objective: Objective, batches: Batches, iteration: int, device: torch.device) -> Iterator[str]:
-    """Lines that say what is in the batch of an iteration (from 0), and what the objective makes of it.
+def replay(
+    objective: Objective, batches: Batches, iteration: int, iterations: int, device: torch.device
+) -> Iterator[str]:
+    """Lines that say what is in the batch of an iteration (from 0) of so many, and what the objective makes of it.
 
     The generators of torch are keyed already, the weights are those of the record.
     """
     batch = _batch(batches, iteration, device)
-    terms: Terms = objective(batch.lr, batch.hr)
     views = objective.network.views
+    terms: Terms = objective(Step(batch.lr, batch.hr, views, iteration / iterations))
     error = (terms.sr.float() - batch.hr.repeat(views, 1, 1, 1)).abs().mean((1, 2, 3))
     samples = batches.describe(iteration)
-    l1, penalty, loss = (float(term) for term in (terms.l1, terms.penalty, terms.loss))
-    yield f"iteration {iteration + 1}: L1 {l1:g}, penalty {penalty:g}, loss {loss:g}"
+    shown = {"L1" if name == "l1" else name: term for name, term in terms.parts.items()}
+    shown |= {"penalty": terms.penalty, "loss": terms.loss}
+    said = [f"{name} {float(term):g}" for name, term in shown.items()]
+    yield f"iteration {iteration + 1}: {', '.join(said)}"
     for name, tensor in (("lr", batch.lr), ("hr", batch.hr), ("features", terms.features), ("sr", terms.sr)):
+        if tensor is None:
+            continue
         yield f"  {name}: {_range(tensor)}"
     for number, sample in enumerate(samples):
         place = f"{sample['image']} at ({sample['top']}, {sample['left']})" + (
@@ -82,8 +90,8 @@ def replay(objective: Objective, batches: Batches, iteration: int, device: torch
 
 
 def _batch(batches: Batches, iteration: int, device: torch.device) -> Batch:
-    if device.type == "cpu":
-        return batches[iteration]
+    if made_on_host(device):
+        return Batch(*(tensor.to(device) for tensor in batches[iteration]))
     group, place = divmod(iteration, batches.together)
     return batches.finish(batches.sources(group), device)[place]
 

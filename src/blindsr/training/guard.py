@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from blindsr.runtime import devices
 from blindsr.runtime.errors import UserError
 
 
@@ -18,13 +19,15 @@ class Guard:
     """Looks at the gradients of every step; from the first that are not finite on, Adam's step changes nothing.
 
     That is Adam's own `found_inf`, made for gradient scalers: a flag on the device, read by the fused kernel. So the
-    host asks now and then, and the weights are still those that the bad iteration began with.
+    host asks now and then, and the weights are still those that the bad iteration began with. The kernel of MPS does
+    not read it: there the host asks in every step, and Adam gets no gradients.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
         """`optimizer` is Adam with fused=True."""
         self._found = torch.zeros((), device=device)
-        self._good = torch.zeros((), dtype=torch.float64, device=device)
+        self._good = torch.zeros((), dtype=devices.widest_float(device), device=device)
+        self._asks = device.type == "mps"
         self._seen = 0
         optimizer.found_inf = self._found  # type: ignore[attr-defined]
 
@@ -35,6 +38,12 @@ class Guard:
         norm = torch.nn.utils.get_total_norm(gradients)
         self._found.copy_(torch.maximum(self._found, (~norm.isfinite()).float()))
         self._good += 1 - self._found
+        if self._asks and self._found:
+            for parameter in module.parameters():
+                parameter.grad = None
+
+    def count(self) -> None:
+        """Call once a step: what `watch` does may be a part of a recording, which Python does not run."""
         self._seen += 1
 
     def steps_since_bad(self) -> int:
@@ -45,9 +54,8 @@ class Guard:
 def out_of_memory(
     error: BaseException, device: torch.device, iteration: int, batch: int, crop: int
 ) -> UserError | None:
-    """One line for an error of an allocation, on a GPU or a CPU, in `iteration` (from 1); None for any other."""
-    on_cpu = isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)
-    if not on_cpu and not isinstance(error, torch.OutOfMemoryError):
+    """One line for an error of an allocation, on any device, in `iteration` (from 1); None for any other."""
+    if not devices.out_of_memory(error):
         return None
     return UserError(
         f"out of memory on {device} in iteration {iteration}: lower train.batch ({batch} LR images), train.crop "

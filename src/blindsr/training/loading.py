@@ -1,7 +1,7 @@
 """Batches on their way to the network.
 
-For a CPU, worker processes make them. For a GPU, which workers cannot feed, they only read and draw: the pixels are
-worked on by the device itself, on a stream of its own, a few batches at once and ahead of the network.
+For a CPU, and for MPS, worker processes make them. For a GPU, which workers cannot feed, they only read and draw: the
+pixels are worked on by the device itself, on a stream of its own, a few batches at once and ahead of the network.
 """
 
 import contextlib
@@ -27,11 +27,12 @@ class Loader:
         """Seconds since the beginning in which the network had to wait for a batch, for the host or on the GPU."""
         self._idle: deque[tuple[torch.cuda.Event, torch.cuda.Event]] = deque()
         self._iterations, self._device, self._source = range(start, stop), device, batches
-        together = 1 if device.type == "cpu" else batches.together
+        self._on_host = made_on_host(device)
+        together = 1 if self._on_host else batches.together
         # whole groups, wherever a run is resumed: what is in a group decides the last bits of its batches
         self._groups = range(start // together, -(-stop // together)) if start < stop else range(0)
         self._loader: DataLoader[Any] = DataLoader(
-            batches if device.type == "cpu" else _Sources(batches),
+            batches if self._on_host else _Sources(batches),
             batch_size=None,
             sampler=self._groups,
             num_workers=workers,
@@ -42,9 +43,9 @@ class Loader:
 
     def __iter__(self) -> Iterator[Batch]:
         source = iter(self._loader)
-        if self._device.type == "cpu":
+        if self._on_host:
             for _ in self._groups:
-                yield self._next(source)
+                yield Batch(*(tensor.to(self._device) for tensor in self._next(source)))
             return
         side = torch.cuda.Stream(self._device)
         ahead = self._make(source, side) if self._groups else []
@@ -58,9 +59,9 @@ class Loader:
                 for tensor in batch:
                     tensor.record_stream(main)  # its memory is not reused while the network still reads it
                 yield batch
-                if not ahead and group != self._groups[-1]:
-                    # the step is under way on the device: the next batches are made beside it
-                    ahead = self._make(source, side)
+            if group != self._groups[-1]:
+                # the group's steps are under way on the device: the next batches are launched beside them
+                ahead = self._make(source, side)
 
     def _make(self, source: Iterator[Any], side: torch.cuda.Stream) -> list[Batch]:
         sources = self._next(source)
@@ -86,6 +87,14 @@ class Loader:
             batch = next(source)
         self.waited += time.perf_counter() - began
         return batch
+
+
+def made_on_host(device: torch.device) -> bool:
+    """Whether the batches of a device are made by the CPU: all but those of a CUDA GPU.
+
+    So MPS, too, sees the CPU's batches, bit for bit. Whether it could make its own faster nobody has measured.
+    """
+    return device.type != "cuda"
 
 
 class _Sources(Dataset[Sources]):

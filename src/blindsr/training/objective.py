@@ -1,42 +1,53 @@
-"""What is minimized: L1 of every view plus the weighted penalty, as one module."""
+"""What is minimized: the loss of every view plus the weighted penalty, as one module."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from blindsr.model.network import Network
+from blindsr.plugins.regularizers.base import LAST, Step
+from blindsr.runtime import devices
 from blindsr.training.distributed import World
+from blindsr.training.losses import Losses
 
 
 class Terms(NamedTuple):
-    """A forward pass: scalars, and the features (B, C, sH, sW) that entered the last convolution."""
+    """Scalars of a forward pass, and what they are made of."""
 
     loss: Tensor
-    l1: Tensor
+    """What is minimized: fidelity + weight · penalty."""
+    fidelity: Tensor
+    """Weighted sum of the losses of the settings."""
+    parts: dict[str, Tensor]
+    """Each of these losses by name, not weighted."""
     penalty: Tensor
     """Not weighted."""
-    features: Tensor
+    features: Tensor | None
+    """(views·N, C, sH, sW): what entered the last convolution, if the regularizer asked for that."""
     sr: Tensor
+    """(views·N, 3, sH, sW)."""
 
 
 class Objective(nn.Module):
     """A network with its loss: one module, so that DistributedDataParallel sees every use of the parameters."""
 
-    def __init__(self, network: Network, weight: float, *, bf16: bool = False) -> None:
-        """`weight` is that of the penalty beside L1; `bf16` runs the network's forward pass under autocast."""
+    def __init__(self, network: Network, losses: Losses, weight: float, *, bf16: bool = False) -> None:
+        """`weight` is that of the penalty beside `losses`; `bf16` runs the network's forward pass under autocast."""
         super().__init__()
         self.network = network
+        self.losses = losses
         self._weight, self._bf16 = weight, bf16
 
-    def forward(self, lr: Tensor, hr: Tensor) -> Terms:
-        """`lr` (views·N, 3, h, w), `hr` (N, 3, sh, sw). The loss is float32, and so are the statistics in it."""
-        with torch.autocast(lr.device.type, torch.bfloat16, enabled=self._bf16):
-            prediction = self.network(lr)
-        l1 = functional.l1_loss(prediction.sr.float(), hr.repeat(self.network.views, 1, 1, 1))
-        penalty = prediction.penalty.float()
-        return Terms(l1 + self._weight * penalty, l1, penalty, prediction.features, prediction.sr)
+    def forward(self, step: Step) -> Terms:
+        """The loss of one step. It is float32, and so are the statistics in it."""
+        with torch.autocast(step.lr.device.type, torch.bfloat16, enabled=self._bf16):
+            penalty = self.network(step).float()
+        assert step.sr is not None
+        parts: dict[str, Tensor] = self.losses(step.sr.float(), step.hr.repeat(step.views, 1, 1, 1))
+        fidelity = self.losses.total(parts)
+        loss = fidelity + self._weight * penalty
+        return Terms(loss, fidelity, parts, penalty, step.features.get(LAST), step.sr)
 
 
 def diagnose(terms: Terms, weight: float, world: World) -> dict[str, float]:
@@ -46,22 +57,23 @@ def diagnose(terms: Terms, weight: float, world: World) -> dict[str, float]:
     features lowers the penalty, and leaves this as it is. Both are those of the whole batch. Call it before the
     backward pass.
     """
+    assert terms.features is not None
     squares = [
-        torch.autograd.grad(part, terms.features, retain_graph=True)[0].double().square().sum()
-        for part in (terms.l1, weight * terms.penalty)
+        devices.exact(torch.autograd.grad(part, terms.features, retain_graph=True)[0]).square().sum()
+        for part in (terms.fidelity, weight * terms.penalty)
     ]
-    features = terms.features.detach().double()
+    features = devices.exact(terms.features.detach())
     first, second = features.chunk(2)
     gap = (first - second).square().sum()
     channels = (0, 2, 3)
     sums = torch.stack([features.sum(channels), features.square().sum(channels)])
     totals = world.total(torch.cat([torch.stack([*squares, gap]), sums.flatten()]))
-    of_l1, of_penalty = totals[:2].sqrt()
+    of_fidelity, of_penalty = totals[:2].sqrt()
     count = world.ranks * features.numel() / features.shape[1]
     total, square = totals[3:].view(2, -1)
     variance = ((square - total.square() / count) / (count - 1)).mean()
     distance = 2 * totals[2] / (count * features.shape[1]) / variance.clamp_min(1e-12)
     return {
-        "penalty_gradient_share": float(of_penalty / (of_l1 + of_penalty).clamp_min(1e-30)),
+        "penalty_gradient_share": float(of_penalty / (of_fidelity + of_penalty).clamp_min(1e-30)),
         "view_distance": float(distance),
     }

@@ -1,4 +1,4 @@
-"""Training batches: HR crops and one or two independently degraded LR views of each.
+"""Training batches: HR crops and independently degraded LR views of each.
 
 Every draw comes from a counter-based generator keyed by (seed, iteration, sample, purpose): a batch depends on
 nothing else, so workers, devices and resumed runs see the same data.
@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from blindsr.config.schema import DegradationParams, TrainParams
+from blindsr.config.schema import TrainParams
 from blindsr.data import images
 from blindsr.data.patch_store import PatchStore
-from blindsr.plugins.degradations import batched, second_order
+from blindsr.plugins.degradations.base import Degradation
 from blindsr.plugins.degradations.operators import usm
 from blindsr.runtime.errors import UserError
 
@@ -26,7 +26,7 @@ _PUBLIC_CROP = 400  # px: the released code first crops this from a patch, then 
 
 
 class Batch(NamedTuple):
-    """`lr` (views·N, 3, h, w), all first views and then all second ones; `hr` (N, 3, H, W); both in [0, 1]."""
+    """`lr` (views·N, 3, h, w), all first views, then all second ones and so on; `hr` (N, 3, H, W); both in [0, 1]."""
 
     lr: Tensor
     hr: Tensor
@@ -35,15 +35,15 @@ class Batch(NamedTuple):
 class Sources(NamedTuple):
     """What the batches of consecutive iterations are made of, one after the other.
 
-    Of all together: uint8 windows (N, H, W, 3), and for each of the views·N samples its degradation and the generator
-    of its noise, with the kernels of `batched.synthesize`; of each batch: (top, left) of its crops.
+    Of all together: uint8 windows (N, H, W, 3), and for each of the views·N samples what its degradation drew and the
+    generator of its noise, with what the degradation prepares on the CPU; of each batch: (top, left) of its crops.
     """
 
     windows: Tensor
     places: list[list[tuple[int, int]]]
-    draws: list[second_order.Degradation]
+    draws: list[Any]
     streams: list[np.random.Generator]
-    kernels: Tensor
+    prepared: Tensor
 
 
 class Cut(NamedTuple):
@@ -73,7 +73,7 @@ class Batches(Dataset[Batch]):
         self,
         store: PatchStore,
         train: TrainParams,
-        degradation: DegradationParams,
+        degradation: Degradation[Any],
         *,
         seed: int,
         views: int,
@@ -81,17 +81,32 @@ class Batches(Dataset[Batch]):
         ranks: int = 1,
         rank: int = 0,
     ) -> None:
-        """`views` 1 takes train.batch patches, `views` 2 half as many: equal numbers of LR images.
+        """A batch has train.batch LR images, of train.batch / views patches.
 
-        Of `ranks` processes, `rank` makes its consecutive part of each batch, both views of a patch; together they
-        make what one alone would. Raises UserError if the training images are smaller than train.crop, or the patches
-        of a batch cannot be shared equally.
+        Args:
+            store: the training images.
+            train: settings of training.
+            degradation: makes the LR images, as its plug-in's `build` returns it.
+            seed: of the run.
+            views: degraded views of each patch; a divisor of train.batch.
+            scale: HR px along a side of an LR px.
+            ranks: processes that train together; they make what one alone would.
+            rank: which of them this is: it makes its consecutive part of each batch, all views of a patch.
+
+        Raises:
+            UserError: if the training images are smaller than train.crop or than the degradation needs, or a batch
+                cannot be divided into views, or its patches among processes, equally.
         """
         self._store, self._train, self._degradation = store, train, degradation
         self._seed, self._views, self._scale = seed, views, scale
         self._window = min(train.window, store.smallest_side // scale * scale)
         if self._window < train.crop:
             raise UserError(f"train.crop {train.crop} is larger than the smallest training image ({self._window} px)")
+        degradation.require_window(self._window, self._window, scale)
+        if train.batch % views:
+            raise UserError(
+                f"train.batch {train.batch} cannot hold {views} views of each patch: set it to a multiple of {views}"
+            )
         self._patches = train.batch // views
         if self._patches % ranks:
             raise UserError(
@@ -103,9 +118,9 @@ class Batches(Dataset[Batch]):
 
     def __getitem__(self, iteration: int) -> Batch:
         """The batch of an iteration, from 0, made on the CPU; of several ranks, this one's part."""
-        cut, draws, streams = self._draws(iteration)
+        cut, draws, streams = self._read(iteration)
         windows = torch.stack([self._target(window) for window, _, _ in cut])
-        lr = second_order.degrade(windows.repeat(self._views, 1, 1, 1), draws, streams, self._scale)
+        lr = self._degradation.apply(windows.repeat(self._views, 1, 1, 1), draws, streams, self._scale)
         return self._crops(lr, windows, [(top, left) for _, top, left in cut])
 
     @property
@@ -115,12 +130,12 @@ class Batches(Dataset[Batch]):
 
     def sources(self, group: int) -> Sources:
         """All of the batches of a group that is drawn and read on the CPU, for `finish` to do the rest on a GPU."""
-        made = [self._draws(group * self.together + number) for number in range(self.together)]
+        made = [self._read(group * self.together + number) for number in range(self.together)]
         windows = torch.from_numpy(np.stack([window for cut, _, _ in made for window, _, _ in cut]))
         draws = [draw for _, drawn, _ in made for draw in drawn]
         streams = [stream for _, _, streams in made for stream in streams]
         places = [[(y, x) for _, y, x in cut] for cut, _, _ in made]
-        return Sources(windows, places, draws, streams, batched.synthesize(draws))
+        return Sources(windows, places, draws, streams, self._degradation.prepare(draws))
 
     def finish(self, sources: Sources, device: torch.device) -> list[Batch]:
         """The batches of a group on a device, in a few large operations and without waiting for it.
@@ -131,22 +146,29 @@ class Batches(Dataset[Batch]):
         windows = sources.windows.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
         if self._train.usm_target:
             windows = usm.sharpen(windows)
-        kernels = sources.kernels.to(device, non_blocking=True)
         parts = windows.split(len(self._samples))
         views = torch.cat([part for part in parts for _ in range(self._views)])
-        lr = batched.degrade(views, kernels, sources.draws, sources.streams, self._scale)
+        lr = self._degradation.apply(
+            views, sources.draws, sources.streams, self._scale, prepared=sources.prepared, engine="canvas"
+        )
         lrs = lr.split(self._views * len(self._samples))
         return [self._crops(*batch) for batch in zip(lrs, parts, sources.places, strict=True)]
 
-    def _draws(
-        self, iteration: int
-    ) -> tuple[list[tuple[np.ndarray, int, int]], list[second_order.Degradation], list[np.random.Generator]]:
-        cut = [self._cut(iteration, sample) for sample in self._samples]
-        streams = [
+    def draws(self, iteration: int) -> list[Any]:
+        """What the degradation drew for each LR image of an iteration's batch, in their order; this rank's part."""
+        return [self._draw(stream) for stream in self._streams(iteration)]
+
+    def _streams(self, iteration: int) -> list[np.random.Generator]:
+        return [
             generator(self._seed, iteration, sample, _VIEWS + view)
             for view in range(self._views)
             for sample in self._samples
         ]
+
+    def _read(self, iteration: int) -> tuple[list[tuple[np.ndarray, int, int]], list[Any], list[np.random.Generator]]:
+        """Windows and places of a batch's crops; of its LR images what was drawn, and the generators after that."""
+        cut = [self._cut(iteration, sample) for sample in self._samples]
+        streams = self._streams(iteration)
         return cut, [self._draw(stream) for stream in streams], streams
 
     def _crops(self, lr: Tensor, hr: Tensor, places: list[tuple[int, int]]) -> Batch:
@@ -172,8 +194,8 @@ class Batches(Dataset[Batch]):
             )
         return described
 
-    def _draw(self, stream: np.random.Generator) -> second_order.Degradation:
-        return second_order.draw(self._degradation, stream, self._window, self._window, self._scale)
+    def _draw(self, stream: np.random.Generator) -> Any:
+        return self._degradation.draw(stream, self._window, self._window, self._scale)
 
     def _target(self, window: np.ndarray) -> Tensor:
         image = images.to_float(window)

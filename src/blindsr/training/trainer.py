@@ -1,4 +1,4 @@
-"""Training of one cell: a backbone with a regularizer, from one seed, on synthesized degradations.
+"""Training of one run: a backbone with a regularizer, from one seed, on synthesized degradations.
 
 `dvc repro train@srresnet-rff-0` or `blindsr train srresnet rff 0` runs it; stopped or killed, it goes on from its
 last checkpoint and ends with the same bytes. `distributed` has the commands for several GPUs and machines.
@@ -6,6 +6,7 @@ last checkpoint and ends with the same bytes. `distributed` has the commands for
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,24 +16,26 @@ from torch import Tensor, nn
 
 from blindsr.config.schema import TrainParams
 from blindsr.model.network import Network
-from blindsr.plugins.regularizers.base import Share
 from blindsr.runtime import devices
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar, Pace
 from blindsr.training import checkpoint, failure, guard
 from blindsr.training.distributed import World
 from blindsr.training.ema import Ema
-from blindsr.training.guard import Guard
 from blindsr.training.interruption import Interruption
 from blindsr.training.loading import Loader
-from blindsr.training.objective import Objective, diagnose
-from blindsr.training.samples import Batch, Batches
+from blindsr.training.losses import Losses
+from blindsr.training.objective import Objective
+from blindsr.training.samples import Batches
 from blindsr.training.schedule import learning_rate
+from blindsr.training.step import Stepper
 from blindsr.training.validation import Validation
 
 Module = TypeVar("Module", bound=nn.Module)
 CurvePoint = dict[str, float]
-"""One row of a learning curve: iteration, learning_rate, l1, penalty, the diagnostics of `diagnose`, validation."""
+"""One row of a learning curve: iteration, learning_rate, the losses, penalty, what `diagnose` says, validation."""
+_OF_DEVICE = ("fused", "capturable")  # of Adam's settings: how it computes, and not what
+_NO_DIAGNOSIS = {"penalty_gradient_share": 0.0, "view_distance": 0.0}
 _LOOK_EVERY = 50  # iterations on a GPU between looks at what makes the host wait; on a CPU, every one
 
 
@@ -43,8 +46,8 @@ class State:
     network: Network
     optimizer: torch.optim.Optimizer
     ema: Ema
+    sums: Tensor
     iteration: int = 0
-    sums: Tensor = field(default_factory=lambda: torch.zeros(2, dtype=torch.float64))
     curve: list[CurvePoint] = field(default_factory=list)
 
     def state_dict(self) -> dict[str, Any]:
@@ -61,7 +64,10 @@ class State:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
         self.network.load_state_dict(state["network"])
+        own = [{key: group[key] for key in _OF_DEVICE} for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, flags in zip(self.optimizer.param_groups, own, strict=True):
+            group.update(flags)  # a run may be resumed on another kind of device
         self.ema.load_state_dict(state["ema"])
         self.iteration = state["iteration"]
         self.sums.copy_(state["sums"])
@@ -73,6 +79,7 @@ def train(
     batches: Batches,
     params: TrainParams,
     *,
+    losses: Losses,
     weight: float,
     seed: int,
     states: Path,
@@ -83,11 +90,13 @@ def train(
     label: str = "train",
     validate: Validation | None = None,
     compiled: bool = False,
+    replayed: bool = True,
 ) -> list[CurvePoint]:
     """Train `network` in place (its backbone ends with the EMA weights); returns the learning curve, on rank 0.
 
-    `weight` is that of the penalty beside L1; `states` the folder of the resumable state; `batches` makes this rank's
-    part of each batch; `log` gets every new point of the curve; `compiled` runs the backbone through torch.compile.
+    `weight` is that of the penalty beside `losses`; `states` the folder of the resumable state; `batches` makes this
+    rank's part of each batch; `log` gets every new point of the curve; `compiled` runs the backbone through
+    torch.compile, and `replayed` lets a GPU record the step and replay it (see `step`).
     Raises UserError if the loss is not finite (`failure` then has the batch), memory runs out, or bf16 is asked of a
     CPU; Interrupted after SIGTERM or Ctrl-C, with the state written.
     """
@@ -95,31 +104,41 @@ def train(
     _require_precision(params.precision, device)
     layout = torch.channels_last if device.type == "cuda" else torch.preserve_format
     network.to(device, memory_format=layout).train()  # type: ignore[call-overload]
-    network.regularizer.share = Share(world.rank, world.ranks, world.gather)
-    optimizer = torch.optim.Adam(network.parameters(), params.learning_rate, params.betas, fused=True)
-    state = State(network, optimizer, Ema(network.backbone, params.ema_decay))
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    on_gpu = device.type == "cuda"
+    optimizer = torch.optim.Adam(trained, params.learning_rate, params.betas, fused=True, capturable=on_gpu)
+    terms = [*losses.weights, "penalty"]
+    sums = torch.zeros(len(terms), dtype=torch.float64)
+    state = State(network, optimizer, Ema(network.backbone, params.ema_decay), sums)
     saved = world.of_main(lambda: checkpoint.latest(states))
     if saved is not None:
         state.load_state_dict(saved)
-    state.sums = state.sums.to(device)
+    state.sums = state.sums.to(device, devices.widest_float(device))
     for point in state.curve:
         log(int(point["iteration"]), point)
     if compiled:
-        for part in ("features", "reconstruct"):
-            setattr(network.backbone, part, torch.compile(getattr(network.backbone, part)))
-    objective = world.replicate(Objective(network, weight, bf16=params.precision == "bf16"))
-    watch, every = Guard(optimizer, device), 1 if device.type == "cpu" else _LOOK_EVERY
+        network.backbone.compile()
+    objective = world.replicate(Objective(network, losses.to(device), weight, bf16=params.precision == "bf16"))
+    step = Stepper(objective, network, optimizer, state.ema, state.sums, weight=weight, world=world, replay=replayed)
+    every = 1 if device.type == "cpu" else _LOOK_EVERY
     loader = Loader(batches, state.iteration, params.iterations, workers, device)
     bar = Bar(label, params.iterations, state.iteration, quiet=not world.main)
     pace, loss = Pace(params.batch), ""
-    with devices.threads(params.threads), Interruption() as stop, bar:
+    rounding = devices.tf32(params.precision == "tf32")
+    with devices.threads(params.threads), rounding, network.taps, Interruption() as stop, bar:
         try:
             for batch in loader:
-                point = _step(objective, state, batch, params, watch, weight, seed, world)
+                key_torch(seed, state.iteration + 1)  # Dropout's masks and the random features of this iteration
+                rate = learning_rate(params.schedule, params.learning_rate, state.iteration, params.iterations)
+                log_due = (state.iteration + 1) % params.log_every == 0 or state.iteration + 1 == params.iterations
+                draws = partial(batches.draws, state.iteration)
+                diagnosis = step(batch, rate, state.iteration / params.iterations, draws, look=log_due)
+                state.iteration += 1
+                point = _curve_point(state, params, terms, rate, world) | _NO_DIAGNOSIS | diagnosis if log_due else {}
                 last = state.iteration == params.iterations
                 due = state.iteration % checkpoint_every == 0 and not last
                 if point or due or state.iteration % every == 0:
-                    ago = watch.steps_since_bad()
+                    ago = step.watch.steps_since_bad()
                     if ago:
                         bad = state.iteration - ago
                         raise world.error(failure.record(states, label, bad, network, batches, world.main))
@@ -128,7 +147,8 @@ def train(
                         point |= validate(state.iteration, state.ema)
                     state.curve.append(point)
                     log(state.iteration, point)
-                    loss = f"L1 {point['l1']:.4f} penalty {point['penalty']:.2e}"
+                    parts = (f"{_label(name)} {point[name]:.4f}" for name in losses.weights)
+                    loss = f"{' '.join(parts)} penalty {point['penalty']:.2e}"
                 bar.advance(note=pace.after(loss, loader.waited))
                 agreed = world.ranks == 1 or state.iteration % every == 0
                 stopped = world.largest(stop.signal) if agreed and not last else 0
@@ -145,44 +165,22 @@ def train(
     return state.curve
 
 
-def _step(
-    objective: nn.Module,
-    state: State,
-    batch: Batch,
-    params: TrainParams,
-    watch: Guard,
-    weight: float,
-    seed: int,
-    world: World,
-) -> CurvePoint:
-    """One iteration: loss of all views, its gradient, Adam, EMA. Returns the curve's point, empty if none is due."""
-    key_torch(seed, state.iteration + 1)  # Dropout's masks and the random features of this iteration
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(params.schedule, params.learning_rate, state.iteration, params.iterations)
-    terms = objective(batch.lr, batch.hr)
-    due = (state.iteration + 1) % params.log_every == 0 or state.iteration + 1 == params.iterations
-    diagnosis = {"penalty_gradient_share": 0.0, "view_distance": 0.0}
-    if due and state.network.views == 2:
-        diagnosis = diagnose(terms, weight, world)
-    state.optimizer.zero_grad(set_to_none=True)
-    guard.backward(terms.loss)
-    watch.watch(objective)
-    state.optimizer.step()
-    state.ema.update(state.network.backbone)
-    state.iteration += 1
-    state.sums += torch.stack([terms.l1.detach(), terms.penalty.detach()])
-    if not due:
-        return {}
+def _curve_point(state: State, params: TrainParams, terms: list[str], rate: float, world: World) -> CurvePoint:
+    """The means of the `terms` since the last point; waits for the device."""
     count = (state.iteration - 1) % params.log_every + 1
-    l1, penalty = (world.total(state.sums) / (count * world.ranks)).tolist()
+    means = (world.total(state.sums) / (count * world.ranks)).tolist()
     state.sums.zero_()
-    rate = state.optimizer.param_groups[0]["lr"]
-    return {"iteration": state.iteration, "learning_rate": rate, "l1": l1, "penalty": penalty, **diagnosis}
+    return {"iteration": state.iteration, "learning_rate": rate, **dict(zip(terms, means, strict=True))}
+
+
+def _label(loss: str) -> str:
+    return "L1" if loss == "l1" else loss
 
 
 def _require_precision(precision: str, device: torch.device) -> None:
-    if precision == "bf16" and device.type != "cuda":
-        raise UserError("train.precision bf16 needs a GPU (on a CPU it is many times slower): set it to fp32")
+    if precision != "fp32" and device.type != "cuda":
+        slow = " (on a CPU it is many times slower)" if precision == "bf16" else ""
+        raise UserError(f"train.precision {precision} needs an NVIDIA GPU{slow}: set it to fp32")
 
 
 def initialize(build: Callable[[], Module], seed: int) -> Module:

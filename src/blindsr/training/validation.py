@@ -11,12 +11,13 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from blindsr.config.schema import ValidationParams
 from blindsr.data import images, suite
 from blindsr.data.patch_store import PatchStore
-from blindsr.plugins.backbones.base import Backbone
+from blindsr.model import taps
+from blindsr.runtime import devices
 from blindsr.training.ema import Ema
 
 _CONTRAST = 5.0  # levels: the PSNR of a flatter window is infinite at first, and its fall would be all that one sees
@@ -29,7 +30,7 @@ class Validation:
     """
 
     def __init__(
-        self, store: PatchStore, params: ValidationParams, backbone: Backbone, crop: int, scale: int
+        self, store: PatchStore, params: ValidationParams, backbone: nn.Module, crop: int, scale: int
     ) -> None:
         """Windows of `crop` px, the same for every run. `backbone` is copied."""
         self._params, self._border = params, scale  # px removed before the PSNR, as in the tables
@@ -64,8 +65,9 @@ class Validation:
         psnr, views = {}, []
         for name, lr in self._lr.items():
             lr = lr.to(device)
-            views.append(network.features(lr))
-            psnr[f"psnr_db_{name.replace('+', '-')}"] = _psnr(network.reconstruct(views[-1], lr), hr, self._border)
+            sr, seen = taps.read(network, lr)
+            views.append(seen["last"])
+            psnr[f"psnr_db_{name.replace('+', '-')}"] = _psnr(sr, hr, self._border)
         return psnr if len(views) < 2 else statistics_distances(views[0], views[-1]) | psnr
 
 
@@ -87,7 +89,7 @@ def statistics_distances(a: Tensor, b: Tensor) -> dict[str, float]:
     variance summed over the channels. `covariance_distance`: squared Frobenius distance of the channels' covariances
     over the mean of their own squared norms, which is 2 for covariances that have nothing in common.
     """
-    first, second = (view.detach().flatten(2).double() for view in (a, b))
+    first, second = (devices.exact(view.detach().flatten(2)) for view in (a, b))
     gap = first.mean(2) - second.mean(2)
     variance = torch.cat([first, second]).transpose(0, 1).flatten(1).var(1).sum().clamp_min(1e-30)
     sigmas = [torch.einsum("bcn,bdn->bcd", x, x) / x.shape[2] for x in (v - v.mean(2, True) for v in (first, second))]
@@ -102,5 +104,5 @@ def _psnr(sr: Tensor, hr: Tensor, border: int) -> float:
     """Mean over the images, without a border, of 10 log10(255² / mean squared error), as `metrics.psnr`."""
     levels = (sr.float() * 255).round().clamp(0, 255)
     inside = slice(border, -border)
-    error = (levels - hr)[..., inside, inside].double().square().mean((1, 2, 3))
+    error = devices.exact((levels - hr)[..., inside, inside]).square().mean((1, 2, 3))
     return sum(10 * math.log10(255**2 / value) if value else math.inf for value in error.tolist()) / len(error)

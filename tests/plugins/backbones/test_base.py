@@ -12,6 +12,7 @@ import yaml
 
 from blindsr.config import registry
 from blindsr.plugins.backbones import base
+from steps import features_of
 
 NAMES = registry.names("backbone")
 SMALL = yaml.safe_load((Path(__file__).parents[3] / "conf" / "profile" / "embedded.yaml").read_text())["backbone"][
@@ -44,7 +45,7 @@ def test_imports_torch_and_its_blocks_only(name):
     imported = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
     imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     first_party = {module for module in imported if module.startswith("blindsr")}
-    assert first_party <= {"blindsr.config.registry.backbones.base"}
+    assert first_party <= {"blindsr.plugins.backbones.base"}
     assert {module.partition(".")[0] for module in imported} <= {
         "blindsr",
         "torch",
@@ -56,15 +57,31 @@ def test_imports_torch_and_its_blocks_only(name):
 
 
 @pytest.mark.parametrize("size", [(8, 8), (5, 11), (1, 1), (1, 9), (17, 2)])
-def test_shapes_and_halves(name, size):
+def test_shapes_and_features(name, size):
     backbone, lr = build(name), images(2, 3, *size)
-    features = backbone.features(lr)
     assert backbone.scale == 4
-    assert (features.shape[0], *features.shape[2:]) == (2, 4 * size[0], 4 * size[1])
     sr = backbone(lr)
     assert sr.shape == (2, 3, 4 * size[0], 4 * size[1])
     assert sr.isfinite().all()
-    assert torch.equal(sr, backbone.reconstruct(features, lr))
+    if backbone.last:
+        features = features_of(backbone, lr)
+        assert (features.shape[0], *features.shape[2:]) == (2, 4 * size[0], 4 * size[1])
+
+
+def test_layers_that_are_named_are_there(name):
+    """Blocks in the order in which they run, each of them once; the last layer makes the three colours."""
+    backbone, lr = build(name), images(1, 3, 8, 8)
+    if not backbone.last:
+        assert not backbone.blocks
+        return
+    assert backbone.get_submodule(backbone.last).out_channels == 3
+    order = []
+    for block in backbone.blocks:
+        backbone.get_submodule(block).register_forward_hook(lambda *_, block=block: order.append(block))
+    backbone.get_submodule(backbone.last).register_forward_hook(lambda *_: order.append(backbone.last))
+    backbone(lr)
+    assert order == [*backbone.blocks, backbone.last]
+    assert backbone.blocks
 
 
 def test_images_of_a_batch_do_not_mix_and_the_input_stays(name):
@@ -73,14 +90,6 @@ def test_images_of_a_batch_do_not_mix_and_the_input_stays(name):
     together = backbone(lr)
     assert torch.equal(lr, given)
     torch.testing.assert_close(together[1:2], backbone(lr[1:2]), rtol=0, atol=1e-12)
-
-
-def test_reconstruct_leaves_the_features_as_they_are(name):
-    backbone, lr = build(name), images(1, 3, 8, 8)
-    features = backbone.features(lr)
-    kept = features.clone()
-    backbone.reconstruct(features, lr)
-    assert torch.equal(features, kept)
 
 
 def test_gradient_reaches_every_parameter(name):
@@ -99,8 +108,8 @@ def test_gradient_reaches_every_parameter(name):
 def test_the_last_convolution_sees_only_the_features(name):
     """A regularizer's penalty on the features reaches all parameters but those of the last convolution."""
     backbone = build(name)
-    features = backbone.features(images(1, 3, 16, 16))
-    if features.requires_grad:
+    if backbone.last:
+        features = features_of(backbone, images(1, 3, 16, 16))
         features.sum().backward()
         untouched = [key for key, parameter in backbone.named_parameters() if parameter.grad is None]
         assert len(untouched) == 2
@@ -164,11 +173,6 @@ def test_every_number_of_blocks_or_channels_must_be_whole_and_positive(name):
         for value in (0, -1, True, "8", None):
             with pytest.raises(ValueError, match=setting):
                 registry.load("backbone", name)(**{setting: value})
-
-
-def test_the_base_class_is_abstract():
-    with pytest.raises(TypeError, match="abstract"):
-        base.Backbone(4)
 
 
 def test_errors_name_the_setting_and_what_is_allowed():

@@ -70,7 +70,7 @@ def test_weights_by_hand():
     weights = [-0.0234375, -0.0703125, 0.2265625, 0.8671875]
     expected = np.floor(255 * np.array([0, 0, 0, 0, 0, *weights, *weights[::-1], 0, 0, 0, 0, 0]) + 0.5).clip(0)
     # the second pass sees a single row and weighs it with 1: what is left is the first pass, rounded
-    features = bicubic.build(scale=2).features(row)
+    features = bicubic.build(scale=2).upsample(row)
     assert features.shape == (1, 3, 2, 18)
     np.testing.assert_allclose(255 * features[0, 0, 0].numpy(), expected, atol=1e-4)
     np.testing.assert_allclose(features[0, 2, 1].numpy(), features[0, 0, 0].numpy(), atol=1e-7)
@@ -80,7 +80,7 @@ def test_border_weights_are_renormalized_by_hand():
     """The column [1, 0, 0], ×2: outputs 0 and 1 lie 0.25 px above and below the centre of input 0."""
     column = torch.zeros(1, 3, 3, 1)
     column[..., 0, :] = 1
-    features = bicubic.build(scale=2).features(column)[0, 0, :, 0]
+    features = bicubic.build(scale=2).upsample(column)[0, 0, :, 0]
     weight = {0.25: 0.8671875, 0.75: 0.2265625, 1.25: -0.0703125, 1.75: -0.0234375}
     # the inputs are at 0.25, 1.25 and 2.25 px from output 0, and at 0.25, 0.75 and 1.75 px from output 1
     assert features[0].item() == pytest.approx(weight[0.25] / (weight[0.25] + weight[1.25]))
@@ -91,7 +91,7 @@ def test_border_weights_are_renormalized_by_hand():
 def test_features_overshoot_and_the_image_is_clamped():
     column = torch.tensor([0.0, 0, 0, 1, 1, 1]).view(1, 1, 6, 1).expand(1, 3, 6, 4)
     backbone = bicubic.build()
-    features = backbone.features(column)
+    features = backbone.upsample(column)
     assert features.min() < -0.02
     assert features.max() > 1.02
     sr = backbone(column)

@@ -7,6 +7,7 @@ import torch
 
 from blindsr.model import networks
 from blindsr.plugins.backbones import rrdb
+from steps import features_of
 
 
 def zeroed(**settings):
@@ -96,7 +97,7 @@ def test_activations_are_leaky_and_the_last_convolution_is_bare():
         network.conv_hr.weight[:, :, 1, 1] = 1  # -0.8
         network.conv_last.weight[:, :, 1, 1] = 1
     lr = torch.rand(1, 3, 2, 2)
-    torch.testing.assert_close(network.features(lr), torch.full((1, 1, 8, 8), -0.8))
+    torch.testing.assert_close(features_of(network, lr), torch.full((1, 1, 8, 8), -0.8))
     torch.testing.assert_close(network(lr), torch.full((1, 3, 8, 8), -0.8))
 
 
@@ -108,10 +109,25 @@ def test_the_body_is_added_to_its_input():
         network.conv_up1.weight[:, :, 1, 1] = 1
         network.conv_up2.weight[:, :, 1, 1] = 1
         network.conv_hr.weight[:, :, 1, 1] = 1
-    assert torch.equal(network.features(torch.rand(1, 3, 2, 2)), torch.full((1, 1, 8, 8), 5.0))
+    assert torch.equal(features_of(network, torch.rand(1, 3, 2, 2)), torch.full((1, 1, 8, 8), 5.0))
 
 
-@pytest.mark.parametrize("scale", [1, 2, 3, 8])
+@pytest.mark.parametrize("scale", [3, 8])
 def test_other_scales_are_refused(scale):
-    with pytest.raises(ValueError, match="scale must be 4, not"):
+    with pytest.raises(ValueError, match="scale must be one of 1, 2, 4, not"):
         rrdb.build(scale=scale)
+
+
+@pytest.mark.parametrize(("scale", "channels"), [(1, 48), (2, 12)])
+def test_smaller_scales_fold_pixels_into_channels(scale, channels):
+    """The x4 network on an image that is already folded gives the same; ragged sizes are extended and cut."""
+    torch.manual_seed(0)
+    small = rrdb.build(scale=scale, num_blocks=1, num_features=4, growth=2)
+    assert small.conv_first.weight.shape[1] == channels
+    lr = torch.rand(1, 3, 8, 12)
+    whole = rrdb.build(num_blocks=1, num_features=4, growth=2)
+    whole.conv_first = small.conv_first
+    whole.load_state_dict(small.state_dict())
+    torch.testing.assert_close(small(lr), whole(torch.nn.functional.pixel_unshuffle(lr, 4 // scale)))
+    ragged = small(torch.rand(1, 3, 5, 7))
+    assert ragged.shape == (1, 3, 5 * scale, 7 * scale)

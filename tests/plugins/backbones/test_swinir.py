@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindsr.model import networks
-from blindsr.plugins.backbones import swinir
+from blindsr.plugins.backbones import base, swinir
+from steps import features_of
 
 TINY = {"depths": [2, 1], "num_heads": [2, 1], "dim": 4, "window_size": 4}
 
@@ -46,6 +47,7 @@ def test_size_and_cost(upsampler, parameters, flops):
     ("upsampler", "scale", "tail"),
     [
         ("nearest+conv", 4, {"conv_up1": 64, "conv_up2": 64, "conv_hr": 64}),
+        ("nearest+conv", 2, {"conv_up1": 64, "conv_hr": 64}),
         ("pixelshuffle", 4, {"upsample.0": 256, "upsample.2": 256}),
         ("pixelshuffle", 3, {"upsample.0": 576}),
         ("pixelshuffle", 2, {"upsample.0": 256}),
@@ -222,12 +224,12 @@ def test_padding_is_numpys_reflection(height, width, window):
     image = torch.rand(1, 2, height, width)
     extra = [(0, 0), (0, 0), (0, -height % window), (0, -width % window)]
     expected = np.pad(image.numpy(), extra, mode="reflect")
-    np.testing.assert_array_equal(swinir.pad_to_windows(image, window).numpy(), expected)
+    np.testing.assert_array_equal(base.pad_to_multiple(image, window).numpy(), expected)
 
 
 def test_padding_by_hand():
     image = torch.tensor([1.0, 2, 3]).view(1, 1, 1, 3)
-    assert swinir.pad_to_windows(image, 8)[0, 0].tolist() == [[1, 2, 3, 2, 1, 2, 3, 2]] * 8
+    assert base.pad_to_multiple(image, 8)[0, 0].tolist() == [[1, 2, 3, 2, 1, 2, 3, 2]] * 8
 
 
 @pytest.mark.parametrize("upsampler", ["nearest+conv", "pixelshuffle"])
@@ -235,9 +237,9 @@ def test_features_of_a_ragged_image_are_those_of_the_padded_one_cropped(upsample
     torch.manual_seed(0)
     network = swinir.build(**TINY, upsampler=upsampler)
     lr = torch.rand(1, 3, 6, 3)
-    padded = network.features(swinir.pad_to_windows(lr, 4))
+    padded = features_of(network, base.pad_to_multiple(lr, 4))
     assert padded.shape == (1, 64, 32, 16)
-    assert torch.equal(network.features(lr), padded[..., :24, :12])
+    assert torch.equal(features_of(network, lr), padded[..., :24, :12])
 
 
 def zeroed(**settings):
@@ -259,7 +261,7 @@ def test_activations_after_the_transformer_by_hand():
         network.conv_before_upsample[0].bias.fill_(-1000)
         for name in ("conv_up1", "conv_up2", "conv_hr"):
             network.get_submodule(name).weight[:, :, 1, 1] = torch.eye(64)
-    torch.testing.assert_close(network.features(torch.rand(1, 3, 4, 4)), torch.full((1, 64, 16, 16), -0.08))
+    torch.testing.assert_close(features_of(network, torch.rand(1, 3, 4, 4)), torch.full((1, 64, 16, 16), -0.08))
 
 
 def test_identity_convolutions_upsample_by_nearest_neighbour():
@@ -292,7 +294,7 @@ def test_pixel_shuffle_upsampler_is_bare():
         network.conv_before_upsample[0].bias.fill_(-1000)
         for i in (0, 2):
             network.upsample[i].weight[:, :, 1, 1] = torch.eye(64).repeat_interleave(4, 0)
-    torch.testing.assert_close(network.features(torch.rand(1, 3, 4, 4)), torch.full((1, 64, 16, 16), -10.0))
+    torch.testing.assert_close(features_of(network, torch.rand(1, 3, 4, 4)), torch.full((1, 64, 16, 16), -10.0))
 
 
 def test_shortcuts_around_groups_and_body():
@@ -324,7 +326,7 @@ def test_lists_and_tuples_are_both_taken():
     ("wrong", "message"),
     [
         ({"upsampler": "bicubic"}, r"upsampler must be 'nearest\+conv' or 'pixelshuffle', not 'bicubic'"),
-        ({"scale": 2}, "scale must be 4, not 2"),
+        ({"scale": 3}, "scale must be one of 2, 4, not 3"),
         ({"scale": 8, "upsampler": "pixelshuffle"}, "scale must be one of 2, 3, 4, not 8"),
         ({"dim": 100}, "dim must be a multiple of num_heads, not 100 with 6 heads"),
         ({"depths": [6] * 5}, "depths and num_heads must be of one length, not 5 and 6"),

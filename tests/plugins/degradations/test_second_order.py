@@ -1,6 +1,5 @@
 import dataclasses
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,24 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from blindsr.config import conf
-from blindsr.config.schema import DegradationParams
-from blindsr.plugins.degradations.operators import blur
+import committed
+from blindsr.plugins.degradations.operators import blur, noise
 from blindsr.plugins.degradations.operators.blur import Kernel
 from blindsr.plugins.degradations.operators.jpeg import jpeg
-from blindsr.plugins.degradations.second_order import Degradation, Pass, degrade, draw
+from blindsr.plugins.degradations.operators.resize import resize
+from blindsr.plugins.degradations.second_order import Drawn, Pass, SecondOrder, build
 from blindsr.runtime.errors import UserError
 
 DRAWS = 6000
-PAPER = DegradationParams.model_validate(conf.compose(Path(__file__).resolve().parents[3] / "conf")["degradation"])
+PAPER = build()
 
 
-def changed(first: dict[str, Any], second: dict[str, Any], **others: Any) -> DegradationParams:
-    """The paper's degradation with other settings."""
-    settings = PAPER.model_dump()
-    return DegradationParams.model_validate(
-        settings | {"first": settings["first"] | first, "second": settings["second"] | second} | others
-    )
+def draw(degradation: SecondOrder, stream: np.random.Generator, height: int, width: int = 0, scale: int = 4) -> Drawn:
+    """Of a square window without `width`."""
+    return degradation.draw(stream, height, width or height, scale)
+
+
+def degrade(hr: torch.Tensor, draws: list[Drawn], streams: list[np.random.Generator], scale: int = 4) -> torch.Tensor:
+    return PAPER.apply(hr, draws, streams, scale)
 
 
 def generator(*key: int) -> np.random.Generator:
@@ -42,9 +42,72 @@ def natural(n: int, height: int, width: int) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def drawn() -> list[Degradation]:
+def drawn() -> list[Drawn]:
     config = PAPER
     return [draw(config, generator(1, i), 240) for i in range(DRAWS)]
+
+
+# --- settings --------------------------------------------------------------------------------------------
+
+
+def test_defaults_are_those_of_the_released_settings() -> None:
+    first, second = PAPER.first, PAPER.second
+    assert (first.sigma, second.sigma) == ((0.2, 3), (0.2, 1.5))
+    assert (first.resize, second.resize) == ((0.15, 1.5), (0.3, 1.2))
+    assert (first.noise_sigma, second.noise_sigma) == ((1, 30), (1, 25))
+    assert (first.poisson_scale, second.poisson_scale) == ((0.05, 3), (0.05, 2.5))
+    assert (first.blur_probability, second.blur_probability) == (1, 0.8)
+    assert first.resize_probabilities == {"up": 0.2, "down": 0.7, "keep": 0.1}
+    assert second.resize_probabilities == {"up": 0.3, "down": 0.4, "keep": 0.3}
+    assert list(first.kernel_probabilities.values()) == [0.45, 0.25, 0.12, 0.03, 0.12, 0.03]
+    assert first.jpeg_quality == second.jpeg_quality == (30, 95)
+    assert PAPER.final_sinc_probability == 0.8
+
+
+def test_the_composed_settings_are_the_defaults() -> None:
+    composed = build(**committed.settings()["degradation"]["settings"])
+    assert (composed.first, composed.second) == (PAPER.first, PAPER.second)
+    assert composed.final_sinc_probability == PAPER.final_sinc_probability
+
+
+def test_the_order_in_which_probabilities_are_written_changes_no_draw() -> None:
+    reversed_ = dict(reversed(PAPER.first.resize_probabilities.items()))
+    other = build(first={"resize_probabilities": reversed_})
+    assert [draw(other, generator(9, i), 240) for i in range(20)] == [
+        draw(PAPER, generator(9, i), 240) for i in range(20)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("sinc_probability", 1.2, r"must be in \[0, 1\], not 1.2"),
+        ("grey_probability", -0.1, r"must be in \[0, 1\], not -0.1"),
+        ("kernel_probabilities", {"iso": 0.5, "aniso": 0.4}, "must add up to 1, not 0.9"),
+        (
+            "kernel_probabilities",
+            {"iso": 1.5, "aniso": -0.5},
+            "kernel_probabilities.iso must be in",
+        ),
+        ("kernel_probabilities", {"skew": 1.0}, "skew"),
+        ("resize_probabilities", {"up": 0.5}, "not 0.5"),
+        ("sigma", (3, 0.2), r"must be \[smallest, largest\], not \[3, 0.2\]"),
+        ("sigma", (0, 1), "greater than 0"),
+        ("noise_sigma", (-1, 1), "must be 0 or more, not -1"),
+        ("jpeg_quality", (30, 100), r"must be in \[1, 99\], not 100"),
+        ("kernel_sizes", (7, 23), r"must be in \[1, 21\], not 23"),
+        ("kernel_sizes", (8, 20), "odd sizes"),
+        ("resize", (0.2, 0.9), "resize must contain 1"),
+        ("betap", (1.5, 2), "betap must contain 1"),
+        ("sigma", "wide", "must be .smallest, largest., not 'wide'"),
+        ("sharpness", 1, "has no setting 'sharpness': choose from kernel_sizes, "),
+    ],
+)
+def test_wrong_settings_are_refused(setting: str, value: object, message: str) -> None:
+    for which in ("first", "second"):
+        with pytest.raises(ValueError, match=message) as caught:
+            build(**{which: {setting: value}})
+        assert str(caught.value).startswith(which)
 
 
 # --- drawing ---------------------------------------------------------------------------------------------
@@ -72,7 +135,7 @@ def resizing(drawn_pass: Pass) -> str:
 
 
 @pytest.mark.parametrize("which", ["first", "second"])
-def test_kernels_are_drawn_as_configured(drawn: list[Degradation], which: str) -> None:
+def test_kernels_are_drawn_as_configured(drawn: list[Drawn], which: str) -> None:
     config = getattr(PAPER, which)
     passes = [getattr(d, which) for d in drawn]
     kernels = [p.kernel for p in passes if p.kernel is not None]
@@ -99,7 +162,7 @@ def test_kernels_are_drawn_as_configured(drawn: list[Degradation], which: str) -
 
 
 @pytest.mark.parametrize("which", ["first", "second"])
-def test_the_rest_is_drawn_as_configured(drawn: list[Degradation], which: str) -> None:
+def test_the_rest_is_drawn_as_configured(drawn: list[Drawn], which: str) -> None:
     config = getattr(PAPER, which)
     passes = [getattr(d, which) for d in drawn]
     assert matches([resizing(p) for p in passes], config.resize_probabilities)
@@ -113,7 +176,7 @@ def test_the_rest_is_drawn_as_configured(drawn: list[Degradation], which: str) -
     assert is_uniform([p.jpeg_quality for p in passes], 30, 95)
 
 
-def test_the_end_is_drawn_as_configured(drawn: list[Degradation]) -> None:
+def test_the_end_is_drawn_as_configured(drawn: list[Drawn]) -> None:
     assert matches([d.final_sinc is not None for d in drawn], {True: 0.8, False: 0.2})
     sincs = [d.final_sinc for d in drawn if d.final_sinc is not None]
     assert {k.kind for k in sincs} == {"sinc"}
@@ -123,7 +186,7 @@ def test_the_end_is_drawn_as_configured(drawn: list[Degradation]) -> None:
     assert matches([d.final_mode for d in drawn], dict.fromkeys(("area", "bilinear", "bicubic"), 1 / 3))
 
 
-def test_the_passes_are_independent(drawn: list[Degradation]) -> None:
+def test_the_passes_are_independent(drawn: list[Drawn]) -> None:
     for field in ("resize", "jpeg_quality", "noise_level"):
         pair = [(getattr(d.first, field), getattr(d.second, field)) for d in drawn]
         assert abs(stats.spearmanr(pair).statistic) < 5 / DRAWS**0.5
@@ -135,7 +198,7 @@ def test_draw_is_determined_by_its_generator() -> None:
     assert draw(config, generator(3, 4), 240) != draw(config, generator(3, 5), 240)
 
 
-def test_drawn_parameters_are_plain_values(drawn: list[Degradation]) -> None:
+def test_drawn_parameters_are_plain_values(drawn: list[Drawn]) -> None:
     def leaves(value: object) -> list[object]:
         if isinstance(value, dict):
             return [leaf for item in value.values() for leaf in leaves(item)]
@@ -148,9 +211,9 @@ def test_drawn_parameters_are_plain_values(drawn: list[Degradation]) -> None:
 
 
 def test_extreme_probabilities() -> None:
-    config = changed(
-        {"blur_probability": 0, "gaussian_probability": 1, "resize_probabilities": {"keep": 1}},
-        {"sinc_probability": 1, "grey_probability": 0, "kernel_sizes": (9, 9)},
+    config = build(
+        first={"blur_probability": 0, "gaussian_probability": 1, "resize_probabilities": {"keep": 1}},
+        second={"sinc_probability": 1, "grey_probability": 0, "kernel_sizes": (9, 9)},
         final_sinc_probability=0,
     )
     for i in range(50):
@@ -166,10 +229,10 @@ def test_windows_too_small_are_refused_with_the_size_that_works() -> None:
     config = PAPER
     with pytest.raises(UserError, match="a window of 72 px is too small for this degradation: use at least 74 px"):
         draw(config, generator(0, 0), 240, 72)
-    gentle = changed({"resize": (0.9, 1.1)}, {"resize": (0.9, 1.1)})
+    gentle = build(first={"resize": (0.9, 1.1)}, second={"resize": (0.9, 1.1)})
     with pytest.raises(UserError, match="use at least 44 px"):  # 11 px of LR, which the final sinc reflects
         draw(gentle, generator(0, 0), 43)
-    harsh = Degradation(
+    harsh = Drawn(
         first=Pass(Kernel("iso", 21), config.first.resize[0], "area", "gaussian", 1.0, False, 50.0),
         second=Pass(Kernel("iso", 21), config.second.resize[0], "area", "gaussian", 1.0, False, 50.0),
         final_sinc=Kernel("sinc", 21, cutoff=2.0),
@@ -182,7 +245,7 @@ def test_windows_too_small_are_refused_with_the_size_that_works() -> None:
 # --- degrading -------------------------------------------------------------------------------------------
 
 
-def plain(hr: torch.Tensor, d: Degradation, kernels: torch.Tensor) -> torch.Tensor:
+def plain(hr: torch.Tensor, d: Drawn, kernels: torch.Tensor) -> torch.Tensor:
     """The noiseless chain of the released code for one image, with padded kernels and torch's own calls."""
 
     def blurred(x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
@@ -206,13 +269,49 @@ def plain(hr: torch.Tensor, d: Degradation, kernels: torch.Tensor) -> torch.Tens
     return (out * 255).round().clamp(0, 255) / 255
 
 
-def silent(d: Degradation) -> Degradation:
+def one_by_one(hr: torch.Tensor, d: Drawn, stream: np.random.Generator) -> torch.Tensor:
+    """The chain of one image as it was when the committed weights were trained, written out; never to be changed."""
+
+    def blurred(x: torch.Tensor, spec: Kernel | None) -> torch.Tensor:
+        if spec is None:
+            return x
+        margin = (21 - spec.size) // 2
+        return blur.blur(x, blur.synthesize([spec])[:, margin : 21 - margin, margin : 21 - margin])
+
+    def noisy(x: torch.Tensor, p: Pass) -> torch.Tensor:
+        add = noise.add_gaussian if p.noise == "gaussian" else noise.add_poisson
+        return add(x, [p.noise_level], [p.grey], [stream])
+
+    height, width = hr.shape[-2] // 4, hr.shape[-1] // 4
+    out = resize(blurred(hr, d.first.kernel), d.first.resize, d.first.mode)
+    out = jpeg(noisy(out, d.first), [d.first.jpeg_quality])
+    out = blurred(out, d.second.kernel)
+    out = resize(out, (int(height * d.second.resize), int(width * d.second.resize)), d.second.mode)
+    out = noisy(out, d.second)
+    if not d.jpeg_last:
+        out = jpeg(out, [d.second.jpeg_quality])
+    out = blurred(resize(out, (height, width), d.final_mode), d.final_sinc)
+    if d.jpeg_last:
+        out = jpeg(out.clamp(0, 1), [d.second.jpeg_quality])
+    return out.mul_(255).round_().clamp_(0, 255).div_(255)
+
+
+def test_equals_the_chain_of_one_image_to_the_last_bit(drawn: list[Drawn]) -> None:
+    some = drawn[200:260]
+    assert {d.jpeg_last for d in some} == {d.final_sinc is None for d in some} == {True, False}
+    hr = natural(len(some), 88, 100)
+    together = degrade(hr, some, [generator(7, i) for i in range(len(some))])
+    for i, d in enumerate(some):
+        assert torch.equal(together[i : i + 1], one_by_one(hr[i : i + 1], d, generator(7, i))), i
+
+
+def silent(d: Drawn) -> Drawn:
     return dataclasses.replace(
         d, first=dataclasses.replace(d.first, noise_level=0.0), second=dataclasses.replace(d.second, noise_level=0.0)
     )
 
 
-def test_equals_the_plain_chain(drawn: list[Degradation]) -> None:
+def test_equals_the_plain_chain(drawn: list[Drawn]) -> None:
     some = [silent(d) for d in drawn[:24]]
     assert {d.jpeg_last for d in some} == {True, False}
     hr = natural(len(some), 88, 100)
@@ -229,7 +328,7 @@ def test_noise_of_both_passes_reaches_the_result() -> None:
     hr = torch.full((1, 3, 80, 80), 0.5)
 
     def spread(first: Pass, second: Pass) -> float:
-        d = Degradation(first, second, None, "area", jpeg_last=False)
+        d = Drawn(first, second, None, "area", jpeg_last=False)
         return degrade(hr, [d], [generator(0, 1)]).std().item() * 255
 
     assert spread(mild, mild) < 0.5
@@ -237,7 +336,7 @@ def test_noise_of_both_passes_reaches_the_result() -> None:
     assert spread(mild, strong) == pytest.approx(25, rel=0.3)
 
 
-def test_bit_identical_in_any_batch(drawn: list[Degradation]) -> None:
+def test_bit_identical_in_any_batch(drawn: list[Drawn]) -> None:
     some = drawn[100:109]
     hr = natural(len(some), 92, 84)
     together = degrade(hr, some, [generator(5, i) for i in range(len(some))])
@@ -289,7 +388,7 @@ def test_result_can_enter_a_training_step() -> None:
     assert weight.grad.item() == pytest.approx(lr.sum().item())
 
 
-def test_wrong_arguments_are_refused(drawn: list[Degradation]) -> None:
+def test_wrong_arguments_are_refused(drawn: list[Drawn]) -> None:
     hr, one = natural(1, 80, 80), [generator(0, 0)]
     with pytest.raises(ValueError, match="1 images need as many degradations and generators, not 2 degradations"):
         degrade(hr, drawn[:2], one)

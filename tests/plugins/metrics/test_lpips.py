@@ -7,11 +7,10 @@ import warnings
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 
 from blindsr.data.images import read_rgb
-from blindsr.plugins.metrics.lpips import load_lpips
+from blindsr.plugins.metrics.lpips import build, load_lpips
 from blindsr.runtime.errors import UserError
 
 SHAPES = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
@@ -91,8 +90,8 @@ def test_reference_pairs(real_data):
 def test_a_reference_scores_as_the_pair_does_and_computes_the_hr_once(metric, monkeypatch):
     hr, srs = picture(), [picture(seed=seed) for seed in (1, 2, 3)]
     expected = [metric(sr, hr, 4) for sr in srs]
-    runs, activations = [], metric._activations
-    monkeypatch.setattr(metric, "_activations", lambda image: runs.append(1) or activations(image))
+    runs, activations = [], metric.trunk.forward
+    monkeypatch.setattr(metric.trunk, "forward", lambda image: runs.append(1) or activations(image))
     distance = metric.reference(hr, 4)
     assert [distance(sr) for sr in srs] == expected
     assert len(runs) == 4
@@ -116,12 +115,6 @@ def test_border_does_not_count(metric):
     assert metric(sr, hr) > 0
 
 
-def test_safetensors_gives_the_same(metric, state, tmp_path):
-    safetensors.torch.save_file(state, tmp_path / "alexnet.safetensors")
-    other = load_lpips(tmp_path / "alexnet.safetensors")
-    assert other(picture(seed=1), picture(seed=2)) == metric(picture(seed=1), picture(seed=2))
-
-
 def test_bad_pairs(metric):
     with pytest.raises(UserError, match="different sizes"):
         metric(picture(), picture(seed=1)[:-1])
@@ -129,36 +122,6 @@ def test_bad_pairs(metric):
         metric(picture(38, 60), picture(38, 60), crop_border=4)
     with pytest.raises(ValueError, match="float64"):
         metric(picture() / 255, picture() / 255)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("absent.pth", None, "no LPIPS trunk at"),
-        ("empty.pth", b"", "cannot read the LPIPS trunk"),
-        ("text.pth", b"not a state dict", "cannot read the LPIPS trunk"),
-        ("text.safetensors", b"not a state dict", "cannot read the LPIPS trunk"),
-        ("list.pth", [1, 2], "holds a list"),
-        ("part.pth", {"features.0.weight": torch.zeros(64, 3, 11, 11)}, r"no features\.0\.bias"),
-        ("shape.pth", {"features.0.weight": torch.zeros(64, 3, 3, 3)}, r"\(64, 3, 3, 3\) instead of \(64, 3, 11"),
-        ("number.pth", {"features.0.weight": 3}, r"no features\.0\.weight"),
-    ],
-)
-def test_wrong_trunk_is_a_user_error(tmp_path, name, content, message):
-    path = tmp_path / name
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    elif content is not None:
-        torch.save(content, path)
-    with pytest.raises(UserError, match=message) as caught:
-        load_lpips(path)
-    assert "features.{0,3,6,8,10}.{weight,bias}" in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_another_network_is_a_user_error(real_data):
-    with pytest.raises(UserError, match=r"features\.\{0,3,6,8,10\}"):
-        load_lpips(real_data / "weights" / "squeeze.backbone.pth")
 
 
 def test_missing_heads_are_a_user_error(trunk, monkeypatch):
@@ -173,3 +136,20 @@ def test_neither_lpips_nor_torchvision_is_imported(trunk):
         "assert not {'lpips', 'torchvision'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program, str(trunk)], check=True)
+
+
+def test_the_record_is_the_network_on_whole_images(metric, trunk):
+    sr, hr, lr = picture(seed=1), picture(seed=2), picture(20, 18)
+    record = build(trunk=trunk)
+    assert (record.name, record.title, record.decimals, record.higher_is_better) == ("lpips", "LPIPS", 4, False)
+    assert record.lacks == ""
+    assert record.measure(sr, hr, lr) == record.against(hr)(sr, lr) == metric(sr, hr)
+
+
+def test_without_a_trunk_the_record_says_what_it_lacks(tmp_path):
+    record = build()
+    assert record.lacks == "no LPIPS trunk weights"
+    with pytest.raises(UserError, match="no LPIPS trunk weights: give AlexNet's"):
+        record.measure(picture(), picture(), picture())
+    with pytest.raises(UserError, match="no LPIPS trunk at"):
+        build(trunk=tmp_path / "absent.pth")

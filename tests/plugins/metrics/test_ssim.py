@@ -8,7 +8,7 @@ from skimage.metrics import structural_similarity
 
 from blindsr.data.images import bicubic_downscale, bicubic_upscale, mod_crop, read_rgb
 from blindsr.plugins.metrics import ssim as module
-from blindsr.plugins.metrics.ssim import ssim
+from blindsr.plugins.metrics.ssim import build, ssim
 from blindsr.runtime.errors import UserError
 
 
@@ -88,3 +88,10 @@ def test_bad_pairs():
         ssim(picture(18, 30), picture(18, 30))
     with pytest.raises(ValueError, match="float64"):
         ssim(picture() / 255, picture() / 255)
+
+
+def test_the_record_measures_with_its_settings():
+    sr, hr, lr = picture(seed=1), picture(seed=2), picture(6, 5)
+    metric = build(crop_border=3)
+    assert (metric.name, metric.title, metric.decimals, metric.higher_is_better) == ("ssim", "SSIM", 4, True)
+    assert metric.measure(sr, hr, lr) == metric.against(hr)(sr, lr) == ssim(sr, hr, 3) != ssim(sr, hr, 4)

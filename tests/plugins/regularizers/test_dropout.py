@@ -2,13 +2,14 @@ import pytest
 import torch
 
 from blindsr.plugins.regularizers import dropout
+from steps import changed
 
 FEATURES = torch.ones(64, 32, 4, 4)
 
 
 def test_zeroes_whole_channels_and_scales_the_others() -> None:
     torch.manual_seed(0)
-    out = dropout.build(rate=0.75).train().perturb(FEATURES)
+    out = changed(dropout.build(rate=0.75).train(), FEATURES)
     channels = out.flatten(2)
     assert set(out.unique().tolist()) == {0.0, 4.0}
     assert torch.equal(channels.amin(2), channels.amax(2))
@@ -16,7 +17,7 @@ def test_zeroes_whole_channels_and_scales_the_others() -> None:
 
 def test_elementwise_zeroes_single_values() -> None:
     torch.manual_seed(0)
-    out = dropout.build(rate=0.75, elementwise=True).train().perturb(FEATURES)
+    out = changed(dropout.build(rate=0.75, elementwise=True).train(), FEATURES)
     channels = out.flatten(2)
     assert set(out.unique().tolist()) == {0.0, 4.0}
     assert not torch.equal(channels.amin(2), channels.amax(2))
@@ -26,14 +27,14 @@ def test_elementwise_zeroes_single_values() -> None:
 @pytest.mark.parametrize("rate", [0.3, 0.5, 0.7])
 def test_rate_is_the_share_of_zeroes(rate: float, elementwise: bool) -> None:
     torch.manual_seed(1)
-    out = dropout.build(rate=rate, elementwise=elementwise).train().perturb(FEATURES)
+    out = changed(dropout.build(rate=rate, elementwise=elementwise).train(), FEATURES)
     assert (out == 0).float().mean().item() == pytest.approx(rate, abs=0.04)  # 2048 channels: 4 deviations
 
 
 def test_samples_and_calls_are_dropped_independently() -> None:
     torch.manual_seed(2)
     regularizer = dropout.build().train()
-    first, second = regularizer.perturb(FEATURES), regularizer.perturb(FEATURES)
+    first, second = changed(regularizer, FEATURES), changed(regularizer, FEATURES)
     assert not torch.equal(first, second)
     assert not torch.equal(first[0], first[1])
 
@@ -44,7 +45,7 @@ def test_default_is_half_of_the_channels() -> None:
 
 
 def test_rate_zero_keeps_all() -> None:
-    assert torch.equal(dropout.build(rate=0).train().perturb(FEATURES), FEATURES)
+    assert torch.equal(changed(dropout.build(rate=0).train(), FEATURES), FEATURES)
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1, 1.5, float("nan"), "0.5", None])

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from blindsr.plugins.regularizers import linear
+from steps import penalty
 
 
 def loop(a: Tensor, b: Tensor) -> Tensor:
@@ -29,24 +32,24 @@ def test_by_hand() -> None:
     b = torch.tensor([[-2.0, 2.0], [2.0, 0.0]]).reshape(1, 2, 1, 2)
     means = 2**2 + 4**2
     covariances = (1 - 4) ** 2 + 2 * (2 + 2) ** 2 + (4 - 1) ** 2
-    assert linear.build().penalty(a, b) == means + covariances
+    assert penalty(linear.build(), a, b) == means + covariances
 
 
 def test_a_shift_costs_its_square_alone() -> None:
     a = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     shift = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64).reshape(1, 3, 1, 1)
-    assert linear.build().penalty(a, a + shift).item() == pytest.approx(1 + 4 + 0.25, rel=1e-12)
+    assert penalty(linear.build(), a, a + shift).item() == pytest.approx(1 + 4 + 0.25, rel=1e-12)
 
 
 def test_a_scale_costs_covariance_alone() -> None:
     a = torch.tensor([1.0, -1.0]).reshape(1, 1, 1, 2)
-    assert linear.build().penalty(a, 3 * a) == (1 - 9) ** 2
+    assert penalty(linear.build(), a, 3 * a) == (1 - 9) ** 2
 
 
 def test_mean_over_the_batch() -> None:
     a, b = torch.zeros(4, 2, 3, 3), torch.zeros(4, 2, 3, 3)
     a[0] += 2
-    assert linear.build().penalty(a, b) == 2 * 2**2 / 4
+    assert penalty(linear.build(), a, b) == 2 * 2**2 / 4
 
 
 @settings(deadline=None, max_examples=30)
@@ -62,9 +65,9 @@ def test_value_and_gradient_of_the_plain_loop(
     a = offset + torch.randn(shape, generator=generator, dtype=torch.float64)
     b = a + gap * torch.randn(shape, generator=generator, dtype=torch.float64)
     results = []
-    for penalty in (linear.build().penalty, loop):
+    for measure in (partial(penalty, linear.build()), loop):
         leaves = [view.clone().requires_grad_() for view in (a, b)]
-        value = penalty(*leaves)
+        value = measure(*leaves)
         results.append([value, *torch.autograd.grad(value, leaves)])
     for ours, wanted in zip(*results, strict=True):
         assert (ours - wanted).norm() <= 1e-9 * wanted.norm() + 1e-18
@@ -76,19 +79,19 @@ def test_float32_agrees_with_float64_for_nearly_equal_views(offset: float) -> No
     generator = torch.Generator().manual_seed(0)
     a = offset + torch.randn(2, 8, 32, 32, generator=generator)
     b = a + 1e-3 * torch.randn(a.shape, generator=generator)
-    exact = linear.build().penalty(a.double(), b.double()).item()
-    assert linear.build().penalty(a, b).item() == pytest.approx(exact, rel=1e-3)
+    exact = penalty(linear.build(), a.double(), b.double()).item()
+    assert penalty(linear.build(), a, b).item() == pytest.approx(exact, rel=1e-3)
 
 
 def test_gradient_is_that_of_finite_differences() -> None:
     generator = torch.Generator().manual_seed(5)
     a, b = (torch.randn(2, 3, 2, 2, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(2))
-    assert torch.autograd.gradcheck(linear.build().penalty, (a, b))
+    assert torch.autograd.gradcheck(partial(penalty, linear.build()), (a, b))
 
 
 @pytest.mark.parametrize("stride", [2, 3])
 def test_a_stride_takes_every_pixel_of_one_grid(stride: int) -> None:
-    """The penalty is that of the thinned features at one of the offsets, and each offset has its turn."""
+    """The penalty is that of the subsampled features at one of the offsets, and each offset has its turn."""
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(2, 3, 9, 8, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2))
     grids = [(slice(top, None, stride), slice(left, None, stride)) for top in range(stride) for left in range(stride)]
@@ -96,7 +99,7 @@ def test_a_stride_takes_every_pixel_of_one_grid(stride: int) -> None:
     seen = set()
     torch.manual_seed(0)
     for _ in range(60):
-        value = linear.build(stride=stride).penalty(a, b)
+        value = penalty(linear.build(stride=stride), a, b)
         (gradient,) = torch.autograd.grad(value, a)
         number = int(min(range(len(known)), key=lambda place: abs(known[place] - float(value))))
         assert float(value) == pytest.approx(known[number], rel=1e-12)
@@ -110,7 +113,7 @@ def test_stride_1_draws_nothing() -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    linear.build().penalty(torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
+    penalty(linear.build(), torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
     assert torch.rand(1) == expected
 
 

@@ -20,7 +20,7 @@ def source(folder: Path, parsed: Params, *, gallery: bool, here: bool = True) ->
     """Files of a grid on Set5 and on a set that is missing; with `here` false, both are."""
     sizes = {"Set5": 5} if here else {}
     synthetic_grid.write(folder, folder / "index", parsed, {"Set5": 5}, gallery=gallery)
-    known = scores.read(folder / "scores", parsed.scored)
+    known = scores.read(folder / "scores", parsed.scored, parsed.evaluate.metrics)
     holes = {name: "ask" for name in parsed.data.benchmarks if name not in sizes}
     known = known[known["benchmark"].isin(list(sizes))]
     return Source(parsed, folder, known, list(parsed.data.benchmarks), holes)

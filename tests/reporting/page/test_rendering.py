@@ -218,4 +218,4 @@ def test_the_package_carries_the_parts_of_the_page():
     folder = Path(rendering.__file__).parent
     parts = {path for path in folder.glob("page*") if path.suffix != ".py"}
     assert {path.name for path in parts} == {*rendering.SCRIPTS, "page.css", "page.html.j2"}
-    assert parts <= {path for pattern in patterns for path in folder.parent.glob(pattern)}
+    assert parts <= {path for pattern in patterns for path in folder.parents[1].glob(pattern)}

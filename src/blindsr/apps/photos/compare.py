@@ -5,7 +5,6 @@ import io
 from importlib import resources
 from pathlib import Path
 
-import jinja2
 from PIL import Image, ImageDraw, ImageFont
 
 from blindsr.apps.photos import photos
@@ -28,6 +27,8 @@ def write(lr: Photo, sr: Photo, model: str, digest: str, png: Path, html: Path) 
     before = photos.to_pillow(lr).resize((width, height), Image.Resampling.BICUBIC)
     labels = (f"{_pixels(lr)}, bicubic", f"{_pixels(sr)}, {model}")
     files.write_atomic(png, _side_by_side(before, after, labels, sr.icc, digest))
+    import jinja2  # which only this needs
+
     environment = jinja2.Environment(autoescape=True, keep_trailing_newline=True)
     template = environment.from_string(
         (resources.files("blindsr.apps.photos") / "compare.html.j2").read_text("utf-8")

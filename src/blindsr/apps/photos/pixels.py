@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor, nn
 
 from blindsr.apps.photos.photos import Photo
@@ -78,8 +77,7 @@ class Upscaler:
                 budget = min(budget, height * width) // 2
                 if self._tile != "auto" or budget < _SMALLEST:
                     raise
-                if self._device.type == "cuda":
-                    torch.cuda.empty_cache()
+                devices.free_cache(self._device)
 
 
 def _rounded(sr: Tensor, levels: int, channels: int) -> NDArray[Any]:
@@ -98,6 +96,8 @@ def _fill_hidden(photo: Photo) -> NDArray[Any]:
     """The colours, with those of wholly transparent pixels taken from the nearest others."""
     if photo.alpha is None or photo.alpha.all() or not photo.alpha.any():
         return photo.colour
+    from scipy import ndimage  # which only this needs
+
     nearest = ndimage.distance_transform_edt(photo.alpha == 0, return_distances=False, return_indices=True)
     filled: NDArray[Any] = photo.colour[tuple(nearest)]
     return filled

@@ -1,10 +1,7 @@
 """upscale: a network on a user's own photos."""
 
 import contextlib
-import hashlib
-import json
 import mmap
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -66,14 +63,12 @@ def run(
     Raises UserError for wrong arguments, for a folder that cannot be written, and, after all others are done, one
     that counts the photos that failed, each of which has its line on stderr.
     """
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise UserError(f"unknown device {device}: give auto, cpu, cuda or cuda:N")
     where = devices.choose(device)
     network, scale, weights = models.read(model, scale)
     items = plan.plan(inputs, out, format, f"_x{scale}")
     devices.keep_freed_memory()
     job = _Job(Path(model).stem, files.sha256(weights) if weights else f"{model} x{scale}", alpha, compared)
-    upscaler = Upscaler(network.to(where), scale, tile)
+    upscaler = Upscaler(devices.place(network, where), scale, tile)
     writers = max(1, min(4, parallel.usable_cores() // 2))
     done = finished = 0
     errors = []
@@ -104,12 +99,12 @@ def _read(job: _Job, item: Item) -> _Step:
         return _Step(item, error=f"cannot be read ({error.strerror})")
     determining = [
         blindsr.__version__,
-        hashlib.sha256(content).hexdigest(),
+        files.sha256(content),
         job.model_digest,
         item.container,
         job.alpha,
     ]
-    step = _Step(item, hashlib.sha256(json.dumps(determining).encode()).hexdigest()[:32])
+    step = _Step(item, files.key(determining)[:32])
     wanted = [item.target, *(item.comparisons if job.compared else ())]
     for path in wanted:
         if path.exists() and not _marked(path):

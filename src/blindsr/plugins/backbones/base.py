@@ -1,33 +1,33 @@
-"""What backbones share: the base class, checks of settings, upsampling by pixel shuffle."""
+"""What backbones share: the names of their layers, checks of settings, upsampling by pixel shuffle."""
 
-from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 
-class Backbone(nn.Module, ABC):
-    """A super-resolution network in two halves, so that a regularizer can act between them.
+class Backbone(nn.Module):
+    """A super-resolution network: `forward(lr)` maps (B, 3, H, W) to (B, 3, scale · H, scale · W), RGB in [0, 1].
 
-    A subclass defines `features` and `reconstruct`; every map is (B, channels, height, width), RGB in [0, 1].
+    The result is not clamped. Beside that it only says what its layers are called, so that others can look at what
+    passes through them (`model.taps`). A network of another library is made one by setting these on it.
     """
+
+    scale: int
+    """Upscaling factor along each side."""
+    last: str = "conv_last"
+    """Name of the submodule whose input are the features: the last convolution."""
+    blocks: Sequence[str] = ()
+    """Names of the blocks that the network is a stack of, in order."""
 
     def __init__(self, scale: int) -> None:
         """`scale` is the upscaling factor along each side."""
         super().__init__()
         self.scale = scale
 
-    @abstractmethod
-    def features(self, lr: Tensor) -> Tensor:
-        """What enters the last convolution, (B, C, scale · H, scale · W), of LR images (B, 3, H, W)."""
-
-    @abstractmethod
-    def reconstruct(self, features: Tensor, lr: Tensor) -> Tensor:
-        """SR images (B, 3, scale · H, scale · W), not clamped, from `features` of the LR images `lr`."""
-
     def forward(self, lr: Tensor) -> Tensor:
         """SR images (B, 3, scale · H, scale · W), not clamped, of LR images (B, 3, H, W)."""
-        return self.reconstruct(self.features(lr), lr)
+        raise NotImplementedError
 
 
 def require_scale(scale: int, *supported: int) -> None:
@@ -64,3 +64,14 @@ def pixel_shuffle_upsampler(scale: int, channels: int) -> nn.Sequential:
     for factor in (2, 2) if scale == 4 else (scale,):
         layers += [conv3x3(channels, factor**2 * channels), nn.PixelShuffle(factor)]
     return nn.Sequential(*layers)
+
+
+def pad_to_multiple(image: Tensor, step: int) -> Tensor:
+    """Extend (..., H, W) at the bottom and right to multiples of `step` by reflection, as often as it takes."""
+    for axis in (-2, -1):
+        size = image.shape[axis]
+        if size % step:
+            period = max(2 * (size - 1), 1)
+            position = torch.arange((size + step - 1) // step * step, device=image.device) % period
+            image = image.index_select(axis, torch.minimum(position, period - position))
+    return image

@@ -13,8 +13,8 @@ _FIXED_POINT = 2**22  # Pillow's weights of 8-bit images are whole multiples of 
 def build(*, scale: int = 4) -> Backbone:
     """No parameters and no settings; any scale. Raises ValueError unless scale is a whole number >= 1.
 
-    `features` are the upsampled images themselves, float, and `reconstruct` clamps them to [0, 1]. For 8-bit LR
-    images the result, rounded to 8 bits, is that of Pillow's `Image.resize(..., BICUBIC)`.
+    The result is clamped to [0, 1]. For 8-bit LR images it is, rounded to 8 bits, that of Pillow's
+    `Image.resize(..., BICUBIC)`. There are no layers, and so no features.
     """
     require_counts(scale=scale)
     return _Bicubic(scale)
@@ -26,13 +26,18 @@ class _Bicubic(Backbone):
     The first pass is exact, in float64, since a level that a tie sends the other way there can become two.
     """
 
-    def features(self, lr: Tensor) -> Tensor:
+    last = ""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return self.upsample(lr).clamp(0, 1)
+
+    def upsample(self, lr: Tensor) -> Tensor:
+        """The upsampled images, which may leave [0, 1]."""
+        if lr.device.type == "mps":  # which has no float64
+            return self.upsample(lr.cpu()).to(lr.device)
         levels = 255 * lr.to(torch.promote_types(lr.dtype, torch.float32))
         wide = _upsample_height(levels.mT.double(), self.scale).add_(0.5).floor_().clamp_(0, 255).mT
         return (_upsample_height(wide.to(levels.dtype), self.scale) / 255).to(lr.dtype)
-
-    def reconstruct(self, features: Tensor, lr: Tensor) -> Tensor:
-        return features.clamp(0, 1)
 
 
 def _upsample_height(x: Tensor, scale: int) -> Tensor:

@@ -27,12 +27,15 @@ def build(*, scale: int = 4, num_blocks: int = 8, num_features: int = 64) -> Bac
 
 
 class _MSRN(Backbone):
+    last = "tail.3"
+
     def __init__(self, scale: int, num_blocks: int, channels: int) -> None:
         super().__init__(scale)
         mean = torch.tensor(_DIV2K_MEAN)
         self.sub_mean = _Shift(-mean)
         self.head = nn.Sequential(conv3x3(3, channels))
         self.body = nn.Sequential(*(_MultiScaleBlock(channels) for _ in range(num_blocks)))
+        self.blocks = [f"body.{number}" for number in range(num_blocks)]
         self.tail = nn.Sequential(
             nn.Conv2d((num_blocks + 1) * channels, channels, 1),
             conv3x3(channels, channels),
@@ -42,19 +45,13 @@ class _MSRN(Backbone):
         self.add_mean = _Shift(mean)
         self.register_load_state_dict_pre_hook(_to_unit_range)
 
-    def features(self, lr: Tensor) -> Tensor:
+    def forward(self, lr: Tensor) -> Tensor:
         head = x = self.head(self.sub_mean(lr))
         outputs = []
         for block in self.body:
             x = block(x)
             outputs.append(x)
-        x = torch.cat((*outputs, head), 1)
-        for layer in list(self.tail)[:-1]:
-            x = layer(x)
-        return x
-
-    def reconstruct(self, features: Tensor, lr: Tensor) -> Tensor:
-        return self.add_mean(self.tail[-1](features))
+        return self.add_mean(self.tail(torch.cat((*outputs, head), 1)))
 
 
 class _MultiScaleBlock(nn.Module):

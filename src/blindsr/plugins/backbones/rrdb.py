@@ -8,16 +8,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blindsr.plugins.backbones.base import Backbone, conv3x3, kaiming_, require_counts, require_scale
+from blindsr.plugins.backbones.base import (
+    Backbone,
+    conv3x3,
+    kaiming_,
+    pad_to_multiple,
+    require_counts,
+    require_scale,
+)
 
 
 def build(*, scale: int = 4, num_blocks: int = 23, num_features: int = 64, growth: int = 32) -> Backbone:
     """`num_blocks` blocks of three dense blocks, each of whose convolutions adds `growth` channels.
 
-    State-dict names, function and initialization are those of BasicSR's RRDBNet.
-    Raises ValueError unless scale is 4 and the numbers are >= 1.
+    State-dict names, function and initialization are those of BasicSR's RRDBNet: ×2 and ×1 are the ×4 network on
+    2×2 and 4×4 LR pixels as channels of one.
+    Raises ValueError unless scale is 1, 2 or 4 and the numbers are >= 1.
     """
-    require_scale(scale, 4)
+    require_scale(scale, 1, 2, 4)
     require_counts(num_blocks=num_blocks, num_features=num_features, growth=growth)
     return _RRDBNet(scale, num_blocks, num_features, growth)
 
@@ -25,23 +33,28 @@ def build(*, scale: int = 4, num_blocks: int = 23, num_features: int = 64, growt
 class _RRDBNet(Backbone):
     def __init__(self, scale: int, num_blocks: int, channels: int, growth: int) -> None:
         super().__init__(scale)
-        self.conv_first = conv3x3(3, channels)
+        self.fold = 4 // scale
+        self.conv_first = conv3x3(3 * self.fold**2, channels)
         self.body = nn.Sequential(*(_RRDB(channels, growth) for _ in range(num_blocks)))
+        self.blocks = [f"body.{number}" for number in range(num_blocks)]
         self.conv_body = conv3x3(channels, channels)
         self.conv_up1 = conv3x3(channels, channels)
         self.conv_up2 = conv3x3(channels, channels)
         self.conv_hr = conv3x3(channels, channels)
         self.conv_last = conv3x3(channels, 3)
 
-    def features(self, lr: Tensor) -> Tensor:
+    def forward(self, lr: Tensor) -> Tensor:
+        height, width = lr.shape[-2:]
+        if self.fold > 1:  # to whole blocks of pixels, by reflection at the bottom and right
+            lr = F.pixel_unshuffle(pad_to_multiple(lr, self.fold), self.fold)
         x = self.conv_first(lr)
         x = x + self.conv_body(self.body(x))
         x = _activate(self.conv_up1(F.interpolate(x, scale_factor=2, mode="nearest")))
         x = _activate(self.conv_up2(F.interpolate(x, scale_factor=2, mode="nearest")))
-        return _activate(self.conv_hr(x))
-
-    def reconstruct(self, features: Tensor, lr: Tensor) -> Tensor:
-        return self.conv_last(features)
+        x = _activate(self.conv_hr(x))
+        if self.fold > 1:
+            x = x[..., : self.scale * height, : self.scale * width]
+        return self.conv_last(x)
 
 
 class _RRDB(nn.Module):

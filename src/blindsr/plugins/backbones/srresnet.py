@@ -28,6 +28,7 @@ class _SRResNet(Backbone):
         super().__init__(scale)
         self.conv_first = conv3x3(3, channels)
         self.body = nn.Sequential(*(_ResidualBlock(channels) for _ in range(num_blocks)))
+        self.blocks = [f"body.{number}" for number in range(num_blocks)]
         factor = 2 if scale == 4 else scale
         self.upconv1 = conv3x3(channels, factor**2 * channels)
         self.upconv2 = conv3x3(channels, factor**2 * channels) if scale == 4 else None
@@ -38,16 +39,13 @@ class _SRResNet(Backbone):
         if self.upconv2 is not None:
             kaiming_(self.upconv2, scale=0.1)
 
-    def features(self, lr: Tensor) -> Tensor:
+    def forward(self, lr: Tensor) -> Tensor:
         x = self.body(_activate(self.conv_first(lr)))
         x = _activate(self.shuffle(self.upconv1(x)))
         if self.upconv2 is not None:
             x = _activate(self.shuffle(self.upconv2(x)))
-        return _activate(self.conv_hr(x))
-
-    def reconstruct(self, features: Tensor, lr: Tensor) -> Tensor:
         base = F.interpolate(lr, scale_factor=self.scale, mode="bilinear", align_corners=False)
-        return base + self.conv_last(features)
+        return base + self.conv_last(_activate(self.conv_hr(x)))
 
 
 class _ResidualBlock(nn.Module):

@@ -13,7 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blindsr.plugins.backbones.base import Backbone, conv3x3, pixel_shuffle_upsampler, require_counts, require_scale
+from blindsr.plugins.backbones.base import (
+    Backbone,
+    conv3x3,
+    pad_to_multiple,
+    pixel_shuffle_upsampler,
+    require_counts,
+    require_scale,
+)
 
 _DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 _FEATURES = 64  # channels after the transformer, in every published variant
@@ -31,7 +38,7 @@ def build(
 ) -> Backbone:
     """One residual group per entry of `depths` (blocks in it) and of `num_heads` (heads of each), `dim` channels.
 
-    `upsampler` is "nearest+conv" (published for real images, ×4 only) or "pixelshuffle" (×2, ×3, ×4). Any LR size
+    `upsampler` is "nearest+conv" (published for real images, ×2 and ×4) or "pixelshuffle" (×2, ×3, ×4). Any LR size
     is taken: it is extended to whole windows by reflection at the bottom and right, and the features are cropped.
     State-dict names, function and initialization are those of the public SwinIR, without stochastic depth; the
     `attn_mask` of its checkpoints is ignored, since masks are made for the size at hand.
@@ -40,7 +47,7 @@ def build(
     """
     if upsampler not in ("nearest+conv", "pixelshuffle"):
         raise ValueError(f"upsampler must be 'nearest+conv' or 'pixelshuffle', not {upsampler!r}")
-    require_scale(scale, *((4,) if upsampler == "nearest+conv" else (2, 3, 4)))
+    require_scale(scale, *((2, 4) if upsampler == "nearest+conv" else (2, 3, 4)))
     require_counts(dim=dim, window_size=window_size)
     for name, values in (("depths", depths), ("num_heads", num_heads)):
         if not isinstance(values, list | tuple) or not values:
@@ -77,13 +84,15 @@ class _SwinIR(Backbone):
         self.layers = nn.ModuleList(
             _Group(depth, dim, heads, window, mlp_ratio) for depth, heads in zip(depths, num_heads, strict=True)
         )
+        self.blocks = [f"layers.{number}" for number in range(len(depths))]
         self.norm = nn.LayerNorm(dim)
         self.conv_after_body = conv3x3(dim, dim)
         self.conv_before_upsample = nn.Sequential(conv3x3(dim, _FEATURES), nn.LeakyReLU(0.01, inplace=True))
         self.nearest = upsampler == "nearest+conv"
         if self.nearest:
             self.conv_up1 = conv3x3(_FEATURES, _FEATURES)
-            self.conv_up2 = conv3x3(_FEATURES, _FEATURES)
+            if scale == 4:
+                self.conv_up2 = conv3x3(_FEATURES, _FEATURES)
             self.conv_hr = conv3x3(_FEATURES, _FEATURES)
         else:
             self.upsample = pixel_shuffle_upsampler(scale, _FEATURES)
@@ -93,21 +102,19 @@ class _SwinIR(Backbone):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 
-    def features(self, lr: Tensor) -> Tensor:
+    def forward(self, lr: Tensor) -> Tensor:
         height, width = lr.shape[-2:]
-        x = self.conv_first(pad_to_windows(lr, self.window) - self.mean)
+        x = self.conv_first(pad_to_multiple(lr, self.window) - self.mean)
         x = x + self.conv_after_body(self._transform(x))
         x = self.conv_before_upsample(x)
         if self.nearest:
             x = _activate(self.conv_up1(F.interpolate(x, scale_factor=2, mode="nearest")))
-            x = _activate(self.conv_up2(F.interpolate(x, scale_factor=2, mode="nearest")))
+            if self.scale == 4:
+                x = _activate(self.conv_up2(F.interpolate(x, scale_factor=2, mode="nearest")))
             x = _activate(self.conv_hr(x))
         else:
             x = self.upsample(x)
-        return x[..., : self.scale * height, : self.scale * width]
-
-    def reconstruct(self, features: Tensor, lr: Tensor) -> Tensor:
-        return self.conv_last(features) + self.mean
+        return self.conv_last(x[..., : self.scale * height, : self.scale * width]) + self.mean
 
     def _transform(self, x: Tensor) -> Tensor:
         mask = shift_mask(x.shape[-2], x.shape[-1], self.window, x)
@@ -228,17 +235,6 @@ def shift_mask(height: int, width: int, window: int, like: Tensor) -> Tensor:
     region = to_windows(region[None, :, :, None], window)[0, :, None, :, 0]
     apart = region.transpose(-2, -1) != region
     return torch.where(apart, -math.inf, 0.0).to(like.dtype)[:, None]
-
-
-def pad_to_windows(image: Tensor, window: int) -> Tensor:
-    """Extend (..., H, W) at the bottom and right to multiples of `window` by reflection, as often as it takes."""
-    for axis in (-2, -1):
-        size = image.shape[axis]
-        if size % window:
-            period = max(2 * (size - 1), 1)
-            position = torch.arange((size + window - 1) // window * window, device=image.device) % period
-            image = image.index_select(axis, torch.minimum(position, period - position))
-    return image
 
 
 def _drop_mask(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -1,4 +1,8 @@
-"""What the metrics share: checking and cropping a pair of images."""
+"""What a metric is, and what metrics share: checking and cropping a pair of images."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,6 +10,46 @@ from numpy.typing import NDArray
 from blindsr.runtime.errors import UserError
 
 RGB = NDArray[np.uint8]
+Against = Callable[[RGB], Callable[[RGB, RGB], float]]
+"""An HR image to the function that scores (SR, LR) images of it."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is known of a metric: the column of scores, how it is shown, and how it is measured.
+
+    A file of this folder has `build(...) -> Metric`. It may ask for `crop_border` (px to remove at each side) and
+    `max_shift` (HR px) of the settings, for `trunk` (path of AlexNet's weights, None where they are not here) and
+    for `device` (of torch); each argument needs a default, since reports build records without measuring.
+    """
+
+    name: str
+    """Of the column, the table and the setting: that of the file."""
+    label: str
+    """What people call it, such as "PSNR"."""
+    unit: str
+    """Such as "dB"; empty if it has none."""
+    decimals: int
+    """Shown in tables."""
+    higher_is_better: bool
+    measure: Callable[[RGB, RGB, RGB], float]
+    """The score of (SR, HR, LR), uint8 RGB images of shape (H, W, 3), SR and HR of one size; NaN leaves a hole.
+
+    Raises UserError, in one line, for images that cannot be scored.
+    """
+    reference: Against | None = None
+    """`measure` of one HR image, for metrics that compute something of the HR alone: that is then done once."""
+    lacks: str = ""
+    """Why it cannot be measured here, such as "no LPIPS trunk weights"; empty if it can."""
+
+    @property
+    def title(self) -> str:
+        """Label with its unit: "PSNR (dB)"."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    def against(self, hr: RGB) -> Callable[[RGB, RGB], float]:
+        """The score of (SR, LR) images of this HR image, each as `measure` gives it."""
+        return self.reference(hr) if self.reference else lambda sr, lr: self.measure(sr, hr, lr)
 
 
 def cropped_pair(sr: RGB, hr: RGB, crop_border: int, smallest: int = 1) -> tuple[RGB, RGB]:
@@ -32,3 +76,8 @@ def cropped_pair(sr: RGB, hr: RGB, crop_border: int, smallest: int = 1) -> tuple
         )
     window = slice(crop_border, crop_border + height), slice(crop_border, crop_border + width)
     return sr[window], hr[window]
+
+
+def decibel(mean_squared_error: float) -> float:
+    """PSNR in dB, for a peak of 255: infinite for equal images."""
+    return 10 * math.log10(255**2 / mean_squared_error) if mean_squared_error else math.inf

@@ -6,49 +6,59 @@ imported: it imports torchvision, which cannot be loaded beside every build of t
 """
 
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blindsr.plugins.metrics.base import RGB, cropped_pair
+from blindsr.plugins import alexnet
+from blindsr.plugins.metrics.base import RGB, Metric, cropped_pair
 from blindsr.runtime.errors import UserError
 
-# of torchvision's AlexNet.features: index → (in, out, kernel, stride, padding); max pooling precedes 3 and 6
-_CONVOLUTIONS = {
-    0: (3, 64, 11, 4, 2),
-    3: (64, 192, 5, 1, 2),
-    6: (192, 384, 3, 1, 1),
-    8: (384, 256, 3, 1, 1),
-    10: (256, 256, 3, 1, 1),
-}
-_POOLED = (3, 6)
-_EXPECTED = "features.{0,3,6,8,10}.{weight,bias} of AlexNet"
-# below this side nothing is left after the second pooling
-_SMALLEST = 31
+_LACKS = "no LPIPS trunk weights"
+
+
+def build(*, trunk: Path | None = None, device: str | torch.device = "cpu") -> Metric:
+    """LPIPS of whole images, without any border removed, by the weights at `trunk`; lacking without them.
+
+    Raises:
+        UserError: as `load_lpips` does.
+    """
+    return record(load_lpips(trunk).to(device) if trunk else None)
+
+
+def record(network: "Lpips | None") -> Metric:
+    """The metric of a network; without one it lacks its weights."""
+
+    def reference(hr: RGB) -> Callable[[RGB, RGB], float]:
+        if network is None:
+            raise UserError(f"{_LACKS}: give AlexNet's")
+        distance = network.reference(hr)
+        return lambda sr, lr: distance(sr)
+
+    return Metric(
+        "lpips",
+        label="LPIPS",
+        unit="",
+        decimals=4,
+        higher_is_better=False,
+        measure=lambda sr, hr, lr: reference(hr)(sr, lr),
+        reference=reference,
+        lacks="" if network else _LACKS,
+    )
 
 
 class Lpips(nn.Module):
     """The network of the metric, in eval mode and without gradients on its weights; see `load_lpips`."""
 
-    shift: Tensor
-    spread: Tensor
-
-    def __init__(self) -> None:
+    def __init__(self, trunk: alexnet.Trunk | None = None) -> None:
+        """With heads of zeros, and random convolutions unless a trunk is given."""
         super().__init__()
-        self.features = nn.ModuleDict({str(index): nn.Conv2d(*shape) for index, shape in _CONVOLUTIONS.items()})
-        self.heads = nn.ParameterList(
-            nn.Parameter(torch.zeros(1, shape[1], 1, 1)) for shape in _CONVOLUTIONS.values()
-        )
-        # ImageNet mean and deviation of RGB, moved from [0, 1] to [-1, 1] (lpips.ScalingLayer)
-        self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1))
-        self.register_buffer("spread", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1))
+        self.trunk = alexnet.Trunk() if trunk is None else trunk
+        self.heads = nn.ParameterList(nn.Parameter(torch.zeros(1, width, 1, 1)) for width in alexnet.WIDTHS)
         self.eval().requires_grad_(False)
-        # a sixth less time on a CPU, most of it in the pooling; torch has no type for this overload
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, sr: RGB, hr: RGB, crop_border: int = 0) -> float:
         """Distance of two uint8 RGB images (H, W, 3), `crop_border` pixels removed from each side.
@@ -63,12 +73,12 @@ class Lpips(nn.Module):
 
         It holds some 42 bytes a pixel of the HR. Raises, and its result raises, as `forward` does.
         """
-        cropped, _ = cropped_pair(hr, hr, crop_border, smallest=_SMALLEST)
+        cropped, _ = cropped_pair(hr, hr, crop_border, smallest=alexnet.SMALLEST)
         with torch.inference_mode():
-            target = [_unit(planes) for planes in self._activations(self._tensor(cropped))]
+            target = [_unit(planes) for planes in self.trunk(self._tensor(cropped))]
 
         def distance(sr: RGB) -> float:
-            image, _ = cropped_pair(sr, hr, crop_border, smallest=_SMALLEST)
+            image, _ = cropped_pair(sr, hr, crop_border, smallest=alexnet.SMALLEST)
             with torch.inference_mode():
                 return self._distances(self._tensor(image), target).item()
 
@@ -76,26 +86,18 @@ class Lpips(nn.Module):
 
     def distances(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Distances (B,) of two batches of RGB images (B, 3, H, W) in [-1, 1], H and W at least 31."""
-        return self._distances(sr, [_unit(planes) for planes in self._activations(hr)])
+        return self._distances(sr, [_unit(planes) for planes in self.trunk(hr)])
 
     def _distances(self, sr: Tensor, target: list[Tensor]) -> Tensor:
         total = torch.zeros(sr.shape[0], device=sr.device, dtype=sr.dtype)
-        for head, a, b in zip(self.heads, self._activations(sr), target, strict=True):
+        for head, a, b in zip(self.heads, self.trunk(sr), target, strict=True):
             difference = (_unit(a) - b) ** 2
             total = total + F.conv2d(difference, head).mean(dim=(1, 2, 3))
         return total
 
     def _tensor(self, image: RGB) -> Tensor:
-        return torch.from_numpy(image.copy()).to(self.shift.device).permute(2, 0, 1)[None].float() / 127.5 - 1
-
-    def _activations(self, image: Tensor) -> Iterator[Tensor]:
-        """Outputs of the five convolutions, one at a time: those of a large image fill memory."""
-        planes = ((image - self.shift) / self.spread).contiguous(memory_format=torch.channels_last)
-        for index in _CONVOLUTIONS:
-            if index in _POOLED:
-                planes = F.max_pool2d(planes, kernel_size=3, stride=2)
-            planes = F.relu(self.features[str(index)](planes))
-            yield planes
+        pixels = torch.from_numpy(image.copy()).to(self.trunk.shift.device)
+        return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def _unit(features: Tensor) -> Tensor:
@@ -106,46 +108,14 @@ def _unit(features: Tensor) -> Tensor:
 def load_lpips(trunk: str | Path) -> Lpips:
     """The metric with the five AlexNet convolutions of the state dict at `trunk` (.pth or .safetensors).
 
-    Other keys of the file, as the classifier's of torchvision's alexnet-owt-7be5be79.pth, are ignored. Raises
-    UserError for a missing or unreadable file, missing keys or wrong shapes, or where the `lpips` package
-    with its linear heads is not installed.
+    Raises:
+        UserError: as `alexnet.load` does, or where the `lpips` package with its linear heads is not installed.
     """
-    metric = Lpips()
-    state = _read_trunk(Path(trunk))
-    expected = metric.features.state_dict()
-    found: dict[str, Tensor] = {}
-    for key, parameter in expected.items():
-        weight = state.get(f"features.{key}")
-        if not isinstance(weight, Tensor):
-            raise UserError(f"{trunk} has no features.{key}: LPIPS needs a state dict with {_EXPECTED}")
-        if weight.shape != parameter.shape:
-            shapes = f"{tuple(weight.shape)} instead of {tuple(parameter.shape)}"
-            raise UserError(f"{trunk} has features.{key} of shape {shapes}: LPIPS needs {_EXPECTED}")
-        found[key] = weight.float()
-    metric.features.load_state_dict(found)
+    metric = Lpips(alexnet.load(trunk))
     with torch.no_grad():
         for head, weight in zip(metric.heads, _linear_heads(), strict=True):
             head.copy_(weight)
     return metric
-
-
-def _read_trunk(path: Path) -> Mapping[str, object]:
-    if not path.is_file():
-        raise UserError(f"no LPIPS trunk at {path}: it is a state dict with {_EXPECTED}")
-    state: object
-    try:
-        if path.suffix == ".safetensors":
-            state = safetensors.torch.load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises whatever its unpickler meets in a file that is something else
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise UserError(
-            f"cannot read the LPIPS trunk {path} ({reason[:120]}): it must be a state dict with {_EXPECTED}"
-        ) from error
-    if not isinstance(state, Mapping):
-        raise UserError(f"{path} holds a {type(state).__name__}: LPIPS needs a state dict with {_EXPECTED}")
-    return state
 
 
 def _linear_heads() -> list[Tensor]:
@@ -158,4 +128,4 @@ def _linear_heads() -> list[Tensor]:
         raise UserError("LPIPS needs the linear heads of the lpips package: pip install lpips")
     # the file was saved on a GPU
     state = torch.load(file, map_location="cpu", weights_only=True)
-    return [state[f"lin{number}.model.1.weight"] for number in range(len(_CONVOLUTIONS))]
+    return [state[f"lin{number}.model.1.weight"] for number in range(len(alexnet.WIDTHS))]

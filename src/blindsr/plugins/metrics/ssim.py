@@ -6,14 +6,26 @@ import math
 import cv2
 import numpy as np
 
-from blindsr.plugins.metrics.base import RGB, cropped_pair
+from blindsr.plugins.metrics.base import RGB, Metric, cropped_pair
 
-WINDOW = 11  # px; side of the smallest image
+_WINDOW = 11  # px; side of the smallest image
 _SIGMA = 1.5
 _C1 = (0.01 * 255) ** 2
 _C2 = (0.03 * 255) ** 2
 # positions scored at once: some ten float64 planes of them fit into a CPU's cache, whatever the image's size
 _POSITIONS = 2**14
+
+
+def build(*, crop_border: int = 4) -> Metric:
+    """SSIM of the images without `crop_border` px at each side."""
+    return Metric(
+        "ssim",
+        label="SSIM",
+        unit="",
+        decimals=4,
+        higher_is_better=True,
+        measure=lambda sr, hr, lr: ssim(sr, hr, crop_border),
+    )
 
 
 def ssim(sr: RGB, hr: RGB, crop_border: int = 4) -> float:
@@ -26,10 +38,10 @@ def ssim(sr: RGB, hr: RGB, crop_border: int = 4) -> float:
 
     Raises ValueError for another type or layout, UserError for sizes that differ or are too small.
     """
-    sr, hr = cropped_pair(sr, hr, crop_border, smallest=WINDOW)
-    height, width = hr.shape[0] - WINDOW + 1, hr.shape[1] - WINDOW + 1
+    sr, hr = cropped_pair(sr, hr, crop_border, smallest=_WINDOW)
+    height, width = hr.shape[0] - _WINDOW + 1, hr.shape[1] - _WINDOW + 1
     rows = max(1, _POSITIONS // width)
-    strips = (slice(top, min(top + rows, height) + WINDOW - 1) for top in range(0, height, rows))
+    strips = (slice(top, min(top + rows, height) + _WINDOW - 1) for top in range(0, height, rows))
     return math.fsum(_sum(sr[strip], hr[strip]) for strip in strips) / (height * width * 3)
 
 
@@ -45,6 +57,6 @@ def _sum(sr: RGB, hr: RGB) -> float:
 
 
 def _smooth(planes: np.ndarray) -> np.ndarray:
-    kernel = cv2.getGaussianKernel(WINDOW, _SIGMA)
-    margin = WINDOW // 2
+    kernel = cv2.getGaussianKernel(_WINDOW, _SIGMA)
+    margin = _WINDOW // 2
     return cv2.sepFilter2D(planes, -1, kernel, kernel)[margin:-margin, margin:-margin]

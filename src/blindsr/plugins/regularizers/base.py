@@ -1,14 +1,21 @@
-"""What regularizers share: the base class, and distances between the statistics of two views."""
+"""What a regularizer is: it sees and changes what passes through a network in training, and adds a penalty.
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+A plug-in is one file whose `build(**settings)` returns a `Regularizer`. `Alignment` is the short way to write a
+penalty on the features of differently degraded views of one patch.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-_PIXELS = 512  # of every sample, worked on at once on a CPU
+LAST = "last"
+"""The layer whose input are "the features" of the paper: a backbone's last convolution."""
+Tensors = tuple[Tensor, ...]
+Draw = Callable[[Callable[[], Tensors], Tensor], Tensors]
 
 
 @dataclass(frozen=True)
@@ -29,177 +36,114 @@ class Share:
         return rows.chunk(self.ranks)[self.rank]
 
 
-class Regularizer(nn.Module):
-    """Acts on features (B, C, H, W), which are always what enters the last convolution of a backbone.
+def upload(make: Callable[[], Tensors], like: Tensor) -> Tensors:
+    """What `make` draws on the CPU, with device and precision of `like`. The host does not wait for a GPU."""
+    drawn = make()
+    if like.device.type == "cuda":
+        drawn = tuple(tensor.to(like.dtype).pin_memory() for tensor in drawn)
+    return tuple(tensor.to(like, non_blocking=True) for tensor in drawn)
 
-    A subclass sets `views` to 2 and defines `distance`, or keeps one view and redefines `perturb`. What is drawn per
-    sample, or is not a mean over the batch, asks `share` for the whole batch: then the number of processes, which
-    each have a part of it, changes no result.
+
+@dataclass
+class Step:
+    """One training step as a regularizer sees it; what is not there yet is empty.
+
+    Samples lie view by view: all first views of the N patches, then all second ones, and so on.
+    """
+
+    lr: Tensor
+    """(views·N, 3, h, w) in [0, 1]."""
+    hr: Tensor
+    """(N, 3, s·h, s·w) in [0, 1]."""
+    views: int = 1
+    """Degraded views of each patch."""
+    progress: float = 0.0
+    """Share of the training that is behind it, in [0, 1)."""
+    share: Share = field(default_factory=Share)
+    """Which part of the batch this process has."""
+    draw: Draw = upload
+    """`(w,) = step.draw(lambda: (torch.randn(4),), like)`: random tensors of this step, drawn on the CPU by torch's
+    default generator, which is keyed anew before each step, on the device of `like`. What is made may depend on
+    shapes alone: where a GPU replays a recorded step, it is made anew, and nothing else of the Python code runs."""
+    degradations: Callable[[], Sequence[Any]] = tuple
+    """Gives the drawn degradation of each LR image, in their order."""
+    features: dict[str, Tensor] = field(default_factory=dict)
+    """What passed through the layers that the regularizer names, before it changed them."""
+    sr: Tensor | None = None
+    """(views·N, 3, s·h, s·w), not clamped; there when the penalty is computed."""
+
+    def of_views(self, batch: Tensor) -> tuple[Tensor, ...]:
+        """A batch (views·N, …) as its views, each (N, …)."""
+        return batch.chunk(self.views)
+
+
+class Regularizer(nn.Module):
+    """Acts on a network in training; this one changes nothing, sees the features, and costs nothing.
+
+    A subclass redefines any of the methods. It may own trainable parameters, which are trained with the network's and
+    resumed, but are no part of the published weights; and modules that are not trained (`requires_grad_(False)`).
+
+    What is drawn per sample, or is not a mean over the batch, asks `step.share` for the whole batch: then the number
+    of processes, which each have a part of it, changes no result.
     """
 
     views: int = 1
-    """Degraded views of each HR patch that a training step needs: 1 or 2."""
-    share: Share = Share()
-    """Set by the trainer."""
+    """Degraded views of each HR patch that a step needs. With v of them, a batch has batch / v patches."""
+    replayable: bool = True
+    """Whether each step runs the same operations, so that a GPU may record and replay them. False where Python code
+    depends on `step.progress` or on numbers drawn without `step.draw`."""
 
-    def perturb(self, features: Tensor) -> Tensor:
-        """Features (B, C, H, W) as the last convolution gets them: here, unchanged."""
-        return features
+    def attach(self, backbone: nn.Module) -> None:
+        """Called once with the network that is trained, with its initial weights: for a teacher made of it."""
 
-    def penalty(self, a: Tensor, b: Tensor) -> Tensor:
-        """Scalar >= 0 that is 0 for equal views `a` and `b`, both (B, C, H, W), pair by pair.
+    def layers(self, backbone: nn.Module) -> Sequence[str]:
+        """Names of the layers whose inputs are in `step.features` and pass `change_features`.
 
-        Computed in float32 (float64 for float64 features), whatever autocast says: bfloat16 holds three digits,
-        and the statistics of two views agree in more than that.
+        "last" and "blocks.0", "blocks.-1" … are the last convolution and the blocks that every backbone names; any
+        other is the name of a submodule. With ":output" behind it, the layer's output is meant.
         """
-        with torch.autocast(a.device.type, enabled=False):
-            return self.distance(_full_precision(a), _full_precision(b))
+        return (LAST,)
 
-    def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """The penalty of features (B, C, H, W) that are float32 or float64: here, none."""
-        return a.new_zeros(())
+    def change_input(self, lr: Tensor, step: Step) -> Tensor:
+        """LR images (views·N, 3, h, w) as the network gets them: here, unchanged."""
+        return lr
 
+    def change_features(self, name: str, x: Tensor, step: Step) -> Tensor:
+        """What passes one of `layers`, (views·N, C, H, W), as the network goes on with it: here, unchanged."""
+        return x
 
-def upload(drawn: Tensor, like: Tensor) -> Tensor:
-    """What was drawn on the CPU, on the device and in the precision of `like`; the host does not wait for a GPU."""
-    if like.device.type == "cuda":
-        drawn = drawn.to(like.dtype).pin_memory()
-    return drawn.to(like, non_blocking=True)
-
-
-def checked_stride(stride: int) -> int:
-    """The stride of `thinned`. Raises ValueError unless it is a whole number >= 1."""
-    if not isinstance(stride, int) or isinstance(stride, bool) or stride < 1:
-        raise ValueError(f"stride must be a whole number >= 1, not {stride!r}")
-    return stride
+    def penalty(self, step: Step) -> Tensor:
+        """Scalar >= 0 that is added to the loss, times the weight of the settings: here, 0."""
+        assert step.sr is not None
+        return step.sr.new_zeros(())
 
 
-def thinned(a: Tensor, b: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """Both views' features (B, C, H, W) on one grid of every stride-th pixel in each direction.
+class Alignment(Regularizer):
+    """A penalty that is a distance of the features of two views: a subclass defines `distance`.
 
-    The grid's offset is drawn anew in each call, from torch's default generator of the CPU, so that every pixel has
-    its turn. Stride 1 takes all pixels and draws nothing.
-    """
-    if stride == 1:
-        return a, b
-    top, left = (int(offset) for offset in torch.randint(stride, (2,)))
-    return a[:, :, top::stride, left::stride], b[:, :, top::stride, left::stride]
-
-
-class RandomMap(NamedTuple):
-    """φ(x) = scale·cos(Wx + b), from R^C to R^D."""
-
-    weight: Tensor
-    """W (D, C)."""
-    phase: Tensor
-    """b (D)."""
-    scale: float
-
-    def waves(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """cos(Wx + b), which is φ without its scale, and sin(Wx + b), of pixels (B, C, n): both (B, D, n)."""
-        angle = torch.baddbmm(self.phase[:, None], self.weight.expand(len(pixels), -1, -1), pixels)
-        return angle.cos(), angle.sin_()
-
-
-def statistics_distance(a: Tensor, b: Tensor, mapped: RandomMap | None = None) -> Tensor:
-    """‖μ(a)-μ(b)‖² + ‖Σ(a)-Σ(b)‖_F² of each pair of pixels a and b, both (B, C, N), mean over the batch.
-
-    μ (C) and Σ (C, C) are mean and covariance (divided by N) over the N pixels of one sample. `mapped` adds the same
-    of φ(a) and φ(b); it gets no gradient.
-    """
-    distance: Tensor = _StatisticsDistance.apply(a, b, mapped)
-    return distance
-
-
-class _StatisticsDistance(torch.autograd.Function):
-    """With its gradient written out: half the matrix products that autograd makes of it, and few passes over memory.
-
-    With d = a - b and s = a + b, Σ(a) - Σ(b) = (s dᵀ + d sᵀ) / 2N if d is centred: one product instead of two,
-    and no cancellation between nearly equal covariances. On a CPU the pixels come in parts that its cache holds.
+    With more views it is the mean over all pairs.
     """
 
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, mapped: RandomMap | None) -> Tensor:
-        mean_a, mean_b = a.mean(2, keepdim=True), b.mean(2, keepdim=True)
-        gap = _Gap(len(a), a.shape[1], a, mean_a - mean_b)
-        gap_mapped = _Gap(len(a), len(mapped.phase) if mapped else 0, a)
-        waves = []
-        for x, y in zip(_parts(a), _parts(b), strict=True):
-            gap.add(x, y)
-            if mapped:
-                waves += [*mapped.waves(x), *mapped.waves(y)]
-                gap_mapped.add(waves[-4], waves[-2])
-        of_raw, of_mapped = gap.result(a.shape[2]), gap_mapped.result(a.shape[2])
-        ctx.save_for_backward(a, b, *of_raw, *of_mapped, *waves)
-        ctx.mapped, scale = mapped, mapped.scale if mapped else 0.0
-        costs = [gap.square().sum() for gap in (*of_raw[:2], *of_mapped[:2])]
-        return (costs[0] + costs[1] + scale**2 * costs[2] + scale**4 * costs[3]) / len(a)
+    views = 2
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """For a: (2 Δμ + 4 ΔΣ (a - μ(a))) / N, and that of φ(a) times φ's slope; for b with the opposite sign."""
-        a, b, *saved = ctx.saved_tensors
-        of_raw, of_mapped, waves = saved[:3], saved[3:6], saved[6:]
-        mapped: RandomMap | None = ctx.mapped
-        factor = gradient / (a.shape[0] * a.shape[2])
-        gradients: list[Tensor | None] = []
-        for number, view in enumerate((a, b)):
-            if not ctx.needs_input_grad[number]:
-                gradients.append(None)
-                continue
-            sign = 1 - 2 * number
-            slope, shift = _affine(of_raw, sign, factor, 1.0)
-            slope_mapped, shift_mapped = _affine(of_mapped, sign, factor, mapped.scale if mapped else 0.0)
-            out = torch.empty_like(view)
-            for part, (x, to) in enumerate(zip(_parts(view), _parts(out), strict=True)):
-                torch.baddbmm(shift, slope, x, out=to)
-                if mapped:
-                    cosine, sine = waves[4 * part + 2 * number :][:2]
-                    outer = torch.baddbmm(shift_mapped, slope_mapped, cosine).mul_(sine)
-                    to.baddbmm_(mapped.weight.T.expand(len(a), -1, -1), outer, alpha=-1)
-            gradients.append(out)
-        return (*gradients, None)
+    def penalty(self, step: Step) -> Tensor:
+        """Mean distance of the views' features.
 
+        Computed in float32 (float64 for float64 features), whatever autocast says: bfloat16 holds three digits, and
+        the statistics of two views agree in more than that.
+        """
+        features = step.features[LAST]
+        with torch.autocast(features.device.type, enabled=False):
+            views = step.of_views(features if features.dtype == torch.float64 else features.float())
+            distances = [self.distance(a, b, step) for a, b in combinations(views, 2)]
+        return distances[0] if len(distances) == 1 else torch.stack(distances).mean()
 
-class _Gap:
-    """Δμ and ΔΣ of two views, from parts of their pixels."""
+    def distance(self, a: Tensor, b: Tensor, step: Step) -> Tensor:
+        """Scalar >= 0 that is 0 for equal views.
 
-    def __init__(self, batch: int, channels: int, like: Tensor, start: Tensor | None = None) -> None:
-        """`start` is near the mean of a - b, unless that is small beside its spread."""
-        self._start = start
-        self._product = like.new_zeros(batch, channels, channels)
-        self._sum_d, self._sum_s = like.new_zeros(2, batch, channels, 1)
-
-    def add(self, x: Tensor, y: Tensor) -> None:
-        """Pixels (B, C, n) of both views."""
-        d, s = x - y, x + y
-        if self._start is not None:
-            d -= self._start
-        self._product.baddbmm_(s, d.transpose(1, 2))
-        self._sum_d += d.sum(2, keepdim=True)
-        self._sum_s += s.sum(2, keepdim=True)
-
-    def result(self, pixels: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Δμ (B, C, 1), ΔΣ (B, C, C) and the mean of both views' means, (B, C, 1)."""
-        rest, middle = self._sum_d / pixels, self._sum_s / (2 * pixels)
-        product = torch.baddbmm(self._product / (2 * pixels), middle, rest.transpose(1, 2), alpha=-1)
-        mean_gap = rest if self._start is None else rest + self._start
-        return mean_gap, product + product.transpose(1, 2), middle
-
-
-def _affine(gaps: list[Tensor], sign: int, factor: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Slope (B, C, C) and shift (B, C, 1) of the gradient by a view: by a if `sign` is 1, by b if it is -1."""
-    mean_gap, covariance_gap, middle = gaps
-    slope = 4 * scale**4 * sign * factor * covariance_gap
-    shift = 2 * scale**2 * sign * factor * mean_gap
-    return slope, torch.baddbmm(shift, slope, middle + (sign / 2) * mean_gap, alpha=-1)
-
-
-def _parts(pixels: Tensor) -> tuple[Tensor, ...]:
-    """Pixels (B, C, N) of a CPU in parts of N; on a GPU, where calls cost more than memory, all at once."""
-    return pixels.split(_PIXELS if pixels.device.type == "cpu" else pixels.shape[2], 2)
-
-
-def _full_precision(features: Tensor) -> Tensor:
-    return features if features.dtype == torch.float64 else features.float()
+        Args:
+            a: Features (N, C, H, W) of the patches in one view, float32 or float64.
+            b: Those of the same patches in another view.
+            step: For its random numbers and its share of the batch.
+        """
+        raise NotImplementedError

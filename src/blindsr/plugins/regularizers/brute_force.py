@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from blindsr.plugins.regularizers.base import Regularizer
+from blindsr.plugins.regularizers.base import Alignment, Regularizer, Step
 
 
 def build() -> Regularizer:
@@ -10,8 +10,6 @@ def build() -> Regularizer:
     return _BruteForce()
 
 
-class _BruteForce(Regularizer):
-    views = 2
-
-    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+class _BruteForce(Alignment):
+    def distance(self, a: Tensor, b: Tensor, step: Step) -> Tensor:
         return (a - b).square().mean()

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional
 
-from blindsr.plugins.regularizers.base import Regularizer
+from blindsr.plugins.regularizers.base import Regularizer, Step
 
 
 def build(*, rate: float = 0.5, elementwise: bool = False) -> Regularizer:
@@ -25,10 +25,10 @@ class _Dropout(Regularizer):
         self.rate = float(rate)
         self.elementwise = elementwise
 
-    def perturb(self, features: Tensor) -> Tensor:
+    def change_features(self, name: str, x: Tensor, step: Step) -> Tensor:
         if not self.training:
-            return features
+            return x
         drop = functional.dropout if self.elementwise else functional.dropout2d
-        size = features.shape[1:] if self.elementwise else (features.shape[1], 1, 1)
-        mask = drop(features.new_ones(len(features) * self.share.ranks, *size), self.rate)
-        return features * self.share.of(mask)
+        size = x.shape[1:] if self.elementwise else (x.shape[1], 1, 1)
+        mask = drop(x.new_ones(len(x) * step.share.ranks, *size), self.rate)
+        return x * step.share.of(mask)

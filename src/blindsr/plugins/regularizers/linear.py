@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from blindsr.plugins.regularizers.base import Regularizer, checked_stride, statistics_distance, thinned
+from blindsr.plugins.regularizers._moments import checked_stride, statistics_distance, subsampled
+from blindsr.plugins.regularizers.base import Alignment, Regularizer, Step
 
 
 def build(*, stride: int = 1) -> Regularizer:
@@ -15,13 +16,12 @@ def build(*, stride: int = 1) -> Regularizer:
     return _Linear(checked_stride(stride))
 
 
-class _Linear(Regularizer):
-    views = 2
-
+class _Linear(Alignment):
     def __init__(self, stride: int) -> None:
         super().__init__()
         self.stride = stride
+        self.replayable = stride == 1
 
-    def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        a, b = thinned(a, b, self.stride)
+    def distance(self, a: Tensor, b: Tensor, step: Step) -> Tensor:
+        a, b = subsampled(a, b, self.stride)
         return statistics_distance(a.flatten(2), b.flatten(2))

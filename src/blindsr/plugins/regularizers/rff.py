@@ -8,14 +8,8 @@ import math
 import torch
 from torch import Tensor
 
-from blindsr.plugins.regularizers.base import (
-    RandomMap,
-    Regularizer,
-    checked_stride,
-    statistics_distance,
-    thinned,
-    upload,
-)
+from blindsr.plugins.regularizers._moments import RandomMap, checked_stride, statistics_distance, subsampled
+from blindsr.plugins.regularizers.base import Alignment, Regularizer, Step
 
 
 def build(*, dim: int = 32, sigma: float = 1.0, stride: int = 1) -> Regularizer:
@@ -34,18 +28,18 @@ def build(*, dim: int = 32, sigma: float = 1.0, stride: int = 1) -> Regularizer:
     return _RandomFourierFeatures(dim, float(sigma), checked_stride(stride))
 
 
-class _RandomFourierFeatures(Regularizer):
-    views = 2
-
+class _RandomFourierFeatures(Alignment):
     def __init__(self, dim: int, sigma: float, stride: int) -> None:
         super().__init__()
         self.dim = dim
         self.sigma = sigma
         self.stride = stride
+        self.replayable = stride == 1
 
-    def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        a, b = thinned(a, b, self.stride)
-        weight, phase = (upload(drawn, a) for drawn in draw(a.shape[1], self.dim, self.sigma))
+    def distance(self, a: Tensor, b: Tensor, step: Step) -> Tensor:
+        a, b = subsampled(a, b, self.stride)
+        channels = a.shape[1]
+        weight, phase = step.draw(lambda: draw(channels, self.dim, self.sigma), a)
         return statistics_distance(a.flatten(2), b.flatten(2), RandomMap(weight, phase, math.sqrt(2 / self.dim)))
 
 

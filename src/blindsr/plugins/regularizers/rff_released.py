@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from blindsr.plugins.regularizers.base import Regularizer, upload
+from blindsr.plugins.regularizers.base import Alignment, Regularizer, Step
 
 
 def build() -> Regularizer:
@@ -23,15 +23,15 @@ def build() -> Regularizer:
     return _Released()
 
 
-class _Released(Regularizer):
-    views = 2
-
-    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+class _Released(Alignment):
+    def distance(self, a: Tensor, b: Tensor, step: Step) -> Tensor:
         # In float64, which costs nothing at this size: beside b, float32 rounds the small w·(u - v) away. The whole
         # batch is needed, of which this process may have a part.
-        pooled = torch.stack((a.mean((2, 3)), b.mean((2, 3))), dim=1).double()  # (B, views, C)
-        pooled = self.share.gather(pooled)
-        slope, phase = (upload(drawn, pooled).unsqueeze(1) for drawn in draw(len(pooled), a.shape[1]))
+        pooled = torch.stack((a.mean((2, 3)), b.mean((2, 3))), dim=1)  # (B, views, C)
+        pooled = pooled.to(torch.float32 if a.device.type == "mps" else torch.float64)  # which Apple's GPUs lack
+        pooled = step.share.gather(pooled)
+        batch, channels = len(pooled), a.shape[1]
+        slope, phase = (drawn.unsqueeze(1) for drawn in step.draw(lambda: draw(batch, channels), pooled))
         distance: Tensor = _PooledDistance.apply(pooled, slope, phase)
         return distance.to(a.dtype)
 

@@ -37,7 +37,7 @@ def draw(source: Source, entries: Sequence[Mapping[str, Any]]) -> list[PageFigur
     add(
         "learning_curves",
         figures.learning_curves,
-        (source.curves, HARDEST),
+        (source.curves, list(source.params.train.losses), HARDEST),
         "Training",
         "Means over seeds, bands from the least to the greatest. PSNR is that of the averaged weights on windows of "
         "training images: under the degradations of training together, and under each of them alone or none.",

@@ -64,8 +64,10 @@ def measure(
         for key, array in differences.arrays(suite, cases, "psnr_db").items()
     }
     perceived = suite[suite["case"] == LPIPS_CASE]
-    known = perceived.groupby("benchmark")["lpips"].transform(lambda column: column.notna().all()).astype(bool)
-    lpips = differences.arrays(perceived[known], [LPIPS_CASE], "lpips")
+    lpips: Mapping[Key, Array] = {}
+    if "lpips" in suite:
+        known = perceived.groupby("benchmark")["lpips"].transform(lambda column: column.notna().all()).astype(bool)
+        lpips = differences.arrays(perceived[known], [LPIPS_CASE], "lpips")
     real = differences.arrays(scores[scores["case"] == REAL], [REAL], "psnr_db")
     return Grid(backbones, regularizers, benchmarks, cases, psnr, lpips, real)
 

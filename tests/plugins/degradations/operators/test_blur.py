@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
@@ -135,6 +136,36 @@ def test_image_does_not_depend_on_its_batch() -> None:
     together = blur.blur(images, kernels)
     for i in range(5):
         assert torch.equal(blur.blur(images[i : i + 1], kernels[i : i + 1])[0], together[i])
+
+
+def test_shifted_kernels_by_hand() -> None:
+    """At x4 the centre is 1.5 px down and right: a narrow kernel is the mean of the four pixels around it."""
+    narrow, wide, at_two = blur.synthesize(
+        [
+            Kernel("shifted", 21, 0.01, shift=1.5),
+            Kernel("shifted", 21, 2.0, shift=1.5),
+            Kernel("shifted", 5, 1.0, shift=0.5),
+        ]
+    )
+    expected = torch.zeros(21, 21)
+    expected[11:13, 11:13] = 0.25
+    assert torch.equal(narrow, expected)
+    axis = torch.arange(-10.0, 11)
+    line = torch.exp(-((axis - 1.5) ** 2) / 8)
+    torch.testing.assert_close(wide, torch.outer(line, line) / line.sum() ** 2)
+    assert int((at_two > 0).sum()) == 25
+    assert (wide.sum(0) @ axis).item() == pytest.approx(1.5, abs=1e-3)
+    assert at_two.sum().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_shifted_blur_makes_every_sth_pixel_show_the_middle_of_its_area(scale: int) -> None:
+    """Of a ramp, downscaling by keeping pixels gives what the mean of each area gives: no shift of the image."""
+    ramp = torch.arange(80.0).expand(1, 3, 80, 80)[..., : 80 // scale * scale]
+    kernel = blur.synthesize([Kernel("shifted", 21, 0.5, shift=0.5 * (scale - 1))])
+    kept = blur.blur(ramp, kernel)[..., ::scale]
+    middle = F.avg_pool2d(ramp, (1, scale))
+    torch.testing.assert_close(kept[..., 5:-5], middle[..., 5:-5], rtol=0, atol=0.05)
 
 
 def test_refusals() -> None:

@@ -152,3 +152,23 @@ def test_peaks_by_hand() -> None:
     inside = torch.ones(3, 1, 16, 16, dtype=torch.bool)
     inside[0, 0, 0, 1] = False
     assert noise.distinct_peaks(levels, inside).tolist() == [2, 1, 256]
+
+
+def test_mixed_noise_has_the_covariance_of_its_matrix() -> None:
+    """Sample covariance of 60,000 pixels against A Aᵀ; without a matrix, against the identity."""
+    matrix = ((0.8, 0.1, 0.0), (0.3, 0.5, -0.4), (0.0, 0.2, 0.6))
+    images = torch.full((2, 3, 200, 300), 0.5)
+    generators = [np.random.default_rng(number) for number in range(2)]
+    out = noise.add_gaussian(images, [25.0, 25.0], [False, False], generators, [matrix, None])
+    drawn = ((out - images) * 255 / 25).flatten(2)
+    covariance = drawn @ drawn.mT / drawn.shape[2]
+    expected = torch.tensor(matrix) @ torch.tensor(matrix).T
+    torch.testing.assert_close(covariance[0], expected, rtol=0, atol=0.02)
+    torch.testing.assert_close(covariance[1], torch.eye(3), rtol=0, atol=0.03)
+
+
+def test_mixing_by_hand_and_where_there_is_none() -> None:
+    pixels = torch.tensor([1.0, 2.0, 4.0]).view(1, 3, 1, 1).repeat(2, 1, 1, 2)
+    mixed = noise.mix(pixels, [((1.0, 1.0, 0.0), (0.0, 0.0, 0.5), (-1.0, 0.0, 1.0)), None])
+    assert mixed[0, :, 0, 1].tolist() == [3.0, 2.0, 3.0]
+    assert torch.equal(mixed[1], pixels[1])

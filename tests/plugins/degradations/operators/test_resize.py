@@ -20,6 +20,12 @@ def test_bilinear_does_not_antialias() -> None:
     assert torch.equal(resize(image, (2, 2), "bilinear")[0, 0, 0], torch.tensor([1.5, 5.5]))
 
 
+def test_nearest_keeps_every_sth_pixel_from_the_first_on() -> None:
+    image = torch.rand(1, 3, 12, 20, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(resize(image, (3, 5), "nearest"), image[..., ::4, ::4])
+    assert torch.equal(resize(image, (6, 10), "nearest"), image[..., ::2, ::2])
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_same_size_changes_nothing(mode: str) -> None:
     image = torch.rand(2, 3, 13, 17)
@@ -51,8 +57,10 @@ def test_shape_and_constant(height: int, width: int, factor: float, mode: str) -
 
 
 def test_refusals() -> None:
-    with pytest.raises(ValueError, match="unknown resize mode 'nearest': choose one of area, bilinear, bicubic"):
-        resize(torch.rand(1, 3, 8, 8), 0.5, "nearest")  # type: ignore[arg-type]
+    with pytest.raises(
+        ValueError, match="unknown resize mode 'cubic': choose one of area, bilinear, bicubic, nearest"
+    ):
+        resize(torch.rand(1, 3, 8, 8), 0.5, "cubic")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="8x8 px cannot be resized to 0x0"):
         resize(torch.rand(1, 3, 8, 8), 0.1, "area")
     with pytest.raises(ValueError, match="cannot be resized to 0x4"):

@@ -18,13 +18,13 @@ from scipy import stats
 
 from benchmarks import inputs
 from benchmarks.plain import synthesis as plain
-from blindsr.plugins.degradations import second_order
-from blindsr.plugins.degradations.second_order import Degradation, Pass
+from blindsr.plugins.degradations.second_order import Drawn, Pass
 from blindsr.training.samples import generator
 
 SAMPLES = 200
 DRAWS = 3000
 PARAMS = inputs.params()
+DEGRADATION = inputs.degradation()
 LR_SIDE = PARAMS.train.crop // PARAMS.scale
 WINDOW = PARAMS.train.window
 START = 76  # px: a window in the middle of the 400, not on the grid of its JPEG blocks
@@ -76,17 +76,15 @@ def of_ours(images: torch.Tensor, clean: torch.Tensor) -> Statistics:
     return describe(degraded(images, drawn(0)), clean)
 
 
-def drawn(iteration: int) -> list[Degradation]:
+def drawn(iteration: int) -> list[Drawn]:
     """As training draws them: each from the generator of its own sample."""
-    return [
-        second_order.draw(PARAMS.degradation, generator(0, iteration, sample, 1), WINDOW) for sample in range(SAMPLES)
-    ]
+    return [DEGRADATION.draw(generator(0, iteration, sample, 1), WINDOW, WINDOW, 4) for sample in range(SAMPLES)]
 
 
-def degraded(images: torch.Tensor, degradations: Sequence[Degradation]) -> torch.Tensor:
+def degraded(images: torch.Tensor, degradations: Sequence[Drawn]) -> torch.Tensor:
     """The product's LR crops."""
     windows = images[:, :, START : START + WINDOW, START : START + WINDOW].contiguous()
-    lr = second_order.degrade(windows, degradations, [generator(1, 0, i, 1) for i in range(len(images))])
+    lr = DEGRADATION.apply(windows, degradations, [generator(1, 0, i, 1) for i in range(len(images))], 4)
     start = MARGIN // PARAMS.scale
     return lr[:, :, start : start + LR_SIDE, start : start + LR_SIDE]
 
@@ -130,22 +128,22 @@ def test_sample_by_sample_at_equal_parameters(of_ours: Statistics, of_plain: Sta
         assert np.corrcoef(getattr(of_ours, field), getattr(of_plain, field))[0, 1] > 0.98, field
 
 
-def weaker_blur(d: Degradation) -> Degradation:
+def weaker_blur(d: Drawn) -> Drawn:
     kernel = d.first.kernel and dataclasses.replace(d.first.kernel, sigma_x=0.3, sigma_y=0.3)
     return dataclasses.replace(d, first=dataclasses.replace(d.first, kernel=kernel))
 
 
-def stronger_noise(d: Degradation) -> Degradation:
+def stronger_noise(d: Drawn) -> Drawn:
     return dataclasses.replace(d, second=dataclasses.replace(d.second, noise_level=1.2 * d.second.noise_level))
 
 
-def no_sinc(d: Degradation) -> Degradation:
+def no_sinc(d: Drawn) -> Drawn:
     return dataclasses.replace(d, final_sinc=None)
 
 
 @pytest.mark.parametrize("change", [weaker_blur, stronger_noise, no_sinc])
 def test_a_changed_degradation_would_be_seen(
-    change: Callable[[Degradation], Degradation], images: torch.Tensor, clean: torch.Tensor, of_plain: Statistics
+    change: Callable[[Drawn], Drawn], images: torch.Tensor, clean: torch.Tensor, of_plain: Statistics
 ) -> None:
     """That the tolerances are narrow enough to mean something."""
     other = describe(degraded(images, [change(d) for d in drawn(0)]), clean)
@@ -165,17 +163,14 @@ def test_distributions_at_other_draws(images: torch.Tensor, clean: torch.Tensor,
 
 
 @pytest.fixture(scope="module")
-def stream() -> list[Degradation]:
+def stream() -> list[Drawn]:
     """Of many iterations, samples and both views, each from its own generator, as in training."""
-    return [
-        second_order.draw(PARAMS.degradation, generator(0, i // 16, i % 8, 1 + i % 16 // 8), WINDOW)
-        for i in range(DRAWS)
-    ]
+    return [DEGRADATION.draw(generator(0, i // 16, i % 8, 1 + i % 16 // 8), WINDOW, WINDOW, 4) for i in range(DRAWS)]
 
 
 @pytest.mark.parametrize("which", ["first", "second"])
-def test_drawn_values_follow_the_settings(stream: list[Degradation], which: str) -> None:
-    config = getattr(PARAMS.degradation, which)
+def test_drawn_values_follow_the_settings(stream: list[Drawn], which: str) -> None:
+    config = getattr(DEGRADATION, which)
     passes: list[Pass] = [getattr(d, which) for d in stream]
     gaussian = [p.kernel for p in passes if p.kernel and p.kernel.kind != "sinc"]
     values = {
@@ -192,8 +187,8 @@ def test_drawn_values_follow_the_settings(stream: list[Degradation], which: str)
 
 
 @pytest.mark.parametrize("which", ["first", "second"])
-def test_drawn_choices_follow_the_probabilities(stream: list[Degradation], which: str) -> None:
-    config = getattr(PARAMS.degradation, which)
+def test_drawn_choices_follow_the_probabilities(stream: list[Drawn], which: str) -> None:
+    config = getattr(DEGRADATION, which)
     passes: list[Pass] = [getattr(d, which) for d in stream]
     kernels = [p.kernel for p in passes if p.kernel]
     resizing = config.resize_probabilities
@@ -210,7 +205,7 @@ def test_drawn_choices_follow_the_probabilities(stream: list[Degradation], which
         counts[kind] = (gaussian.count(kind), len(gaussian), probability)
     if which == "second":
         final = sum(d.final_sinc is not None for d in stream)
-        counts["final sinc"] = (final, len(stream), PARAMS.degradation.final_sinc_probability)
+        counts["final sinc"] = (final, len(stream), DEGRADATION.final_sinc_probability)
         counts["jpeg last"] = (sum(d.jpeg_last for d in stream), len(stream), 0.5)
     for name, (hits, total, probability) in counts.items():
         assert stats.binomtest(hits, total, probability).pvalue > 1e-4, name

@@ -1,8 +1,8 @@
 """Blur kernels, synthesized for a whole batch at once, and the convolution of each image with its own kernel.
 
 The six Gaussian-like kinds and the sinc filter are those of Real-ESRGAN's degradation model, which the paper
-trains with; the formulas match `basicsr/data/degradations.py` of the public code at equal parameters. Every
-kernel sits in the middle of a 21x21 grid, so kernels of different sizes share one tensor.
+trains with; the formulas match `basicsr/data/degradations.py` of the public code at equal parameters. The shifted
+Gaussian is BSRGAN's. Every kernel sits in the middle of a 21x21 grid, so kernels of different sizes share one tensor.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy import special
 from torch import Tensor
 
 Values = NDArray[np.float64]
@@ -25,6 +24,7 @@ GAUSSIAN_KINDS: tuple[GaussianKind, ...] = get_args(GaussianKind)
 # All kernels are symmetric through the centre: only the cells up to it, in reading order, are computed.
 _Y, _X = (np.indices((GRID, GRID)).reshape(2, -1)[:, : GRID * GRID // 2 + 1] - GRID // 2).astype(np.float64)
 _RADII, _RING = np.unique(np.hypot(_X, _Y), return_inverse=True)  # a sinc has one value per distance
+_LINE = np.arange(GRID) - GRID // 2.0
 _INSIDE = np.maximum(abs(_X), abs(_Y)) <= np.arange(GRID + 1)[:, None] // 2  # by size
 
 _LANES = 8  # images are cut into this many strips, so that the channel count fills the SIMD lanes of a CPU
@@ -36,16 +36,17 @@ class Kernel:
 
     Isotropic kinds read `sigma_x` (pixels); anisotropic ones also `sigma_y` and `rotation` (radians);
     generalized and plateau ones also `beta` (shape, 1 is the plain form); `sinc` reads only `cutoff`
-    (radians per pixel, in (0, pi]).
+    (radians per pixel, in (0, pi]); `shifted` is isotropic, with its centre moved by `shift` pixels down and right.
     """
 
-    kind: GaussianKind | Literal["sinc"]
+    kind: GaussianKind | Literal["sinc", "shifted"]
     size: int
     sigma_x: float = 1.0
     sigma_y: float = 1.0
     rotation: float = 0.0
     beta: float = 1.0
     cutoff: float = torch.pi
+    shift: float = 0.0
 
 
 def gaussian_kernels(
@@ -75,9 +76,26 @@ def sinc_kernels(size: Values, cutoff: Values) -> Values:
     `size` (odd, at most 21) and `cutoff` (radians per pixel) have shape (N,). At distance r from the centre
     the value is cutoff * J1(cutoff r) / (2 pi r), with its limit cutoff^2 / (4 pi) at r = 0.
     """
+    from scipy import special  # a fifth of a second, which reading the settings is not to pay
+
     c = cutoff[:, None]
     rings = np.concatenate((c**2 / (4 * np.pi), c * special.j1(c * _RADII[1:]) / (2 * np.pi * _RADII[1:])), axis=1)
     return _normalized(rings[:, _RING], size)
+
+
+def shifted_kernels(size: Values, sigma: Values, shift: Values) -> Values:
+    """Isotropic Gaussian kernels with centres of their own, as float64 of shape (N, 21, 21), each summing to 1.
+
+    `size` (odd, at most 21), `sigma` and `shift` (px, down and right of the middle) have shape (N,). Correlated with
+    one, a pixel shows what lies `shift` px further; the pixels kept of a downscaling by s, every s-th from the first,
+    lie (s - 1) / 2 px before the middles of the areas that they stand for.
+    """
+    squares = (_LINE - shift[:, None]) ** 2
+    squares[abs(_LINE) > size[:, None] // 2] = np.inf
+    nearest = squares.min(axis=1, keepdims=True)  # subtracted, or the narrowest kernels would be 0 everywhere
+    line = np.exp((nearest - squares) / (2 * sigma[:, None] ** 2))
+    line /= line.sum(axis=1, keepdims=True)
+    return np.asarray(line[:, :, None] * line[:, None, :])
 
 
 def synthesize(specs: Sequence[Kernel | None]) -> Tensor:
@@ -91,10 +109,14 @@ def synthesize(specs: Sequence[Kernel | None]) -> Tensor:
     result = np.zeros((len(specs), GRID, GRID), dtype=np.float32)
     result[:, GRID // 2, GRID // 2] = 1
     sinc = [(i, spec) for i, spec in enumerate(specs) if spec is not None and spec.kind == "sinc"]
-    bell = [(i, spec) for i, spec in enumerate(specs) if spec is not None and spec.kind != "sinc"]
+    shifted = [(i, spec) for i, spec in enumerate(specs) if spec is not None and spec.kind == "shifted"]
+    bell = [(i, spec) for i, spec in enumerate(specs) if spec is not None and spec.kind not in ("sinc", "shifted")]
     if sinc:
         rows = np.array([(spec.size, spec.cutoff) for _, spec in sinc])
         result[[i for i, _ in sinc]] = sinc_kernels(*rows.T)
+    if shifted:
+        rows = np.array([(spec.size, spec.sigma_x, spec.shift) for _, spec in shifted])
+        result[[i for i, _ in shifted]] = shifted_kernels(*rows.T)
     if bell:
         size, sigma_x, sigma_y, rotation, beta, plateau = np.array([_gaussian_row(spec) for _, spec in bell]).T
         result[[i for i, _ in bell]] = gaussian_kernels(size, sigma_x, sigma_y, rotation, beta, plateau > 0)

@@ -11,37 +11,47 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from blindsr.plugins.degradations.operators.transfer import upload
 
 Values = Tensor | Sequence[float]
+Mixing = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+"""Rows of a matrix A that makes three independent standard normal channels z the noise A z, of covariance A Aᵀ."""
 _ALIAS_BITS = 9  # up to 512 columns
 _GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # torchvision's, which the public code converts with
 
 
 def add_gaussian(
-    images: Tensor, sigma: Values, grey: Sequence[bool], generators: Sequence[np.random.Generator]
+    images: Tensor,
+    sigma: Values,
+    grey: Sequence[bool],
+    generators: Sequence[np.random.Generator],
+    mixings: Sequence[Mixing | None] = (),
 ) -> Tensor:
     """Images (N, 3, H, W) in [0, 1] plus normal noise of N standard deviations `sigma` / 255, clipped.
 
-    Where `grey` is true the three channels share one noise map. Nothing is rounded. The public code draws
+    Where `grey` is true the three channels share one noise map. Where `mixings`, if given, has a matrix A, the
+    channels are correlated, with the covariance (`sigma` / 255)² A Aᵀ. Nothing is rounded. The public code draws
     one grey map for a whole batch; here each image has its own. Raises ValueError for a wrong number of
     parameters.
     """
-    _check(images, sigma, grey, generators)
+    mixings = mixings or [None] * len(images)
+    _check(images, sigma, grey, generators, mixings)
     _, channels, h, w = images.shape
     noise = torch.empty_like(images)
     for i, generator in enumerate(generators):
         noise[i] = normal((1 if grey[i] else channels, h, w), generator, images)
+        if mixings[i] is not None:
+            noise[i] = mix(noise[i : i + 1], mixings[i : i + 1])[0]
     return (noise.mul_(_column(sigma, images) / 255)).add_(images).clamp_(0, 1)
 
 
 def add_poisson(
     images: Tensor, scale: Values, grey: Sequence[bool], generators: Sequence[np.random.Generator]
 ) -> Tensor:
-    """Images (N, 3, H, W) in [0, 1] plus `scale` times their shot noise, clipped.
+    """Images (N, 3, H, W) in [0, 1] plus `scale` times tnext_heavy shot noise, clipped.
 
     With x the image rounded to 8 bits (its luma where `grey` is true) and v the number of distinct values
     in x, rounded up to a power of two, the noise is Poisson(v x) / v - x: mean 0, variance x / v. Nothing
@@ -76,6 +86,13 @@ def distinct_peaks(levels: Tensor, inside: Tensor | None = None) -> Tensor:
     bins = levels.long() if inside is None else torch.where(inside, levels.long(), 256)
     present = torch.zeros(len(levels), 257, device=levels.device).scatter_(1, bins.flatten(1), 1.0)
     return torch.exp2(present[:, :256].sum(1).log2().ceil())
+
+
+def mix(noise: Tensor, mixings: Sequence[Mixing | None]) -> Tensor:
+    """Noise (N, 3, H, W) with the channels of each image multiplied by its matrix; None leaves them as they are."""
+    identity = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    matrices = torch.tensor([identity if mixing is None else mixing for mixing in mixings], dtype=noise.dtype)
+    return torch.einsum("ndc,nchw->ndhw", upload(matrices, noise.device), noise)
 
 
 def poisson(levels: Tensor, peak: Tensor, generator: np.random.Generator) -> Tensor:
@@ -129,7 +146,9 @@ def _alias(v: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """
     columns = 1 << int(v + 12 * v**0.5 + 30).bit_length()
     rates = np.arange(256) * (v / 255)
-    mass = stats.poisson.pmf(np.arange(columns), rates[:, None])
+    count, rate = np.arange(columns), rates[:, None]
+    # the very bits of scipy.stats.poisson.pmf, which takes most of a second to import
+    mass = np.exp(special.xlogy(count, rate) - special.gammaln(count + 1) - rate)
     mass *= columns / mass.sum(axis=1, keepdims=True)
     accept = np.ones_like(mass)
     alias = np.tile(np.arange(columns), (256, 1))
@@ -142,19 +161,19 @@ def _alias(v: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     left = mass[rows, order[rows, np.minimum(heavy, columns - 1)]]
     for _ in range(columns):
         now = order[rows, np.minimum(heavy, columns - 1)]
-        heir = order[rows, np.minimum(heavy + 1, columns - 1)]
+        next_heavy = order[rows, np.minimum(heavy + 1, columns - 1)]
         next_light = order[rows, np.minimum(light, columns - 1)]
         top_up = (left > 1) & (light < columns - heavies) & (heavy < columns)
-        hand_on = (left <= 1) & (heavy + 1 < columns)
+        exhausted = (left <= 1) & (heavy + 1 < columns)
         i = rows[top_up]
         accept[i, next_light[i]] = mass[i, next_light[i]]
         alias[i, next_light[i]] = now[i]
         left[i] -= 1 - mass[i, next_light[i]]
         light[i] += 1
-        i = rows[hand_on]
+        i = rows[exhausted]
         accept[i, now[i]] = left[i]
-        alias[i, now[i]] = heir[i]
-        left[i] = mass[i, heir[i]] - (1 - left[i])
+        alias[i, now[i]] = next_heavy[i]
+        left[i] = mass[i, next_heavy[i]] - (1 - left[i])
         heavy[i] += 1
     return accept, alias
 

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import torch.nn.functional as F
 from torch import Tensor
 
-Mode = Literal["area", "bilinear", "bicubic"]
+Mode = Literal["area", "bilinear", "bicubic", "nearest"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
@@ -14,8 +14,8 @@ def resize(images: Tensor, size: tuple[int, int] | float, mode: Mode) -> Tensor:
 
     A factor f gives floor(f H) x floor(f W) pixels spaced exactly 1/f apart, as the first resize of the
     released code does; a (height, width) stretches the whole image to it, as the others do. The two agree
-    where f H and f W are whole. Bicubic results may leave [0, 1]. Raises ValueError for an unknown `mode`
-    and for a result without pixels.
+    where f H and f W are whole. Bicubic results may leave [0, 1]; nearest keeps every s-th pixel, from the first
+    on, where a side is divided by s. Raises ValueError for an unknown `mode` and for a result without pixels.
     """
     if mode not in MODES:
         raise ValueError(f"unknown resize mode {mode!r}: choose one of {', '.join(MODES)}")

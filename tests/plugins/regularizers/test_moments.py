@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from blindsr.plugins.regularizers import base
-from blindsr.plugins.regularizers.base import RandomMap, statistics_distance
+from blindsr.plugins.regularizers import _moments
+from blindsr.plugins.regularizers._moments import RandomMap, statistics_distance
 
 Views = tuple[Tensor, Tensor]
 
@@ -37,7 +37,7 @@ def plain(a: Tensor, b: Tensor, mapped: RandomMap | None) -> Tensor:
 @pytest.fixture(params=[1, 4, 17, 100])
 def part(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Pixels worked on at once: one, some with a rest of one, all, more than there are."""
-    monkeypatch.setattr(base, "_PIXELS", request.param)
+    monkeypatch.setattr(_moments, "_PIXELS", request.param)
     return int(request.param)
 
 

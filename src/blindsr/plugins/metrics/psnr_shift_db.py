@@ -1,36 +1,21 @@
-"""Peak signal-to-noise ratio on RGB, on luma, and at the best shift, in dB for a peak of 255.
-
-All take uint8 RGB images of shape (H, W, 3) and remove `crop_border` pixels from each side first. Equal ones
-give infinity. Raise ValueError for another type or layout, UserError for sizes that differ or are too small.
-"""
-
-import math
+"""Peak signal-to-noise ratio at the best whole-pixel shift, of images whose HR is not aligned (NTIRE 2018)."""
 
 import numpy as np
 
-from blindsr.plugins.metrics.base import RGB, cropped_pair
+from blindsr.plugins.metrics.base import RGB, Metric, cropped_pair, decibel
 from blindsr.runtime.errors import UserError
 
-# BT.601 luma of R, G, B in [0, 1], as MATLAB's rgb2ycbcr: 16 + this product, in [16, 235]
-_LUMA = np.array([65.481, 128.553, 24.966])
 
-
-def psnr(sr: RGB, hr: RGB, crop_border: int = 4) -> float:
-    """PSNR over all pixels and channels, the number of the paper's tables (BasicSR metrics/psnr_ssim.py)."""
-    sr, hr = cropped_pair(sr, hr, crop_border)
-    difference = sr.astype(np.int32) - hr
-    return _decibel(float(np.mean(np.square(difference), dtype=np.float64)))
-
-
-def psnr_y(sr: RGB, hr: RGB, crop_border: int = 4) -> float:
-    """PSNR of the BT.601 luma Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255, not rounded.
-
-    The same as BasicSR with test_y_channel (metrics/metric_util.py), which computes Y in float32.
-    """
-    sr, hr = cropped_pair(sr, hr, crop_border)
-    # the offset 16 cancels in the difference
-    difference = (sr.astype(np.int32) - hr) @ (_LUMA / 255)
-    return _decibel(float(np.mean(np.square(difference))))
+def build(*, crop_border: int = 4, max_shift: int = 40) -> Metric:
+    """Best PSNR over shifts of up to `max_shift` HR px, of the images without `crop_border` px at each side."""
+    return Metric(
+        "psnr_shift_db",
+        label="PSNR at the best shift",
+        unit="dB",
+        decimals=2,
+        higher_is_better=True,
+        measure=lambda sr, hr, lr: psnr_best_shift(sr, hr, max_shift, crop_border)[0],
+    )
 
 
 def psnr_best_shift(sr: RGB, hr: RGB, max_shift: int, crop_border: int = 4) -> tuple[float, tuple[int, int]]:
@@ -38,8 +23,21 @@ def psnr_best_shift(sr: RGB, hr: RGB, max_shift: int, crop_border: int = 4) -> t
 
     For references that are not aligned with the input, as those of NTIRE 2018. All shifts are scored on one
     window of `hr`, `crop_border` + `max_shift` pixels from its border, so that they compare the same pixels;
-    at `max_shift` 0 this is `psnr`. A shift of (1, 0) says that the content of `sr` must move down by one
+    at `max_shift` 0 this is the plain PSNR. A shift of (1, 0) says that the content of `sr` must move down by one
     pixel to meet `hr`. Of equal scores the smallest shift is returned.
+
+    Args:
+        sr: uint8 RGB image of shape (H, W, 3).
+        hr: the same.
+        max_shift: HR px searched to each side.
+        crop_border: px removed from each side of both first.
+
+    Returns:
+        dB (infinity for equal images), and the shift in px.
+
+    Raises:
+        ValueError: for another type or layout.
+        UserError: for sizes that differ or are too small, or a negative `max_shift`.
     """
     from scipy.signal import fftconvolve  # takes a second to import, which plain PSNR need not pay
 
@@ -61,9 +59,7 @@ def psnr_best_shift(sr: RGB, hr: RGB, max_shift: int, crop_border: int = 4) -> t
     # rounding of the Fourier transform must not decide between equal scores
     best = np.argwhere(error <= error.min() + 1e-9 * (energy.max() + 1))
     top, left = min(best.tolist(), key=lambda place: distance[place[0], place[1]])
-    moved = sr[top : top + height, left : left + width]
-    return psnr(moved, window, crop_border=0), (max_shift - top, max_shift - left)
-
-
-def _decibel(mean_squared_error: float) -> float:
-    return 10 * math.log10(255**2 / mean_squared_error) if mean_squared_error else math.inf
+    # in whole numbers, as the plain PSNR is computed
+    moved = sr[top : top + height, left : left + width].astype(np.int32) - window
+    score = decibel(float(np.mean(np.square(moved), dtype=np.float64)))
+    return score, (max_shift - top, max_shift - left)
