@@ -44,7 +44,7 @@ def test_imports_torch_and_its_blocks_only(name):
     imported = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
     imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     first_party = {module for module in imported if module.startswith("blindsr")}
-    assert first_party <= {"blindsr.config.registry.backbones.base"}
+    assert first_party <= {"blindsr.plugins.backbones.base"}
     assert {module.partition(".")[0] for module in imported} <= {
         "blindsr",
         "torch",
