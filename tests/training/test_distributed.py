@@ -102,7 +102,7 @@ def test_devices_starts_the_processes_itself_and_a_signal_stops_them_all(
     source = str(Path(distributed.__file__).parents[2])
     said = mine.train(status=143, PYTHONPATH=f"{mine.folder}{os.pathsep}{source}")
     assert "error: stopped by SIGTERM after iteration" in said
-    assert len(said.splitlines()) == 1
+    assert len([line for line in said.splitlines() if "mlflow is not installed" not in line]) == 1
     (mine.folder / "sitecustomize.py").unlink()
     alone = cell()  # goes on with one process
     (alone.folder / ".train_state").symlink_to(mine.folder / ".train_state")

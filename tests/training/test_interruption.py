@@ -131,6 +131,7 @@ def test_a_signal_to_the_whole_group_leaves_the_helper_processes_alone(cell: Cal
     assert said == "error: stopped by SIGTERM after iteration 5: the same command resumes from there\n"
 
 
+@pytest.mark.needs("mlflow")
 def test_stopped_runs_leave_no_point_twice_in_mlflow(cell: Callable[..., Any], undisturbed: Any) -> None:
     mine = cell()
     mine.train(before=DYING_STEP.format(after=7, signal="SIGKILL"), status=-signal.SIGKILL, tracked=True)
