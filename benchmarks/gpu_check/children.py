@@ -16,6 +16,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 Message = dict[str, Any]
+# a profiler that is taken down and set up again may crash where CUDA graphs are replayed
+_PROFILER = {"TEARDOWN_CUPTI": "0", "DISABLE_CUPTI_LAZY_REINIT": "1"}
 _alive: list["Child"] = []
 
 
@@ -35,7 +37,7 @@ class Child:
             stderr=self._errors,
             text=True,
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | (environment or {}),
+            env=os.environ | _PROFILER | {"PYTHONPATH": os.pathsep.join(paths)} | (environment or {}),
             start_new_session=True,
         )
         _alive.append(self)

@@ -23,8 +23,10 @@ def run(context: Context, deadline: float) -> None:
         measure(context, count, deadline)
     for batch in (second, *([job] for job in last)):  # compilations can take long: each may be cut off alone
         _jobs(context, batch, deadline, results)
-    for line in speed_tables.shares(results):
-        context.journal.line("speed", line)
+    if not context.small:
+        context.journal.table("speed", speed_tables.HOURS, speed_tables.hours(results))
+        for line in [*speed_tables.shares(results), *speed_tables.targets(results)]:
+            context.journal.line("speed", line)
 
 
 def _on_gpu(context: Context) -> tuple[list[Job], list[Job], list[Job]]:
@@ -47,7 +49,7 @@ def _on_cpu(context: Context) -> tuple[list[Job], list[Job], list[Job]]:
     for job in steps:
         job["seconds"] = 0.1
     feeding = [_feed(context, "loader", seconds=0.2, workers=0, reg="rff", precision="fp32", mode="eager")]
-    return steps + feeding + [_feed(context, "synthesis", groups=1)], [_step(reg="rff")], []
+    return steps + feeding + [_feed(context, "synthesis", groups=1), _step(reg="rff")], [], []
 
 
 def _step(**spec: Any) -> Job:
@@ -72,11 +74,11 @@ def _jobs(context: Context, jobs: list[Job], deadline: float, results: list[Resu
         for _, message in messages([child], deadline):
             job = left.pop(0)
             if "error" not in message:
-                text = speed_tables.told(job, message["result"])
+                text = speed_tables.told(job, message["result"], context.small)
                 context.journal.line("speed", text, job=job, result=message["result"])
                 results.append((job, message["result"]))
                 if job["job"] == "step":
-                    context.journal.table("speed", speed_tables.TITLE, speed_tables.rows(results))
+                    context.journal.table("speed", speed_tables.STEPS, speed_tables.rows(results))
                 continue
             expected = message["error"].endswith("needs a GPU") and not context.cuda
             context.journal.line("speed", f"{speed_tables.name(job)}: {message['error']}", failed=not expected)

@@ -31,7 +31,9 @@ def run(context: Context, deadline: float) -> None:
             break
     counts = {kind: list(outcomes.values()).count(kind) for kind in ("passed", "failed", "skipped")}
     summary = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    context.journal.line("tests", f"{summary}{' (out of time: not all were run)' if child.cut else ''}", **counts)
+    context.journal.line(
+        "tests", f"{summary}{' (out of time: not all were run)' if child.cut else ''}", counts=counts
+    )
     if child.cut or not outcomes:
         context.journal.line("tests", child.problem() or "no test was run", failed=True)
 

@@ -23,7 +23,7 @@ _TITLE = "Means over the eight cases, benchmarks alike (PSNR in dB; bicubic's is
 def run(context: Context, deadline: float) -> None:
     """Train all for as many iterations as the slowest has time for; scores and curves are kept as they come."""
     store, images = context.require("store"), context.require("images")
-    if context.side_rate is None and context.cuda:
+    if context.side_rate is None and not context.small:
         side_by_side.measure(context, len(REGULARIZERS), deadline, "training")
     log_every, points = _length(context, deadline)
     iterations = log_every * points
@@ -70,15 +70,13 @@ def run(context: Context, deadline: float) -> None:
 
 def _length(context: Context, deadline: float) -> tuple[int, int]:
     """Iterations between two points of the curve, and how many points. Raises ValueError if there is no time."""
-    if not context.cuda:
+    if context.small:
         return 1, 8
     left = deadline - time.time() - _START - _SCORING
     if context.side_rate is None or left <= 0:
         raise ValueError(
             "no time is left to train" if context.side_rate else "without a rate no length can be chosen"
         )
-    if context.small:
-        return 1, 8
     iterations = int(context.side_rate * left * _SAFE)
     if iterations < _POINTS:
         raise ValueError(f"{left:.0f} s are too few to train")

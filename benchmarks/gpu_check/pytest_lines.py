@@ -30,7 +30,7 @@ def pytest_runtest_logreport(report: Any) -> None:
 
 
 def _tell(message: dict[str, Any]) -> None:
-    os.write(_out, (json.dumps(message, default=str) + "\n").encode())
+    os.write(_out, f"\n{json.dumps(message, default=str)}\n".encode())  # on a line of its own
 
 
 def _reason(report: Any) -> str:

@@ -1,4 +1,4 @@
-"""What is timed, in words that both the check and its workers know; without torch, which the check does not import."""
+"""What is timed, in words that the check and its workers share; without torch, which the check does not import."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A network with all that a training step needs, as `trainer.train` puts it together, on batches that stay the same."""
+"""A network with all that a training step needs, as `trainer.train` puts it together, on one batch."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

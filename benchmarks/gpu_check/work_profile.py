@@ -63,7 +63,7 @@ def _one(spec: Spec, small: bool) -> tuple[dict[str, Any], Events]:
         operations = count_operations(counted.step)  # by Python, which a replay does not run
     work = device_events(events)
     kernels = [event for event in work if event["cat"] == "kernel"] or [
-        event for event in events if event.get("cat") == "cpu_op"
+        event for event in events if event.get("cat") == "cpu_op" and event["name"].startswith("aten::")
     ]
     total = sum(event["dur"] for event in kernels) or 1.0
     first, last = (min(e["ts"] for e in work), max(e["ts"] + e["dur"] for e in work)) if work else (0.0, 0.0)

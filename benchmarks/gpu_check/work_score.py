@@ -47,7 +47,7 @@ class Suite:
 
     def score(self, network: nn.Module) -> list[dict[str, Any]]:
         """A row for each image and case: benchmark, case, image, and the values of `values`."""
-        rows = []
+        rows: list[dict[str, Any]] = []
         for image in self.images:
             srs = inference.upscale_rgb(network, list(image.lr.values()), _SCALE, "auto", overlap=32)
             pairs = zip(image.lr, srs, strict=True)

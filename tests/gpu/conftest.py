@@ -1,7 +1,8 @@
 """Where the tests of this folder run: on a GPU, or on the CPU if BLINDSR_GPU_TESTS=cpu says so, for a rehearsal."""
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -39,6 +40,13 @@ def cuda(device: torch.device) -> torch.device:
     return device
 
 
+@pytest.fixture(autouse=True)
+def _one_thread(device: torch.device) -> Iterator[None]:
+    """On a CPU, where networks this small gain nothing by more."""
+    with devices.threads(1) if device.type == "cpu" else contextlib.nullcontext():
+        yield
+
+
 @pytest.fixture(scope="session")
 def small() -> Params:
     """The paper's settings with tiny networks."""
@@ -48,7 +56,7 @@ def small() -> Params:
 @pytest.fixture(scope="session")
 def train_params(small: Params) -> TrainParams:
     """Eight iterations of four LR images."""
-    more = {"iterations": 8, "crop": 64, "window": 144, "log_every": 4}
+    more = {"iterations": 8, "crop": 32, "window": 96, "log_every": 4}
     return small.train.model_copy(update=more)
 
 
@@ -62,6 +70,6 @@ def store(tmp_path_factory: pytest.TempPathFactory, index_images: Callable[[Path
         write_png(folder / f"{name}.png", cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
     patch_builder.build(
         index_images(folder), folder, folder / "store",
-        size=160, step=80, scale=4, smallest=64, state=folder / "state", workers=1,
+        size=160, step=80, scale=4, smallest=32, state=folder / "state", workers=1,
     )  # fmt: skip
     return PatchStore(folder / "store")

@@ -18,11 +18,22 @@ from blindsr.training.samples import Batch
 from blindsr.training.step import Stepper
 
 RATE = 2e-4
+Forward = Callable[[nn.Module, Tensor], Tensor]
 
 
 def backbone(small: Params, name: str = "srresnet") -> nn.Module:
-    """A tiny network, always with the same weights."""
-    return trainer.initialize(lambda: networks.build_backbone(name, small.backbone.hyper[name], 4), 0)
+    """A tiny network, always with the same weights: torch's own, since training begins with much smaller ones, whose
+    images are hardly more than the input.
+    """
+
+    def build() -> nn.Module:
+        network = networks.build_backbone(name, small.backbone.hyper[name], 4)
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.reset_parameters()
+        return network
+
+    return trainer.initialize(build, 0)
 
 
 @dataclass

@@ -29,8 +29,8 @@ def test_float32_is_that_of_the_cpu(
     made = gradients(network, lr().to(device, memory_format=layout), nn.Module.__call__)
     errors = [distance(*pair) for pair in zip(made, wanted, strict=True)]
     record_property("errors", [f"{error:.1e}" for error in errors])
-    assert errors[0] < 1e-5
-    assert errors[1] < 1e-3
+    assert errors[0] < 5e-5
+    assert errors[1] < 3e-4
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,18 +52,26 @@ def test_bfloat16_autocast_keeps_two_digits(
 
 
 def test_tf32_is_off_in_float32_and_on_where_it_is_asked_for(cuda: torch.device, record_property: Callable) -> None:
-    """Of products of matrices and of convolutions; cards before Ampere have no TF32."""
+    """In products of matrices; for a convolution it only may be taken. Cards before Ampere have no TF32."""
     if torch.cuda.get_device_capability(cuda) < (8, 0):
         pytest.skip("this GPU has no TF32")
     generator = torch.Generator().manual_seed(0)
     image, kernel = (torch.randn(shape, generator=generator).to(cuda) for shape in ((4, 64, 32, 32), (64, 64, 3, 3)))
     flat = torch.randn(512, 512, generator=generator).to(cuda)
-    for what in (lambda x: x(flat) @ x(flat), lambda x: nn.functional.conv2d(x(image), x(kernel), padding=1)):
+
+    def product(cast: Callable[[Tensor], Tensor]) -> Tensor:
+        return cast(flat) @ cast(flat)
+
+    def convolution(cast: Callable[[Tensor], Tensor]) -> Tensor:
+        return nn.functional.conv2d(cast(image), cast(kernel), padding=1)
+
+    for what in (product, convolution):
         exact = what(lambda tensor: tensor.double())
         errors = {}
         for allowed in (False, True):
             with devices.tf32(allowed):
                 errors[allowed] = distance(what(lambda tensor: tensor).double(), exact)
-        record_property("errors without and with", [f"{error:.1e}" for error in errors.values()])
-        assert errors[False] < 2e-6
-        assert 1e-5 < errors[True] < 2e-3
+        record_property(f"{what.__name__} without and with", [f"{error:.1e}" for error in errors.values()])
+        assert errors[False] < 2e-5
+        assert errors[True] < 2e-3
+        assert what is not product or errors[True] > 1e-4

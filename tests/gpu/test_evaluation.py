@@ -20,7 +20,7 @@ pytestmark = pytest.mark.gpu
 
 def images(count: int) -> list[np.ndarray]:
     generator = np.random.default_rng(0)
-    return [generator.integers(0, 256, (44, 52, 3), dtype=np.uint8) for _ in range(count)]
+    return [generator.integers(0, 256, (24, 36, 3), dtype=np.uint8) for _ in range(count)]
 
 
 @pytest.mark.parametrize("tile", [None, 16, "auto"])
@@ -29,12 +29,12 @@ def test_images_are_those_of_the_cpu_to_a_level(
     small: Params, device: torch.device, name: str, tile: inference.Tile, record_property: Callable
 ) -> None:
     network = backbone(small, name)
-    wanted = list(inference.upscale_rgb(network, images(3), 4, tile, overlap=16))
-    made = list(inference.upscale_rgb(network.to(device), images(3), 4, tile, overlap=16))
+    wanted = list(inference.upscale_rgb(network, images(2), 4, tile, overlap=8))
+    made = list(inference.upscale_rgb(network.to(device), images(2), 4, tile, overlap=8))
     off = np.abs(np.stack(made).astype(int) - np.stack(wanted))
     record_property("share of pixels off by a level", f"{float((off > 0).mean()):.1e}")
     assert off.max() <= 1
-    assert (off > 0).mean() < 1e-3
+    assert (off > 0).mean() < 1e-2
     for ours, theirs in zip(made, wanted, strict=True):
         reference = np.ascontiguousarray(theirs[::-1])
         assert abs(psnr(ours, reference) - psnr(theirs, reference)) < 1e-3
@@ -43,8 +43,8 @@ def test_images_are_those_of_the_cpu_to_a_level(
 def test_tiles_are_the_whole_image(small: Params, device: torch.device) -> None:
     """The overlap is more than the small network sees, so that only rounding is left."""
     network = backbone(small).to(device)
-    lr = torch.rand(3, 60, 70, generator=torch.Generator().manual_seed(1))
-    whole, tiled = (inference.upscale(network, lr, 4, tile, overlap=16) for tile in (None, 24))
+    lr = torch.rand(3, 36, 44, generator=torch.Generator().manual_seed(1))
+    whole, tiled = (inference.upscale(network, lr, 4, tile, overlap=8) for tile in (None, 16))
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-4)
 
 
@@ -60,7 +60,8 @@ def test_validation_is_that_of_the_cpu(
         said.append(made(2, Ema(network.to(where))))
     assert list(said[1]) == list(said[0])
     for name, value in said[0].items():
-        assert said[1][name] == pytest.approx(value, rel=1e-2, abs=1e-3 if name.startswith("psnr") else 0), name
+        bound = {"abs": 5e-3, "rel": 0} if name.startswith("psnr") else {"rel": 1e-3, "abs": 0}
+        assert said[1][name] == pytest.approx(value, **bound), name
 
 
 def test_too_large_a_tile_is_one_clear_line(small: Params, cuda: torch.device) -> None:

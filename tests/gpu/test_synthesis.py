@@ -18,7 +18,7 @@ pytestmark = pytest.mark.gpu
 
 
 class Few(Batches):
-    together = 3
+    together = 2
 
 
 @pytest.fixture
