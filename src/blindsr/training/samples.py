@@ -105,8 +105,8 @@ class Batches(Dataset[Batch]):
         least = degradation.least_window(scale)
         if self._window < least:
             raise UserError(
-                f"a window of {self._window} px is too small for this degradation: set train.window to at least {least}, "
-                "and train on images that are as large"
+                f"a window of {self._window} px is too small for this degradation: set train.window to at least "
+                f"{least}, and train on images that are as large"
             )
         if train.batch % views:
             raise UserError(
