@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup params repro report test lint bench ui
+.PHONY: help setup params repro report test lint bench gpu-check ui
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP)  ## .venv with the pinned requirements
 
@@ -38,6 +38,9 @@ lint: setup  ## ruff and mypy
 
 bench: setup  ## speed against plain implementations (ARGS="NAME ... --quick --write")
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+gpu-check: setup  ## what a GPU can tell, in nine minutes (ARGS="--minutes 5 --data FOLDER --small")
+	@$(BIN)/python -m benchmarks.gpu_check $(ARGS)
 
 ui: setup  ## MLflow on this project's runs, at http://127.0.0.1:5000
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/blindsr runs ui

@@ -12,9 +12,9 @@ _IDLE, _MATRIX = 0.25, 0.6  # shares from which on launches, or arithmetic, is w
 
 
 def run(context: Context, deadline: float) -> None:
-    """Profile SRResNet's step, by Python and replayed."""
+    """Profile SRResNet's step, launched by Python and replayed."""
     precision = "bf16" if context.cuda else "fp32"
-    modes = ["graph", "eager"] if context.cuda else ["eager"]
+    modes = ["eager", "graph"] if context.cuda else ["eager"]
     job = {
         "job": "profile",
         "trace": str(context.journal.folder / "trace.json.gz"),
