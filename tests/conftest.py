@@ -31,6 +31,11 @@ def seeded() -> None:
     random.seed(0)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long end-to-end tests begin first: of two processes, one would otherwise wait for the other at the end."""
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs a package that is not there: the mark `needs`."""
     for mark in item.iter_markers("needs"):
