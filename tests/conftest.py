@@ -20,8 +20,6 @@ from blindsr.config import conf
 from blindsr.data.indices import IndexedImage
 from blindsr.runtime import packages
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
