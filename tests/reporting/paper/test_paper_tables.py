@@ -8,7 +8,7 @@ import pytest
 
 from blindsr.reporting import statistics
 from blindsr.reporting.paper import paper_tables
-from blindsr.reporting.paper.comparison import Cell, PaperTable
+from blindsr.reporting.paper.comparison import PaperTable, TableCell
 from blindsr.reporting.paper.paper_tables import Grid
 from blindsr.runtime.errors import UserError
 
@@ -44,7 +44,7 @@ def lines(table: PaperTable) -> list[tuple[str, str, str]]:
     return [line[:3] for line in table.lines]
 
 
-def cell(table: PaperTable, row: tuple[str, str, str], column: str) -> Cell:
+def cell(table: PaperTable, row: tuple[str, str, str], column: str) -> TableCell:
     (line,) = [line for line in table.lines if line[:3] == row]
     return line.cells[table.columns.index(column)]
 

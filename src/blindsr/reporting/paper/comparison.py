@@ -14,7 +14,7 @@ from blindsr.reporting.tables import HOLE, Table
 BETTER, WORSE, SUSPECT = "▲", "▼", "†"
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     """A value with its 95 % interval, and what the paper prints there; NaN for what is not known.
 
     `p` is the uncorrected p-value of a difference to the baseline and `gain` the interval of that difference.
@@ -35,7 +35,7 @@ class Line(NamedTuple):
     section: str
     network: str
     label: str
-    cells: list[Cell]
+    cells: list[TableCell]
     signed: bool = False
 
 
@@ -68,7 +68,7 @@ def marks(table: PaperTable) -> list[list[str]]:
     return found
 
 
-def _mark(cell: Cell, p: float, lower_is_better: bool) -> str:
+def _mark(cell: TableCell, p: float, lower_is_better: bool) -> str:
     sign = int(statistics.significant_sign(p, *cell.gain, ALPHA)) if cell.gain else 0
     return {0: "", 1: BETTER, -1: WORSE}[-sign if lower_is_better else sign]
 
@@ -99,7 +99,7 @@ def _front(line: Line, count: int) -> list[str]:
     return [line.section, line.network, line.label][3 - count :] if count > 1 else [line.network]
 
 
-def _text(cell: Cell, mark: str, signed: bool, decimals: int) -> str:
+def _text(cell: TableCell, mark: str, signed: bool, decimals: int) -> str:
     """Up to three lines: value and mark; interval; the paper's value and ours minus it."""
     sign = "+" if signed else ""
     known, printed = not math.isnan(cell.value), not math.isnan(cell.paper)
@@ -112,7 +112,7 @@ def _text(cell: Cell, mark: str, signed: bool, decimals: int) -> str:
     return "\n".join(parts)
 
 
-def _numbers(cell: Cell, mark: str, decimals: int) -> dict[str, Any]:
+def _numbers(cell: TableCell, mark: str, decimals: int) -> dict[str, Any]:
     places = decimals + 1
     numbers = {
         "value": cell.value,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from blindsr.reporting import differences, statistics
 from blindsr.reporting.paper import published
-from blindsr.reporting.paper.comparison import Cell, Line, PaperTable
+from blindsr.reporting.paper.comparison import Line, PaperTable, TableCell
 from blindsr.reporting.scores import BASELINE
 from blindsr.reporting.statistics import Array
 from blindsr.reporting.tables import MEAN
@@ -184,9 +184,9 @@ def average_table(grid: Grid, benchmarks: Sequence[str], title: str) -> PaperTab
     return PaperTable("figure6_average", title, ["network"], columns, lines, 2)
 
 
-def _pooled(pairs: list[tuple[Array, Array]], printed: float) -> Cell:
+def _pooled(pairs: list[tuple[Array, Array]], printed: float) -> TableCell:
     if not pairs:
-        return Cell(paper=printed)
+        return TableCell(paper=printed)
     sizes = [method.shape[1] for method, _ in pairs]
     method, baseline = (np.concatenate([pair[side] for pair in pairs], axis=1) for side in (0, 1))
     return _cells(method, baseline, [(printed, False)], groups=sizes)[0]
@@ -202,11 +202,11 @@ def _values(
 ) -> Line:
     """Means with intervals, and the p-values of the difference to `against`."""
     if own is None:
-        cells = [Cell(paper=value, suspect=suspect) for value, suspect in printed]
+        cells = [TableCell(paper=value, suspect=suspect) for value, suspect in printed]
         return Line(benchmark, network, label, cells)
     low, high = statistics.bootstrap_interval(own, np.zeros((1, *own.shape[1:])))
     cells = [
-        Cell(float(mean), float(ends[0]), float(ends[1]), *theirs)
+        TableCell(float(mean), float(ends[0]), float(ends[1]), *theirs)
         for mean, ends, theirs in zip(own.mean((0, 1)), zip(low, high, strict=True), printed, strict=True)
     ]
     if against is not None:
@@ -224,7 +224,7 @@ def _gain(
     printed: Sequence[Printed],
 ) -> Line:
     if method is None or baseline is None:
-        cells = [Cell(paper=value, suspect=suspect) for value, suspect in printed]
+        cells = [TableCell(paper=value, suspect=suspect) for value, suspect in printed]
     else:
         cells = _cells(method, baseline, printed)
     return Line(benchmark, network, label, cells, signed=True)
@@ -241,7 +241,7 @@ def _by_benchmark(
     lines = []
     rows = [(backbone, reg) for backbone in grid.backbones for reg in regularizers]
     for backbone, reg in [("bicubic", "bicubic"), *rows]:
-        cells: list[Cell] = []
+        cells: list[TableCell] = []
         for name in benchmarks:
             own, baseline = known.get((name, backbone, reg)), known.get((name, backbone, BASELINE))
             take = None if own is None else own[..., -1:]
@@ -251,10 +251,12 @@ def _by_benchmark(
     return lines
 
 
-def _cells(method: Array, baseline: Array, printed: Sequence[Printed], groups: list[int] | None = None) -> list[Cell]:
+def _cells(
+    method: Array, baseline: Array, printed: Sequence[Printed], groups: list[int] | None = None
+) -> list[TableCell]:
     found = statistics.compare(method, baseline, groups=groups)
     return [
-        Cell(float(mean), float(low), float(high), paper, suspect, float(p), (float(low), float(high)))
+        TableCell(float(mean), float(low), float(high), paper, suspect, float(p), (float(low), float(high)))
         for mean, low, high, p, (paper, suspect) in zip(
             found.mean, found.low, found.high, found.p, printed, strict=True
         )
