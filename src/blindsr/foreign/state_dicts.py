@@ -1,18 +1,17 @@
 """Which backbone of ours a public checkpoint fits: by its parameters' names, with settings read off their shapes.
 
 The backbones keep the names of BasicSR's RRDBNet and MSRResNet, of SwinIR and of MSRN, so that published weights
-load as they are; the names of older ESRGAN and MMSR releases are translated. RRDBNet for ×2 and ×1 is the ×4 network
-on a pixel-unshuffled input.
+load as they are; the names of older ESRGAN and MMSR releases are translated.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from blindsr.foreign.unshuffled import Unshuffled
 from blindsr.model import networks
+from blindsr.plugins.backbones.base import Backbone
 from blindsr.runtime.errors import UserError
 
 State = Mapping[str, Tensor]
@@ -41,24 +40,21 @@ class _Plan(NamedTuple):
     backbone: str
     hyper: dict[str, Any]
     scale: int
-    unshuffle: int = 1
-    """Side of the squares of LR pixels that the network is given as channels; `scale` is its own factor."""
 
 
-def build(state: State) -> nn.Module | str:
-    """The network in eval mode with these weights, or one line that says why none of ours fits."""
+def build(state: State) -> Backbone | str:
+    """The backbone in eval mode with these weights, or one line that says why none of ours fits."""
     state = _translated(state)
     for marker, read in _READERS.items():
         if marker in state:
             try:
                 plan = read(state)
-                backbone: nn.Module = networks.build_backbone(plan.backbone, plan.hyper, plan.scale)
-                whole = Unshuffled(backbone, plan.unshuffle) if plan.unshuffle > 1 else backbone
+                backbone = networks.build_backbone(plan.backbone, plan.hyper, plan.scale)
                 backbone.load_state_dict(dict(state))
             except (UserError, RuntimeError, KeyError, IndexError, ValueError, ZeroDivisionError) as error:
                 reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[-1].strip()
                 return f"it looks like {read.__name__.strip('_')}, but does not fit: {reason}"
-            return whole.eval()
+            return backbone.eval()
     first = next(iter(state), "nothing")
     known = ", ".join(sorted(read.__name__.strip("_") for read in _READERS.values()))
     return f"its parameters ({first}, …) are those of no backbone here ({known})"
@@ -82,16 +78,20 @@ def _rename(name: str, rules: tuple[tuple[str, str], ...]) -> str:
     return name
 
 
-_UNSHUFFLED = {3: 1, 12: 2, 48: 4}  # channels of an input for ×4, ×2 and ×1
+_RRDB_SCALES = {
+    3: 4,
+    12: 2,
+    48: 1,
+}  # by the channels of the input: for ×2 and ×1, squares of LR pixels are folded into one
 
 
 def _rrdb(state: State) -> _Plan:
     features, growth = state["conv_first.weight"].shape[0], state["body.0.rdb1.conv1.weight"].shape[0]
     hyper = {"num_blocks": _count(state, r"body\.(\d+)\."), "num_features": features, "growth": growth}
     channels = state["conv_first.weight"].shape[1]
-    if channels not in _UNSHUFFLED:
+    if channels not in _RRDB_SCALES:
         raise ValueError(f"conv_first takes {channels} channels, and only 3 (×4), 12 (×2) and 48 (×1) are known")
-    return _Plan("rrdb", hyper, 4, unshuffle=_UNSHUFFLED[channels])
+    return _Plan("rrdb", hyper, _RRDB_SCALES[channels])
 
 
 def _srresnet(state: State) -> _Plan:
