@@ -30,7 +30,7 @@ REGULARIZERS = ["none", "dropout", "brute_force", "linear", "rff", "rff_released
 
 
 def scores(sizes: dict[str, int], backbones: list[str], metrics: list[str]) -> dict[str, Any]:
-    """A payload with seeded noise around a level per metric; rff gains most."""
+    """A score_data with seeded noise around a level per metric; rff gains most."""
     random = np.random.default_rng(0)
     models = [{"name": "bicubic", "backbone": "bicubic", "reg": "bicubic"}]
     models += [{"name": f"{b}-{r}", "backbone": b, "reg": r} for b in backbones for r in REGULARIZERS]
@@ -122,13 +122,13 @@ def figure(key: str, title: str) -> PageFigure:
     )
 
 
-def gallery(folder: Path, payload: dict[str, Any], benchmarks: list[str], side: int = 160) -> list[dict[str, Any]]:
+def gallery(folder: Path, score_data: dict[str, Any], benchmarks: list[str], side: int = 160) -> list[dict[str, Any]]:
     """Two photos per benchmark, their crops under `folder`; ABSENT of the first is not there."""
     entries = []
     random = np.random.default_rng(1)
     photo = skimage.data.astronaut().astype(float)
-    models = [model["name"] for model in payload["models"]]
-    for benchmark in payload["benchmarks"]:
+    models = [model["name"] for model in score_data["models"]]
+    for benchmark in score_data["benchmarks"]:
         if benchmark["name"] not in benchmarks:
             continue
         for image, rule in zip(benchmark["images"][:2], ("largest difference", "median difference"), strict=True):
@@ -153,7 +153,7 @@ def gallery(folder: Path, payload: dict[str, Any], benchmarks: list[str], side: 
                     "models": {
                         model: {
                             "picture": f"{base}/{case}/{model}.png",
-                            "psnr_db": payload["values"]["psnr_db"][model][benchmark["name"]][case][
+                            "psnr_db": score_data["values"]["psnr_db"][model][benchmark["name"]][case][
                                 benchmark["images"].index(image)
                             ],
                         }
@@ -177,7 +177,7 @@ def gallery(folder: Path, payload: dict[str, Any], benchmarks: list[str], side: 
 
 def small(folder: Path) -> Page:
     """One backbone, two benchmarks, PSNR and LPIPS, and a gallery in `folder`."""
-    payload = scores(SMALL, ["srresnet"], ["psnr_db", "lpips"])
+    score_data = scores(SMALL, ["srresnet"], ["psnr_db", "lpips"])
     return Page(
         "blindsr report",
         "profile embedded, 480 iterations, seeds 0: a small run, not the paper's experiment",
@@ -185,8 +185,8 @@ def small(folder: Path) -> Page:
         VERDICTS,
         [table("table1_small", "Table 1: PSNR on eight degradations", 12), table("lpips", "Table 2 right: LPIPS", 6)],
         [figure("frequency", "Fig. 2: error of the spectrum"), figure("entropy", "Fig. 3: entropy of channels")],
-        payload,
-        gallery(folder, payload, ["Set5"]),
+        score_data,
+        gallery(folder, score_data, ["Set5"]),
         "profile: embedded\ntrain:\n  iterations: 480\n",
         {"torch": "2.13.0", "numpy": "2.4.6"},
     )
@@ -198,9 +198,9 @@ def paper() -> Page:
         table(f"table{number}", f"Table {number}: scores of the grid", 24 + 8 * number) for number in range(1, 9)
     ]
     figures = [figure(f"figure{number}", f"Fig. {number}") for number in range(1, 9)]
-    payload = scores(PAPER, BACKBONES, list(METRICS))
+    score_data = scores(PAPER, BACKBONES, list(METRICS))
     size = "profile paper, 500000 iterations, seeds 0, 1, 2"
-    return Page("blindsr report", size, True, VERDICTS * 2, tables, figures, payload, [], "profile: paper\n", {})
+    return Page("blindsr report", size, True, VERDICTS * 2, tables, figures, score_data, [], "profile: paper\n", {})
 
 
 def _png(path: Path, pixels: np.ndarray) -> None:

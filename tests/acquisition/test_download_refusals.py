@@ -1,4 +1,4 @@
-"""Downloads that no second attempt mends: one line with set, URL, what came and the mend."""
+"""Downloads that no second attempt mends: one line with set, URL, what came and what to do."""
 
 import hashlib
 import ssl

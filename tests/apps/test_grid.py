@@ -102,7 +102,7 @@ def test_a_signal_reaches_the_trainings(project: Path) -> None:
     process.send_signal(signal.SIGTERM)
     output, error = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert error.endswith("error: stopped: the same command goes on from here\n")
+    assert error.endswith("error: stopped: the same command resumes from here\n")
     assert output.count("failed (") == 2  # DVC takes no run as done
     assert not (project / "out" / "train-srresnet-rff-0").exists()
 

@@ -77,6 +77,14 @@ def test_rrdb_for_smaller_scales_is_that_of_spandrel(spandrel, scale):
         assert torch.allclose(odd[..., :-1, :-1], inside, atol=1e-5)
 
 
+def test_swinir_for_x2_with_nearest_upsampling():
+    nearest = network(*VARIANTS[10]).state_dict()
+    halved = {name: value for name, value in nearest.items() if not name.startswith("conv_up2")}
+    found = state_dicts.build(halved)
+    assert found.scale == 2
+    assert found(torch.rand(1, 3, 9, 8)).shape == (1, 3, 18, 16)
+
+
 RRDB = VARIANTS[0]
 MMSR = [
     ("conv_body", "trunk_conv"),

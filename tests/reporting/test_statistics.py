@@ -175,4 +175,4 @@ def test_a_side_is_sure_if_both_the_test_and_the_interval_say_so() -> None:
     p = [0.01, 0.01, 0.01, 0.2, 0.01, np.nan, 0.05]
     low = [0.1, -0.3, -0.1, 0.1, np.nan, 0.1, 0.1]
     high = [0.3, -0.1, 0.2, 0.3, np.nan, 0.3, 0.3]
-    assert statistics.side(p, low, high).tolist() == [1, -1, 0, 0, 0, 0, 0]
+    assert statistics.significant_sign(p, low, high).tolist() == [1, -1, 0, 0, 0, 0, 0]

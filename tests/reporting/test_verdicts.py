@@ -142,8 +142,8 @@ def test_certainty_is_corrected_over_the_comparisons_of_a_claim() -> None:
     """6 of 6 images give p = 2 / 2⁶ = 0.031: enough alone, not beside a second."""
     gains = 0.3 + 0.01 * np.arange(6.0).reshape(1, 6, 1)
     one = Comparison("a", gains, np.zeros((1, 6, 1)))
-    assert [(found.side, found.possible) for found in verdicts.outcomes([one])] == [(1, True)]
-    assert [(found.side, found.possible) for found in verdicts.outcomes([one, one])] == [(0, False)] * 2
+    assert [(found.sign, found.possible) for found in verdicts.outcomes([one])] == [(1, True)]
+    assert [(found.sign, found.possible) for found in verdicts.outcomes([one, one])] == [(0, False)] * 2
     assert verdicts.outcomes([]) == []
 
 

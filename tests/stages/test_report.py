@@ -89,7 +89,7 @@ def _analysis(parsed: Params, run: Run) -> None:
 def test_several_seeds_are_one_row_with_an_interval_over_them(
     settings: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report.album, "draw", lambda *_: [])
+    monkeypatch.setattr(report.all_figures, "draw", lambda *_: [])
     report.run(settings)
     means = pd.read_csv(paths.TABLES / "psnr_db.csv").set_index(["benchmark", "reg"])
     assert means.loc[("Toy", "rff"), "mean"] == pytest.approx(25.6, abs=0.02)
@@ -106,7 +106,7 @@ def test_several_seeds_are_one_row_with_an_interval_over_them(
 
 
 def test_real_lr_images_have_a_table_of_their_own(settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report.album, "draw", lambda *_: [])
+    monkeypatch.setattr(report.all_figures, "draw", lambda *_: [])
     data = settings.data.model_copy(update={"benchmarks": ["Toy", "NTIRE2018_mild", "NTIRE2018_wild", "Own"]})
     settings = settings.model_copy(update={"data": data})
     here = [IndexedImage(name="0801x4m", file="0801x4m.png", width=16, height=16, sha256="0" * 64)]
@@ -162,7 +162,7 @@ def test_every_table_and_figure_is_there_twice_the_same(settings: Params) -> Non
 
 
 def test_the_page_shows_every_table_with_a_value(settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report.album, "draw", lambda *_: [])
+    monkeypatch.setattr(report.all_figures, "draw", lambda *_: [])
     report.run(settings)
     page = paths.PAGE.read_text()
     assert "profile embedded, 480 iterations, seeds 0, 1, 2: not the paper" in page
@@ -184,7 +184,7 @@ def test_any_folder_can_be_reported(settings: Params, tmp_path: Path, monkeypatc
     paths.INDEX.rename(kept / "index")
     published: list[Params] = []
     monkeypatch.setattr(report, "publish", published.append)
-    monkeypatch.setattr(report.album, "draw", lambda *_: [])
+    monkeypatch.setattr(report.all_figures, "draw", lambda *_: [])
     report.run(settings, kept, kept / "index")
     assert (kept / "report.html").is_file()
     assert (kept / "tables" / "psnr_db.md").is_file()

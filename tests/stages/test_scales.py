@@ -40,7 +40,7 @@ def project(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("DVC_EXP_NAME", "a-test")
     monkeypatch.setattr(tracking, "_open", lambda *arguments: tracking.Run(None, ""))
     monkeypatch.setattr(report, "publish", lambda *arguments: None)
-    monkeypatch.setattr(report.album, "draw", lambda *arguments: [])  # figures know nothing of scales, and take long
+    monkeypatch.setattr(report.all_figures, "draw", lambda *arguments: [])  # they know no scale, and take long
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "manifests").symlink_to(ROOT / "data" / "manifests")
     for folder, number, height, width in (("train", 0, 128, 144), ("test", 1, 68, 76), ("test", 2, 80, 68)):

@@ -102,7 +102,7 @@ def test_devices_starts_the_processes_itself_and_a_signal_stops_them_all(
     source = str(Path(distributed.__file__).parents[2])
     said = mine.train(status=143, PYTHONPATH=f"{mine.folder}{os.pathsep}{source}")
     assert "error: stopped by SIGTERM after iteration" in said
-    assert len(said.splitlines()) == 1
+    assert len([line for line in said.splitlines() if "mlflow is not installed" not in line]) == 1
     (mine.folder / "sitecustomize.py").unlink()
     alone = cell()  # goes on with one process
     (alone.folder / ".train_state").symlink_to(mine.folder / ".train_state")
@@ -118,7 +118,7 @@ def test_a_killed_rank_is_one_line_and_the_run_goes_on_with_another_number(
     mine.wait(killed, -signal.SIGKILL, "1")
     said = mine.wait(survivor, 2, "0").splitlines()
     assert said[-1].startswith("error: rank 0 has lost another rank")
-    assert said[-1].endswith("the same command goes on from the last checkpoint")
+    assert said[-1].endswith("the same command resumes from the last checkpoint")
     mine.train()
     assert differs(mine, undisturbed()) <= BOUND
 
@@ -152,7 +152,7 @@ def test_a_signal_to_one_rank_stops_all_after_the_same_iteration(cell: Callable[
     mine = cell()
     first, second = together(mine, 2, before=SIGNAL.format(after=4, rank=1, signal="SIGTERM"))
     said = mine.wait(first, 143, "0")
-    assert said == "error: stopped by SIGTERM after iteration 5: the same command goes on from there\n"
+    assert said == "error: stopped by SIGTERM after iteration 5: the same command resumes from there\n"
     assert mine.wait(second, 143, "1") == ""
 
 
@@ -208,5 +208,5 @@ def test_alone_nothing_is_exchanged() -> None:
     assert world.main
     assert world.gather(rows) is world.total(rows) is rows
     assert world.largest(15) == 15
-    assert world.of_main(lambda: "state") == "state"
+    assert world.from_rank0(lambda: "state") == "state"
     world.require_same("a", "mend")

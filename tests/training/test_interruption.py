@@ -118,7 +118,7 @@ def test_a_signal_ends_the_step_and_writes_the_state(
 ) -> None:
     mine = cell()
     said = mine.train(before=DYING_STEP.format(after=4, signal=name), status=status)
-    assert said == f"error: stopped by {says} after iteration 5: the same command goes on from there\n"
+    assert said == f"error: stopped by {says} after iteration 5: the same command resumes from there\n"
     assert len(list((mine.folder / ".train_state").glob("*/000000005-*.pt"))) == 1
     mine.train()
     assert mine.results() == undisturbed().results()
@@ -128,9 +128,10 @@ def test_a_signal_to_the_whole_group_leaves_the_helper_processes_alone(cell: Cal
     """As Ctrl-C in a terminal, or a cluster's SIGTERM, does it."""
     before = DYING_STEP.format(after=4, signal="SIGTERM").replace("os.kill(os.getpid()", "os.killpg(os.getpid()")
     said = cell("runtime.workers=2").train(before=before, status=143)
-    assert said == "error: stopped by SIGTERM after iteration 5: the same command goes on from there\n"
+    assert said == "error: stopped by SIGTERM after iteration 5: the same command resumes from there\n"
 
 
+@pytest.mark.needs("mlflow")
 def test_stopped_runs_leave_no_point_twice_in_mlflow(cell: Callable[..., Any], undisturbed: Any) -> None:
     mine = cell()
     mine.train(before=DYING_STEP.format(after=7, signal="SIGKILL"), status=-signal.SIGKILL, tracked=True)

@@ -1,6 +1,7 @@
 """Training batches: what they hold, and on what alone they depend."""
 
 import gc
+import json
 import pickle
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from scipy import stats
 from torch.utils.data import DataLoader
 
+from blindsr.config import registry
 from blindsr.config.schema import TrainParams
 from blindsr.data.patch_store import PatchStore
 from blindsr.plugins.degradations.base import Degradation
@@ -52,6 +54,75 @@ def test_one_view_sees_the_first_views_of_two(
     single, double = make(store, train_params, degradation, views=1)[3], batches[3]
     assert torch.equal(single.hr[:2], double.hr)
     assert torch.equal(single.lr[:2], double.lr[:2])
+
+
+@pytest.mark.parametrize("views", [3, 4])
+def test_more_views_are_those_of_fewer_and_others(
+    store: PatchStore, train_params: TrainParams, degradation: Degradation, views: int
+) -> None:
+    """Twelve LR images: of six patches in two views, four in three, three in four."""
+    train = train_params.model_copy(update={"batch": 12})
+    few, many = (make(store, train, degradation, views=number)[1] for number in (2, views))
+    patches = 12 // views
+    assert (len(many.lr), len(many.hr)) == (12, patches)
+    assert torch.equal(many.hr, few.hr[:patches])
+    by_view = many.lr.unflatten(0, (views, patches))
+    assert torch.equal(by_view[:2], few.lr.unflatten(0, (2, 6))[:, :patches])
+    for first in range(views):
+        for second in range(first):
+            assert (by_view[first] - by_view[second]).abs().mean() > 0.005
+
+
+def test_a_batch_that_its_views_do_not_divide_is_one_line(
+    store: PatchStore, train_params: TrainParams, degradation: Degradation
+) -> None:
+    with pytest.raises(UserError, match="train.batch 4 cannot hold 3 views of each patch: set it to a multiple of 3"):
+        make(store, train_params, degradation, views=3)
+    odd = train_params.model_copy(update={"batch": 3})
+    assert len(make(store, odd, degradation, views=1)[0].lr) == 3
+
+
+def test_a_window_too_small_for_the_degradation_is_one_line(
+    store: PatchStore, train_params: TrainParams, degradation: Degradation
+) -> None:
+    small = train_params.model_copy(update={"crop": 32, "window": 72})
+    with pytest.raises(UserError, match="a window of 72 px is too small for .* set train.window to at least 74, and"):
+        make(store, small, degradation)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_draws_are_those_of_the_lr_images_in_their_order(
+    store: PatchStore, train_params: TrainParams, degradation: Degradation, ranks: int
+) -> None:
+    """Degrading the whole windows by hand with them, each rank its own, gives the LR images of the batch."""
+    train = train_params.model_copy(update={"usm_target": False})
+    for rank in range(ranks):
+        batches = make(store, train, degradation, ranks=ranks, rank=rank)
+        draws, batch = batches.draws(6), batches[6]
+        assert len(draws) == len(batch.lr)
+        parts, samples = 2 // ranks, range(rank * 2 // ranks, (rank + 1) * 2 // ranks)
+        for i, drawn in enumerate(draws):
+            sample, view = samples[i % parts], i // parts
+            stream = generator(0, 6, sample, 1 + view)
+            assert degradation.draw(stream, 144, 144, 4) == drawn
+            window, top, left = batches._cut(6, sample)
+            image = torch.from_numpy(window.copy()).permute(2, 0, 1)[None].float() / 255
+            lr = degradation.apply(image, [drawn], [stream], 4)[0]
+            assert torch.equal(lr[:, top // 4 : top // 4 + 16, left // 4 : left // 4 + 16], batch.lr[i])
+
+
+@pytest.mark.parametrize("name", registry.names("degradation"))
+def test_any_degradation_makes_batches_in_both_ways(
+    store: PatchStore, train_params: TrainParams, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Batches, "together", 1)
+    batches = make(store, train_params, registry.build("degradation", name, {}), views=2)
+    lr, hr = batches[0]
+    assert (lr.shape, hr.shape) == ((4, 3, 16, 16), (2, 3, 64, 64))
+    finished = batches.finish(batches.sources(0), torch.device("cpu"))[0]
+    torch.testing.assert_close(finished.hr, hr, rtol=0, atol=1e-3)
+    assert (finished.lr - lr).square().mean() * 255**2 < 10
+    json.dumps(batches.describe(0))
 
 
 def test_views_are_two_independent_degradations_of_one_crop(batches: Batches) -> None:

@@ -85,9 +85,9 @@ def _choose(found: Sequence[_Member], members: str, archive: Path, label: str, m
             continue
         if member.trouble:
             raise _error(archive, label, member, f"{member.trouble} instead of a plain file: {_ELSEWHERE}")
-        twin = chosen.setdefault(member.name.casefold(), member)  # some file systems ignore case
-        if twin is not member:
-            text = f"the same file name as {_shown(twin)}: narrow the glob {members!r} in the manifest"
+        other = chosen.setdefault(member.name.casefold(), member)  # some file systems ignore case
+        if other is not member:
+            text = f"the same file name as {_shown(other)}: narrow the glob {members!r} in the manifest"
             raise _error(archive, label, member, text)
     if not chosen:
         held = [_shown(member) for member in found]

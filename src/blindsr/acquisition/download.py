@@ -44,7 +44,7 @@ def download(
 
     The bytes go to <target>.part, which outlives an interruption and is resumed by the next call. After
     `attempts` attempts in a row that brought nothing new, or at once where another attempt is pointless, raises
-    UserError: one line with set, URL, what was expected, what came, and the mend.
+    UserError: one line with set, URL, what was expected, what came, and what to do.
     """
     job = Job(url=url, target=target, size=size, md5=md5, sha256=sha256, label=label)
     with requests.Session() as session, _Meter(label, 1) as meter:

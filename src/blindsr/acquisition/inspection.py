@@ -20,7 +20,7 @@ def inspect(manifest: Manifest, folder: Path, *, in_place: bool = False) -> Inde
 
     Benchmarks whose pixels are known may have other file names and encodings: the images of the set are looked
     for among all images of the folder, and keep the names of the manifest.
-    Raises UserError that names the set, the file, what was expected, what was found, and the mend.
+    Raises UserError that names the set, the file, what was expected, what was found, and what to do.
     """
     if not folder.is_dir():
         raise UserError(f"{manifest.name}: {folder} is no folder: correct data.roots.{manifest.name}")
@@ -31,9 +31,9 @@ def inspect(manifest: Manifest, folder: Path, *, in_place: bool = False) -> Inde
     else:
         chosen = _everything(manifest, folder)
     names = [_name_of(file) for file in chosen]
-    twins = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
-    if twins:
-        raise UserError(f"{manifest.name}: {folder} holds two images named {min(twins)}: rename or remove one")
+    duplicates = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    if duplicates:
+        raise UserError(f"{manifest.name}: {folder} holds two images named {min(duplicates)}: rename or remove one")
     found = []
     with Bar(f"{manifest.name}: verify", len(chosen), quiet=len(chosen) < _MANY) as bar:
         for (path, entry), name in zip(chosen.values(), names, strict=True):

@@ -103,7 +103,7 @@ def _plan(indexed: Sequence[IndexedImage], folder: Path, scale: int, smallest: i
 
 
 def _key(placed: list[Placed], scale: int) -> str:
-    """Hash of all that determines the pixels: state that other images, settings or code left is not gone on with."""
+    """Hash of all that determines the pixels: state that other images, settings or code left is not resumed."""
     code = provenance.code_digest("patches")
     determining = [scale, PIL.__version__, code, [image[2:] for image in placed]]
     return files.key(determining)[:16]

@@ -147,7 +147,7 @@ def run(params: Params, jobs: int | None = None, per_device: int = 1) -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
     if work.stopped:
-        raise Interrupted("stopped: the same command goes on from here", work.stopped)
+        raise Interrupted("stopped: the same command resumes from here", work.stopped)
     if failed:
         raise UserError(f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}; their logs are in {logs}")
     print(f"{len(runs)} runs made, nothing is left: `dvc repro` writes the tables")

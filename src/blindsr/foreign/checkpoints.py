@@ -128,10 +128,10 @@ def _spandrel(state: dict[str, Tensor], path: Path, reason: str) -> nn.Module:
     try:
         import spandrel
     except (ImportError, RuntimeError) as error:
-        mend = "pip install spandrel, which knows more architectures"
+        hint = "pip install spandrel, which knows more architectures"
         if not isinstance(error, ModuleNotFoundError):  # its torchvision must be of torch's own build
-            mend = f"spandrel, which knows more, cannot be imported here ({one_line(error)})"
-        raise UserError(f"{path} is of another architecture: {reason}; {mend}") from None
+            hint = f"spandrel, which knows more, cannot be imported here ({one_line(error)})"
+        raise UserError(f"{path} is of another architecture: {reason}; {hint}") from None
     try:
         model = spandrel.ModelLoader(device="cpu").load_from_state_dict(state)
     except spandrel.UnsupportedModelError:

@@ -8,10 +8,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from blindsr.model import networks
-from blindsr.plugins.backbones.base import Backbone
 from blindsr.runtime.errors import UserError
 
 State = Mapping[str, Tensor]
@@ -42,8 +41,8 @@ class _Plan(NamedTuple):
     scale: int
 
 
-def build(state: State) -> Backbone | str:
-    """The backbone in eval mode with these weights, or one line that says why none of ours fits."""
+def build(state: State) -> nn.Module | str:
+    """The network in eval mode with these weights, or one line that says why none of ours fits."""
     state = _translated(state)
     for marker, read in _READERS.items():
         if marker in state:
@@ -78,20 +77,16 @@ def _rename(name: str, rules: tuple[tuple[str, str], ...]) -> str:
     return name
 
 
-_RRDB_SCALES = {
-    3: 4,
-    12: 2,
-    48: 1,
-}  # by the channels of the input: for ×2 and ×1, squares of LR pixels are folded into one
+_SCALES = {3: 4, 12: 2, 48: 1}  # channels of an RRDBNet's first convolution: smaller scales fold pixels into them
 
 
 def _rrdb(state: State) -> _Plan:
     features, growth = state["conv_first.weight"].shape[0], state["body.0.rdb1.conv1.weight"].shape[0]
     hyper = {"num_blocks": _count(state, r"body\.(\d+)\."), "num_features": features, "growth": growth}
     channels = state["conv_first.weight"].shape[1]
-    if channels not in _RRDB_SCALES:
+    if channels not in _SCALES:
         raise ValueError(f"conv_first takes {channels} channels, and only 3 (×4), 12 (×2) and 48 (×1) are known")
-    return _Plan("rrdb", hyper, _RRDB_SCALES[channels])
+    return _Plan("rrdb", hyper, _SCALES[channels])
 
 
 def _srresnet(state: State) -> _Plan:

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from blindsr.model import networks
+from blindsr.config import registry
 from blindsr.model.taps import Taps
 from blindsr.plugins.regularizers.base import Regularizer, Step
 
@@ -38,6 +38,7 @@ class Network(nn.Module):
             self._step = step
             step.sr = self.backbone(self.regularizer.change_input(step.lr, step))
             step.features = dict(self.taps.seen)
+            self.taps.seen.clear()  # with them goes the graph of this step, once the step is over
             self._step = None
 
     def _change(self, name: str, x: Tensor) -> Tensor:
@@ -47,5 +48,5 @@ class Network(nn.Module):
 
 def build_regularizer(name: str, hyper: dict[str, Any]) -> Regularizer:
     """Regularizer `name`. Raises UserError for an unknown name or setting, or a value that `build` refuses."""
-    regularizer: Regularizer = networks.build("regularizer", name, hyper)
+    regularizer: Regularizer = registry.build("regularizer", name, hyper)
     return regularizer

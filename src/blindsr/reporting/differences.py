@@ -172,6 +172,6 @@ def _judged(frames: list[pd.DataFrame]) -> pd.DataFrame:
     rows = rows.reindex(columns=columns)
     rows["p_holm"] = statistics.holm(rows["p"].to_numpy(dtype=float))
     p, low, high = (rows[name].to_numpy(dtype=float) for name in ("p_holm", "low", "high"))
-    sides = statistics.side(p, low, high, ALPHA)
-    rows["mark"] = np.select([sides > 0, sides < 0], ["better", "worse"], "")
+    signs = statistics.significant_sign(p, low, high, ALPHA)
+    rows["mark"] = np.select([signs > 0, signs < 0], ["better", "worse"], "")
     return rows

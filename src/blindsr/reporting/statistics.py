@@ -137,7 +137,7 @@ def holm(p: ArrayLike) -> Array:
     return result.reshape(values.shape)
 
 
-def side(p: ArrayLike, low: ArrayLike, high: ArrayLike, alpha: float = 0.05) -> NDArray[np.int64]:
+def significant_sign(p: ArrayLike, low: ArrayLike, high: ArrayLike, alpha: float = 0.05) -> NDArray[np.int64]:
     """1 or -1 where a difference is surely above or below 0, else 0; same shape as the corrected p-values.
 
     Sure: p below alpha, and 0 outside the interval from `low` to `high`. NaN is never sure.

@@ -44,7 +44,7 @@ class Comparison(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """A comparison's difference with its interval; `side` is 1 or -1 where it is surely above or below 0, else 0.
+    """A comparison's difference with its interval; `sign` is 1 or -1 where it is surely above or below 0, else 0.
 
     With too few images (not `possible`) no p-value can be small enough for that.
     """
@@ -53,7 +53,7 @@ class Outcome(NamedTuple):
     mean: float
     low: float
     high: float
-    side: int
+    sign: int
     possible: bool
 
 
@@ -111,7 +111,7 @@ def outcomes(comparisons: Sequence[Comparison]) -> list[Outcome]:
             mean=float(one.mean[0]),
             low=float(one.low[0]),
             high=float(one.high[0]),
-            side=int(statistics.side(p, one.low[0], one.high[0], ALPHA)),
+            sign=int(statistics.significant_sign(p, one.low[0], one.high[0], ALPHA)),
             possible=comparison.first.shape[1] >= needed,
         )
         for comparison, one, p in zip(comparisons, found, corrected, strict=True)
@@ -122,9 +122,9 @@ def _everywhere(claim: str, where: str, comparisons: Sequence[Comparison], unit:
     if not comparisons:
         return Verdict(claim, where, "not testable", "This run has no scores of both sides.")
     found = outcomes(comparisons)
-    for_it, against = (sum(one.side == side for one in found) for side in (1, -1))
+    for_it, against = (sum(one.sign == sign for one in found) for sign in (1, -1))
     small = sum(not one.possible for one in found)
-    well = small < len(found) and all(one.side > 0 or (one.mean > 0 and not one.possible) for one in found)
+    well = small < len(found) and all(one.sign > 0 or (one.mean > 0 and not one.possible) for one in found)
     verdict: Word = "contradicted" if against else "supported" if well else "undecided"
     few = f", {small} with too few images to tell" if small else ""
     numbers = (
@@ -183,7 +183,7 @@ def _unstable(grid: Grid) -> Verdict:
     found, said, below = outcomes([one for compared in pairs.values() for one in compared]), [], {}
     for reg, compared in pairs.items():
         own, found = found[: len(compared)], found[len(compared) :]
-        below[reg] = sum(one.side < 0 for one in own)
+        below[reg] = sum(one.sign < 0 for one in own)
         name = METHODS[reg].removeprefix("+ ")
         said.append(f"{name} with certainty on {below[reg]} of {len(own)} ({_ends(own, 'dB')})")
     others = below["linear"] or below["rff"]

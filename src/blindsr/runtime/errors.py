@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Something the user can mend: its message is one line that says what is wrong and what to do.
+    """Something the user can fix: its message is one line that says what is wrong and what to do.
 
     The command line prints the message without a traceback and exits with `status`.
     """
@@ -11,7 +11,7 @@ class UserError(Exception):
 
 
 class Interrupted(UserError):
-    """Work that a signal stopped, with its state saved: the same command goes on from there."""
+    """Work that a signal stopped, with its state saved: the same command resumes from there."""
 
     def __init__(self, message: str, signal: int) -> None:
         """`signal` is its number; the exit status is the shell's 128 + signal, so DVC does not take it as done."""

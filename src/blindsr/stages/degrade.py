@@ -32,7 +32,7 @@ def run(params: Params) -> None:
                 bad += 1
             bar.advance(len(params.suite.cases))
     if bad:
-        raise UserError(f"{bad} of {len(work)} images are not degraded (named above): mend them, then `dvc repro`")
+        raise UserError(f"{bad} of {len(work)} images are not degraded (named above): fix them, then `dvc repro`")
 
 
 def _degrade(params: Params, item: tuple[str, IndexedImage]) -> UserError | None:

@@ -111,7 +111,7 @@ def _score(
             bar.advance(len(result.job.keys))
     if failed:
         raise UserError(
-            f"{name}: {failed} of {len(mine)} images have no score (named above): mend them and run the same command "
+            f"{name}: {failed} of {len(mine)} images have no score (named above): fix them and run the same command "
             "again, the others are kept"
         )
 

@@ -11,10 +11,10 @@ import blindsr
 from blindsr.config.params import Params
 from blindsr.data import indices
 from blindsr.data.indices import Index
-from blindsr.reporting import book, scores
-from blindsr.reporting.book import Book, Source
-from blindsr.reporting.page import album, payload, rendering
+from blindsr.reporting import report_tables, scores
+from blindsr.reporting.page import all_figures, rendering, score_data
 from blindsr.reporting.page.rendering import Page, PageFigure
+from blindsr.reporting.report_tables import ReportTables, Source
 from blindsr.runtime import files, packages, paths, tracking
 
 _VERSIONS = ("torch", "numpy", "scipy", "pillow", "opencv-python-headless", "scikit-image", "scikit-learn", "dvc")
@@ -30,15 +30,15 @@ def run(params: Params, folder: Path = paths.REPORTS, index: Path = paths.INDEX)
     suite = [name for name in params.data.benchmarks if not known[name].is_real]
     aligned = [name for name, index in known.items() if index.is_real and index.aligned]
     source = Source(params, folder, scored, suite, _holes(params, known), aligned)
-    made = book.write(source)
-    gallery = album.gallery(source)
-    figures = album.draw(source, gallery)
+    made = report_tables.write(source)
+    gallery = all_figures.gallery(source)
+    figures = all_figures.draw(source, gallery)
     files.write_atomic(folder / "report.html", rendering.render(_page(source, made, figures, gallery)))
     if folder == paths.REPORTS:
         publish(params)
 
 
-def _page(source: Source, made: Book, figures: list[PageFigure], gallery: list[dict[str, Any]]) -> Page:
+def _page(source: Source, made: ReportTables, figures: list[PageFigure], gallery: list[dict[str, Any]]) -> Page:
     """The page shows every table that has a value; the files of the others are beside it."""
     return Page(
         title="blindsr report",
@@ -47,7 +47,7 @@ def _page(source: Source, made: Book, figures: list[PageFigure], gallery: list[d
         verdicts=made.verdicts,
         tables=[table for table in made.tables if table.key not in made.empty],
         figures=figures,
-        scores=payload.build(source.scores, source.metrics, source.params.rows, source.suite, source.cases),
+        scores=score_data.build(source.scores, source.metrics, source.params.rows, source.suite, source.cases),
         gallery=gallery,
         settings=source.params.as_text(),
         versions={"blindsr": blindsr.__version__} | packages.versions(_VERSIONS),

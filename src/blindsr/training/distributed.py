@@ -70,7 +70,7 @@ class World:
         dist.all_reduce(shared, dist.ReduceOp.MAX)
         return int(shared)
 
-    def of_main(self, make: Callable[[], Value]) -> Value:
+    def from_rank0(self, make: Callable[[], Value]) -> Value:
         """What `make` returns on rank 0, where alone it is called."""
         if self.ranks == 1:
             return make()
@@ -78,14 +78,14 @@ class World:
         dist.broadcast_object_list(box)
         return box[0]  # type: ignore[return-value]
 
-    def require_same(self, value: str, mend: str) -> None:
-        """Raise UserError unless all ranks give the same value: `mend` says what to do."""
+    def require_same(self, value: str, hint: str) -> None:
+        """Raise UserError unless all ranks give the same value: `hint` says what to do."""
         values = [value] * self.ranks
         if self.ranks > 1:
             dist.all_gather_object(values, value)
         if len(set(values)) > 1:
             other = next(rank for rank, theirs in enumerate(values) if theirs != values[0])
-            raise self.error(UserError(f"rank {other} differs from rank 0: {mend}"))
+            raise self.error(UserError(f"rank {other} differs from rank 0: {hint}"))
 
     def gather(self, rows: Tensor) -> Tensor:
         """Rows (B, …) of all ranks in their order, (ranks·B, …), for a result that every rank computes from them all.
@@ -162,7 +162,7 @@ def launch(ranks: int, arguments: list[str]) -> None:
         if failure.exitcode > 0:
             raise SystemExit(failure.exitcode) from None
         raise UserError(
-            f"rank {rank} was killed by signal {-failure.exitcode} (9: memory?): the same command goes on from the "
+            f"rank {rank} was killed by signal {-failure.exitcode} (9: memory?): the same command resumes from the "
             "last checkpoint"
         ) from None
 
@@ -195,7 +195,7 @@ def join(device: str) -> Iterator[World]:
         if local > 0:
             raise SystemExit(2) from None  # one line per machine
         raise UserError(
-            f"rank {os.environ['RANK']} has lost another rank, whose own message says why: the same command goes on "
+            f"rank {os.environ['RANK']} has lost another rank, whose own message says why: the same command resumes "
             "from the last checkpoint"
         ) from None
 

@@ -48,7 +48,7 @@ class Interruption:
         """What to raise once the state after `iteration` iterations is written."""
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         return Interrupted(
-            f"stopped by {name} after iteration {iteration}: the same command goes on from there", number
+            f"stopped by {name} after iteration {iteration}: the same command resumes from there", number
         )
 
 

@@ -102,7 +102,12 @@ class Batches(Dataset[Batch]):
         self._window = min(train.window, store.smallest_side // scale * scale)
         if self._window < train.crop:
             raise UserError(f"train.crop {train.crop} is larger than the smallest training image ({self._window} px)")
-        degradation.require_window(self._window, self._window, scale)
+        least = degradation.least_window(scale)
+        if self._window < least:
+            raise UserError(
+                f"a window of {self._window} px is too small for this degradation: set train.window to at least "
+                f"{least}, and train on images that are as large"
+            )
         if train.batch % views:
             raise UserError(
                 f"train.batch {train.batch} cannot hold {views} views of each patch: set it to a multiple of {views}"

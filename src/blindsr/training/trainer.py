@@ -1,6 +1,6 @@
 """Training of one run: a backbone with a regularizer, from one seed, on synthesized degradations.
 
-`dvc repro train@srresnet-rff-0` or `blindsr train srresnet rff 0` runs it; stopped or killed, it goes on from its
+`dvc repro train@srresnet-rff-0` or `blindsr train srresnet rff 0` runs it; stopped or killed, it resumes from its
 last checkpoint and ends with the same bytes. `distributed` has the commands for several GPUs and machines.
 """
 
@@ -110,7 +110,7 @@ def train(
     terms = [*losses.weights, "penalty"]
     sums = torch.zeros(len(terms), dtype=torch.float64)
     state = State(network, optimizer, Ema(network.backbone, params.ema_decay), sums)
-    saved = world.of_main(lambda: checkpoint.latest(states))
+    saved = world.from_rank0(lambda: checkpoint.latest(states))
     if saved is not None:
         state.load_state_dict(saved)
     state.sums = state.sums.to(device, devices.widest_float(device))

@@ -131,8 +131,8 @@ def test_the_least_window_is_enough_for_all_draws_and_one_pixel_less_is_refused(
 ) -> None:
     least = degradation.least_window(scale)
     side = -(-least // scale) * scale
-    draws, streams = drawn(degradation, 300, side, side, scale)
-    lr = degradation.apply(natural(1, side, side).expand(300, -1, -1, -1), draws, streams, scale)
+    draws, streams = drawn(degradation, 40, side, side, scale)
+    lr = degradation.apply(natural(1, side, side).expand(40, -1, -1, -1), draws, streams, scale)
     assert lr.shape[2:] == (side // scale, side // scale)
     with pytest.raises(UserError, match=f"a window of {least - 1} px is too small for .*: use at least {least} px"):
         degradation.draw(stream(0, 0), 500, least - 1, scale)

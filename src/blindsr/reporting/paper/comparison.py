@@ -69,8 +69,8 @@ def marks(table: PaperTable) -> list[list[str]]:
 
 
 def _mark(cell: Cell, p: float, lower_is_better: bool) -> str:
-    side = int(statistics.side(p, *cell.gain, ALPHA)) if cell.gain else 0
-    return {0: "", 1: BETTER, -1: WORSE}[-side if lower_is_better else side]
+    sign = int(statistics.significant_sign(p, *cell.gain, ALPHA)) if cell.gain else 0
+    return {0: "", 1: BETTER, -1: WORSE}[-sign if lower_is_better else sign]
 
 
 def write(table: PaperTable, stem: Path, notes: Sequence[str]) -> Table:

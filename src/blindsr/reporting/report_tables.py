@@ -136,7 +136,7 @@ class Source:
         return "" if named else "data.benchmarks does not name it"
 
 
-class Book(NamedTuple):
+class ReportTables(NamedTuple):
     """The tables in the order of the page, and the verdicts; `empty` are the keys of tables without a value."""
 
     tables: list[Table]
@@ -144,7 +144,7 @@ class Book(NamedTuple):
     verdicts: list[Verdict]
 
 
-def write(source: Source) -> Book:
+def write(source: Source) -> ReportTables:
     """Write all tables, metrics.json and the file for `dvc plots`."""
     folder, params = source.folder / "tables", source.params
     printed = _of_the_paper(source)
@@ -171,7 +171,7 @@ def write(source: Source) -> Book:
         source.strengths if here else None,
     )
     files.write_atomic(folder / "verdicts.md", _verdict_text(judged, source))
-    return Book(made, {table.key for table, _ in printed if table.is_empty}, judged)
+    return ReportTables(made, {table.key for table, _ in printed if table.is_empty}, judged)
 
 
 def _of_the_paper(source: Source) -> list[tuple[comparison.PaperTable, list[str]]]:

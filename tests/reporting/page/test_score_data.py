@@ -8,7 +8,7 @@ import pytest
 
 from blindsr.config.run import Row
 from blindsr.reporting import scores
-from blindsr.reporting.page import payload
+from blindsr.reporting.page import score_data
 
 ROWS = [Row("bicubic", "bicubic"), Row("net", "none"), Row("net", "rff")]
 METRICS = scores.records(["psnr_db", "psnr_y_db", "ssim", "lpips"])
@@ -31,7 +31,7 @@ SCORES = frame(
 
 
 def test_by_hand() -> None:
-    found = payload.build(SCORES, METRICS, ROWS, ["Gone", "Toy"], ["clean", "blur", "noise"])
+    found = score_data.build(SCORES, METRICS, ROWS, ["Gone", "Toy"], ["clean", "blur", "noise"])
     assert found["cases"] == ["clean", "blur", "noise"]
     assert found["baseline"] == "none"
     assert found["method"] == "rff"
@@ -51,32 +51,32 @@ def test_by_hand() -> None:
 
 
 def test_metrics_are_those_with_scores() -> None:
-    without = payload.build(SCORES, METRICS, ROWS, ["Toy"], ["clean", "noise"])
+    without = score_data.build(SCORES, METRICS, ROWS, ["Toy"], ["clean", "noise"])
     assert list(without["metrics"]) == list(without["values"]) == ["psnr_db", "psnr_y_db", "ssim"]
-    scored = payload.build(SCORES.assign(lpips=0.123456), METRICS, ROWS, ["Toy"], ["clean", "noise"])
+    scored = score_data.build(SCORES.assign(lpips=0.123456), METRICS, ROWS, ["Toy"], ["clean", "noise"])
     assert scored["metrics"]["lpips"] == {"label": "LPIPS", "decimals": 4, "higher_is_better": False}
     assert scored["metrics"]["psnr_db"]["higher_is_better"]
     assert scored["values"]["lpips"]["net-none"]["Toy"]["clean"] == [0.12346, None]
 
 
 def test_a_row_without_scores_is_empty() -> None:
-    found = payload.build(SCORES, METRICS, [*ROWS, Row("net", "linear")], ["Toy"], ["clean", "noise"])
+    found = score_data.build(SCORES, METRICS, [*ROWS, Row("net", "linear")], ["Toy"], ["clean", "noise"])
     assert found["values"]["psnr_db"]["net-linear"] == {}
 
 
 def test_it_is_json_without_nan() -> None:
-    found = payload.build(SCORES, METRICS, ROWS, ["Toy"], ["clean", "noise"])
+    found = score_data.build(SCORES, METRICS, ROWS, ["Toy"], ["clean", "noise"])
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
 def test_no_scores_at_all() -> None:
-    found = payload.build(SCORES.iloc[:0], METRICS, ROWS, ["Toy"], ["clean"])
+    found = score_data.build(SCORES.iloc[:0], METRICS, ROWS, ["Toy"], ["clean"])
     assert (found["benchmarks"], found["metrics"], found["values"]) == ([], {}, {})
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_order_of_the_scores_does_not_matter(seed: int) -> None:
     shuffled = SCORES.sample(frac=1, random_state=seed)
-    assert payload.build(shuffled, METRICS, ROWS, ["Toy"], ["clean", "noise"]) == payload.build(
+    assert score_data.build(shuffled, METRICS, ROWS, ["Toy"], ["clean", "noise"]) == score_data.build(
         SCORES, METRICS, ROWS, ["Toy"], ["clean", "noise"]
     )

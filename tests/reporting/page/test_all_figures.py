@@ -8,9 +8,9 @@ import synthetic_grid
 from blindsr.config.params import Params
 from blindsr.config.run import Run
 from blindsr.reporting import scores
-from blindsr.reporting.book import Source
-from blindsr.reporting.page import album
+from blindsr.reporting.page import all_figures
 from blindsr.reporting.page.rendering import PageFigure
+from blindsr.reporting.report_tables import Source
 from blindsr.runtime.errors import UserError
 
 ALWAYS = ["learning_curves", "frequency", "channel_entropy"]
@@ -31,7 +31,7 @@ def settings(names: list[str]) -> Params:
 
 
 def drawn(found: Source) -> list[PageFigure]:
-    return album.draw(found, album.gallery(found))
+    return all_figures.draw(found, all_figures.gallery(found))
 
 
 def test_every_figure_is_written_and_captioned(tmp_path: Path) -> None:
@@ -72,14 +72,14 @@ def test_a_gallery_of_other_settings_is_refused(tmp_path: Path) -> None:
     found = source(tmp_path, settings(["none", "rff"]), gallery=True)
     found.params = settings(["none", "linear", "rff"])
     with pytest.raises(UserError, match=r"index.json is of other cases or networks.*run `dvc repro gallery`"):
-        album.gallery(found)
+        all_figures.gallery(found)
 
 
 def test_a_gallery_of_more_benchmarks_is_cut(tmp_path: Path) -> None:
     found = source(tmp_path, settings(["none", "rff"]), gallery=True)
-    assert [entry["benchmark"] for entry in album.gallery(found)] == ["Set5"]
+    assert [entry["benchmark"] for entry in all_figures.gallery(found)] == ["Set5"]
     found.suite = ["Gone"]
-    assert album.gallery(found) == []
+    assert all_figures.gallery(found) == []
 
 
 @pytest.mark.parametrize("here", [True, False])

@@ -1,7 +1,7 @@
 """All tables of a report: planted differences to the byte, reasons for holes, the paper's whole grid.
 
-The files of golden/ are what `book.write` makes of planted differences. After a meant change of the tables renew
-them, and look at every line that moved before you commit it:
+The files of golden/ are what `report_tables.write` makes of planted differences. After a meant change of the tables
+renew them, and look at every line that moved before you commit it:
 
     PYTHONPATH=src:tests python tests/reporting/test_book.py
 """
@@ -15,8 +15,8 @@ import pytest
 
 import synthetic_grid
 from blindsr.config.params import Params
-from blindsr.reporting import book, scores
-from blindsr.reporting.book import Source
+from blindsr.reporting import report_tables, scores
+from blindsr.reporting.report_tables import Source
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = [
@@ -50,21 +50,21 @@ def planted(folder: Path) -> Source:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, book.Book]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, report_tables.ReportTables]:
     """The folder of the planted grid's files, and its book."""
     folder = tmp_path_factory.mktemp("planted")
-    return folder, book.write(planted(folder))
+    return folder, report_tables.write(planted(folder))
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_planted_differences_give_the_expected_file(made: tuple[Path, book.Book], name: str) -> None:
+def test_planted_differences_give_the_expected_file(made: tuple[Path, report_tables.ReportTables], name: str) -> None:
     new, old = ((folder / name).read_text() for folder in (made[0] / "tables", GOLDEN))
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), "golden", "new", lineterm="", n=0)
     if new != old:
         pytest.fail("\n".join([f"{name} differs: {RENEW}", *lines]))
 
 
-def test_planted_gains_are_what_the_tables_say(made: tuple[Path, book.Book]) -> None:
+def test_planted_gains_are_what_the_tables_say(made: tuple[Path, report_tables.ReportTables]) -> None:
     """The golden files against what was planted: rff 0.6 dB under clean, 0.45 and 0.3 under the other two."""
     table = pd.read_csv(made[0] / "tables" / "table1_small.csv")
     gains = table[(table["row"] == "improvement") & table["value"].notna()]
@@ -81,7 +81,7 @@ def test_planted_gains_are_what_the_tables_say(made: tuple[Path, book.Book]) -> 
             assert pooled.loc[(backbone, reg), "mark"] == mark
 
 
-def test_verdicts_of_the_planted_grid(made: tuple[Path, book.Book]) -> None:
+def test_verdicts_of_the_planted_grid(made: tuple[Path, report_tables.ReportTables]) -> None:
     """LPIPS was planted to fall with PSNR, so Dropout lowers it; linear and real LR images are not there."""
     assert [one.verdict for one in made[1].verdicts] == [
         "supported", "supported", "supported", "contradicted", "supported", "not testable", "not testable",
@@ -89,7 +89,7 @@ def test_verdicts_of_the_planted_grid(made: tuple[Path, book.Book]) -> None:
     ]  # fmt: skip
 
 
-def test_tables_without_a_value_are_named(made: tuple[Path, book.Book]) -> None:
+def test_tables_without_a_value_are_named(made: tuple[Path, report_tables.ReportTables]) -> None:
     folder, found = made
     assert found.empty == {"table1_large", "table2_ntire"}
     keys = [table.key for table in found.tables]
@@ -102,7 +102,7 @@ def test_tables_without_a_value_are_named(made: tuple[Path, book.Book]) -> None:
     }
 
 
-def test_every_hole_has_its_reason_and_every_title_its_size(made: tuple[Path, book.Book]) -> None:
+def test_every_hole_has_its_reason_and_every_title_its_size(made: tuple[Path, report_tables.ReportTables]) -> None:
     folder, found = made
     large = (folder / "tables" / "table1_large.md").read_text()
     assert "— Urban100 is missing: ask the makers of Urban100." in large
@@ -120,7 +120,7 @@ def test_every_hole_has_its_reason_and_every_title_its_size(made: tuple[Path, bo
 def test_without_trunk_weights_both_tables_of_lpips_say_so(tmp_path: Path) -> None:
     settings = synthetic_grid.settings("reg=paper", benchmarks=["Set14"], names=["none", "rff"])
     synthetic_grid.write(tmp_path, tmp_path / "index", settings, {"Set14": 14}, lpips=False)
-    found = book.write(source(tmp_path, settings, {"lpips_alexnet": "no file"}))
+    found = report_tables.write(source(tmp_path, settings, {"lpips_alexnet": "no file"}))
     assert "table2_lpips" in found.empty
     for name in ("lpips.md", "table2_lpips.md", "table2_lpips.tex"):
         assert "lpips has no trunk weights: no file." in (tmp_path / "tables" / name).read_text()
@@ -133,7 +133,7 @@ def test_without_the_metric_the_papers_table_of_lpips_says_so(tmp_path: Path) ->
     synthetic_grid.write(tmp_path, tmp_path / "index", settings, {"Set14": 14})
     for path in (tmp_path / "scores").iterdir():
         pd.read_csv(path).drop(columns=["lpips", "psnr_y_db"]).to_csv(path, index=False)
-    found = book.write(source(tmp_path, settings, {}))
+    found = report_tables.write(source(tmp_path, settings, {}))
     assert "table2_lpips" in found.empty
     assert "— evaluate.metrics does not name lpips." in (tmp_path / "tables" / "table2_lpips.md").read_text()
     keys = [table.key for table in found.tables]
@@ -145,7 +145,7 @@ def test_no_benchmark_at_all_is_a_book_of_holes(tmp_path: Path) -> None:
     synthetic_grid.write(tmp_path, tmp_path / "index", settings, {"Set5": 5})
     for path in (tmp_path / "scores").iterdir():  # as the evaluate stage writes it without any image
         path.write_text(path.read_text().splitlines()[0] + "\n")
-    found = book.write(source(tmp_path, settings, {"Set5": "ask"}))
+    found = report_tables.write(source(tmp_path, settings, {"Set5": "ask"}))
     assert {"table1_small", "dropout", "ablation", "figure6_average"} <= found.empty
     assert "— Set5 is missing: ask." in (tmp_path / "tables" / "psnr_db.md").read_text()
     assert {one.verdict for one in found.verdicts} == {"not testable"}
@@ -159,7 +159,7 @@ def test_the_papers_whole_grid(tmp_path: Path) -> None:
         "profile=paper", "backbone=paper", "reg=paper", benchmarks=list(sizes), names=names
     )
     synthetic_grid.write(tmp_path, tmp_path / "index", settings, sizes)
-    found = book.write(source(tmp_path, settings, {}))
+    found = report_tables.write(source(tmp_path, settings, {}))
     assert found.empty == {"table2_ntire"}
     rows = {table.key: len(table.rows) for table in found.tables}
     assert rows["table1_small"] == rows["table1_large"] == 3 * (1 + 4 * 3)
@@ -178,7 +178,7 @@ def test_the_control_has_a_table_of_its_own(tmp_path: Path) -> None:
     synthetic_grid.write(
         tmp_path, tmp_path / "index", settings, {"Set14": 14}, gains={"none": 0, "rff": 0.5, "two_views": 0.2}
     )
-    found = book.write(source(tmp_path, settings, {}))
+    found = report_tables.write(source(tmp_path, settings, {}))
     assert "differences_two_views" in [table.key for table in found.tables]
     rows = pd.read_csv(tmp_path / "tables" / "differences_two_views.csv").set_index("reg")
     # a planted gain shrinks to its half, case by case
@@ -189,7 +189,7 @@ def test_the_control_has_a_table_of_its_own(tmp_path: Path) -> None:
 def renew() -> None:
     """Write golden/ anew."""
     with tempfile.TemporaryDirectory() as folder:
-        book.write(planted(Path(folder)))
+        report_tables.write(planted(Path(folder)))
         GOLDEN.mkdir(exist_ok=True)
         for name in FILES:
             (GOLDEN / name).write_bytes((Path(folder) / "tables" / name).read_bytes())

@@ -9,8 +9,8 @@ import pandas as pd
 
 from blindsr.config.run import BICUBIC, Row
 from blindsr.reporting import analysis_figures, figures, selection, visual_figures
-from blindsr.reporting.book import Source
 from blindsr.reporting.page.rendering import PageFigure
+from blindsr.reporting.report_tables import Source
 from blindsr.reporting.scores import BASELINE
 from blindsr.reporting.tables import MEAN
 from blindsr.reporting.verdicts import HARDEST
