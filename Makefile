@@ -8,7 +8,7 @@ LEAN := .venv-lean
 LEAN_TORCH ?= $(shell sed -n 's/^torch==//p' requirements.txt)
 LEAN_STAMP := $(LEAN)/.installed-$(LEAN_TORCH)
 
-.PHONY: help setup params repro report test test-lean lint bench ui
+.PHONY: help setup params repro report test test-lean lint bench gpu-check ui
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -59,6 +59,9 @@ lint: setup  ## ruff and mypy
 
 bench: setup  ## speed against plain implementations (ARGS="NAME ... --quick --write")
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+gpu-check: setup  ## what a GPU can tell, in nine minutes (ARGS="--minutes 5 --data FOLDER --small")
+	@$(BIN)/python -m benchmarks.gpu_check $(ARGS)
 
 ui: setup  ## MLflow on this project's runs, at http://127.0.0.1:5000
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/blindsr runs ui

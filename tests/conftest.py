@@ -20,8 +20,6 @@ from blindsr.config import conf
 from blindsr.data.indices import IndexedImage
 from blindsr.runtime import packages
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
@@ -29,6 +27,11 @@ def seeded() -> None:
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 (of libraries that still use it)
     random.seed(0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long end-to-end tests begin first: of two processes, one would otherwise wait for the other at the end."""
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -50,7 +53,7 @@ if not packages.installed("hydra"):
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder with real benchmark images and LPIPS weights; the test is skipped where there is none."""
-    folder = Path(os.environ.get("BLINDSR_TEST_DATA", ROOT.parent / "shared" / "data"))
+    folder = Path(os.environ.get("BLINDSR_TEST_DATA", "nowhere"))
     if not (folder / "benchmarks").is_dir():
         pytest.skip("real benchmark images are absent: set BLINDSR_TEST_DATA to a folder that has benchmarks/")
     return folder

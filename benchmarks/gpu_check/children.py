@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 Message = dict[str, Any]
 # a profiler that is taken down and set up again may crash where CUDA graphs are replayed
 _PROFILER = {"TEARDOWN_CUPTI": "0", "DISABLE_CUPTI_LAZY_REINIT": "1"}
+_ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
 _alive: list["Child"] = []
 
 
@@ -75,7 +77,8 @@ class Child:
             return "out of time" if self.cut else ""
         self._errors.seek(0)
         said = [line.strip() for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
-        last = said[-1] if said else "no message"
+        errors = [line for line in said[-10:] if _ERROR.match(line)]  # CUDA's are followed by advice
+        last = errors[-1] if errors else said[-1] if said else "no message"
         return f"killed by {signal.Signals(-status).name}: {last}" if status < 0 else last
 
 

@@ -12,9 +12,9 @@ _IDLE, _MATRIX = 0.25, 0.6  # shares from which on launches, or arithmetic, is w
 
 
 def run(context: Context, deadline: float) -> None:
-    """Profile SRResNet's step, by Python and replayed."""
+    """Profile SRResNet's step, launched by Python and replayed."""
     precision = "bf16" if context.cuda else "fp32"
-    modes = ["graph", "eager"] if context.cuda else ["eager"]
+    modes = ["eager", "graph"] if context.cuda else ["eager"]
     job = {
         "job": "profile",
         "trace": str(context.journal.folder / "trace.json.gz"),
@@ -26,7 +26,7 @@ def run(context: Context, deadline: float) -> None:
         done = True
         if "error" in message:
             context.journal.line("profile", message["error"], failed=True)
-        else:
+        elif "result" in message:
             _tell(context, message["result"])
     if not done:
         context.journal.line("profile", child.problem() or "ended without a result", failed=True)
@@ -36,12 +36,9 @@ def _tell(context: Context, result: dict[str, Any]) -> None:
     peak = _peak(context.gpu) if context.cuda else None
     if result["device"]:
         reached = result["device"]
-        text = (
-            f"this device reaches {reached['bf16_tflop_per_second']:.0f} TFLOP/s in a bf16 product of 8192² matrices"
-        )
-        text += (
-            f"{_of(reached['bf16_tflop_per_second'], peak)} and {reached['copy_gb_per_second']:.0f} GB/s in a copy"
-        )
+        product = f"{reached['bf16_tflop_per_second']:.0f} TFLOP/s{_of(reached['bf16_tflop_per_second'], peak)}"
+        text = f"this device reaches {product} in a bf16 product of 8192² matrices"
+        text += f" and {reached['copy_gb_per_second']:.0f} GB/s in a copy"
         context.journal.line("profile", text, **reached)
     for spec in result["specs"]:
         name = f"SRResNet {spec['spec']['reg']} {spec['spec']['precision']} {spec['spec']['mode']}"

@@ -21,6 +21,11 @@ def name(job: dict[str, Any]) -> str:
     return f"{'' if job['job'] == 'step' else job['job'] + ' '}{_spec(job)}"
 
 
+def mode(job: dict[str, Any]) -> str:
+    """How the step of a job runs."""
+    return _spec(job).mode
+
+
 def told(job: dict[str, Any], result: dict[str, Any], small: bool) -> str:
     """A result in one line."""
     if job["job"] == "synthesis":

@@ -41,7 +41,8 @@ def run(jobs: list[dict[str, Any]], small: bool, deadline: float) -> None:
         except Exception as error:
             emit(job=job, error=reason(error))
             if isinstance(error, RuntimeError) and "CUDA error" in str(error):
-                sys.exit(f"stopped after: {reason(error)}")
+                emit(stopped=True)
+                sys.exit(1)
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

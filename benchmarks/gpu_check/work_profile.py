@@ -26,8 +26,8 @@ _MATRIX = ("conv", "gemm", "gemv", "xmma", "cutlass", "wgrad", "dgrad", "fprop",
 def profile(*, small: bool, trace: str, specs: list[dict[str, Any]]) -> dict[str, Any]:
     """Profile some steps of each spec; the events of all of them go to the file `trace`, compressed.
 
-    Each spec gets: ms of a step (not profiled, and profiled), TFLOP of it, the share of the
-    time in which no kernel ran, the share of kernel time in convolutions and products, and the longest kernels.
+    Each spec gets: ms of a step (not profiled, and profiled), TFLOP of it, the share of the time of a step (not
+    profiled) in which no kernel ran, that of kernel time in convolutions and products, and the longest kernels.
     """
     found, everything = [], []
     for spec in specs:
@@ -66,14 +66,13 @@ def _one(spec: Spec, small: bool) -> tuple[dict[str, Any], Events]:
         event for event in events if event.get("cat") == "cpu_op" and event["name"].startswith("aten::")
     ]
     total = sum(event["dur"] for event in kernels) or 1.0
-    first, last = (min(e["ts"] for e in work), max(e["ts"] + e["dur"] for e in work)) if work else (0.0, 0.0)
     matrix = sum(event["dur"] for event in kernels if any(part in event["name"].lower() for part in _MATRIX))
     return {
         "step_ms": 1e3 * plain,
         "profiled_ms": 1e3 * taken / count,
         "tflop": operations / 1e12,
         "tflop_per_second": operations / plain / 1e12,
-        "idle_share": 1 - covered(work) / (last - first) if work else None,
+        "idle_share": max(0.0, 1 - covered(work) / 1e6 / count / plain) if work else None,
         "matrix_share": matrix / total,
         "launches": len(work) / count if work else len(kernels) / count,
         "top": _longest(kernels, total),

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from blindsr.data import images, suite
 from blindsr.data.images import RGB
 from blindsr.model import inference
 from blindsr.plugins.metrics.base import cropped_pair
-from blindsr.plugins.metrics.psnr_db import psnr
 from blindsr.runtime import parallel
 
 _SCALE, _BORDER = 4, 4
@@ -75,22 +73,20 @@ def values(sr: RGB, hr: RGB, bicubic: RGB, border: int = _BORDER) -> dict[str, f
 
     With D = HR - bicubic, the detail that is missing, and R = SR - bicubic, what the network adds, both without
     border: `detail_cosine` is c = <D, R> / (|D| |R|), `detail_amplitude` is g = |R| / |D|, and exactly
-    psnr_db = bicubic_db - 10 log10(1 - 2 g c + g²). Where nothing is added there is no cosine (None).
+    psnr_db = bicubic_db - 10 log10(1 - 2 g c + g²). What is not defined is None.
     """
     (sr_, hr_), (bicubic_, _) = cropped_pair(sr, hr, border), cropped_pair(bicubic, hr, border)
     base = bicubic_.astype(np.float64)
     missing, added = hr_ - base, sr_ - base
-    of_missing, of_added = _norm(missing), _norm(added)
-    cosine = None
-    if of_missing and of_added:
-        cosine = float(np.vdot(missing, added)) / (of_missing * of_added)
+    # whole numbers, exact in float64: so the two PSNRs are those of `plugins.metrics.psnr` to the last digits
+    dd, rr, dr = (float(np.vdot(a, b)) for a, b in ((missing, missing), (added, added), (missing, added)))
     return {
-        "psnr_db": psnr(sr, hr, border),
-        "bicubic_db": psnr(bicubic, hr, border),
-        "detail_cosine": cosine,
-        "detail_amplitude": of_added / of_missing if of_missing else None,
+        "psnr_db": _decibel((dd - 2 * dr + rr) / missing.size),
+        "bicubic_db": _decibel(dd / missing.size),
+        "detail_cosine": dr / math.sqrt(dd * rr) if dd and rr else None,
+        "detail_amplitude": math.sqrt(rr / dd) if dd else None,
     }
 
 
-def _norm(values: NDArray[np.float64]) -> float:
-    return math.sqrt(float(np.vdot(values, values)))
+def _decibel(mean_squared_error: float) -> float | None:
+    return 10 * math.log10(255**2 / mean_squared_error) if mean_squared_error else None

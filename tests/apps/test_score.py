@@ -28,9 +28,8 @@ from blindsr.runtime.errors import UserError
 KNOWN = {
     "Set5": [26.69, 24.89, 22.10, 23.77, 21.30, 22.97, 22.54, 21.91],
     "Set14": [24.46, 23.23, 21.04, 22.58, 20.41, 21.95, 21.54, 21.12],
-    "BSD100": [24.63, 23.66, 21.08, 23.16, 20.60, 22.65, 21.98, 21.64],
 }
-KNOWN_Y = {"Set5": 28.43, "Set14": 26.09, "BSD100": 25.96}  # likewise PSNR-Y, clean
+KNOWN_Y = {"Set5": 28.43, "Set14": 26.09}  # likewise PSNR-Y, clean
 KNOWN_LPIPS = {"Set5": 0.3397, "Set14": 0.4386}
 
 
@@ -245,7 +244,7 @@ def test_lpips_is_the_metrics_with_the_trunk_given(folder: Path, real_data: Path
     assert float(rows("s.csv")[0]["lpips"]) == pytest.approx(load_lpips(trunk)(sr, hr), abs=1e-3)
 
 
-@pytest.mark.parametrize("benchmark", KNOWN)
+@pytest.mark.parametrize("benchmark", ["Set5", "Set14"])  # BSD100 takes minutes: data/test_suite.py has its PSNR
 def test_bicubic_on_the_real_benchmarks_is_that_of_the_map(benchmark: str, real_data: Path, tmp_path: Path) -> None:
     """Within 0.02 dB, or 0.05 where noise is drawn, of figures that are rounded to 0.01 themselves."""
     with contextlib.chdir(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from blindsr.plugins.metrics.psnr import psnr
 
 from benchmarks.gpu_check import (
     children,
@@ -165,6 +166,14 @@ def test_the_parts_of_a_gain_make_it_up_again() -> None:
     assert found["bicubic_db"] == pytest.approx(20 * math.log10(25.5))
     assert found["psnr_db"] == pytest.approx(found["bicubic_db"] - 10 * math.log10(1 - 0.6 + 0.25))
     assert work_score.values(bicubic, hr, bicubic)["detail_cosine"] is None
+
+
+def test_scores_are_those_of_the_product() -> None:
+    generator = np.random.default_rng(0)
+    sr, hr, bicubic = (generator.integers(0, 256, (20, 24, 3), dtype=np.uint8) for _ in range(3))
+    found = work_score.values(sr, hr, bicubic)
+    assert found["psnr_db"] == pytest.approx(psnr(sr, hr), rel=1e-12)
+    assert found["bicubic_db"] == pytest.approx(psnr(bicubic, hr), rel=1e-12)
 
 
 def test_bicubic_of_the_suite_is_that_of_the_tables(real_data: Path) -> None:

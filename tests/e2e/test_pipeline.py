@@ -30,14 +30,14 @@ TWO = "defaults: [none, rff, _self_]\nnames: [none, rff]\n"
 SIGNAL = """
 import os, sys
 if sys.orig_argv[2:4] == ["train", "srresnet"]:
-    from blindsr.training import trainer
-    step, count = trainer._step, []
-    def dying(*arguments):
+    from blindsr.training.step import Stepper
+    step, count = Stepper.__call__, []
+    def dying(*arguments, **more):
         count.append(1)
         if len(count) == {step}:
             os.killpg(0, {number})
-        return step(*arguments)
-    trainer._step = dying
+        return step(*arguments, **more)
+    Stepper.__call__ = dying
 """
 RESULTS = ("dvc.lock", "reports/metrics.json", "reports/tables", "reports/plots")
 

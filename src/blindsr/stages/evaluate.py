@@ -8,12 +8,10 @@ shares the images among them, with the same result (several machines need one fi
 """
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from filelock import FileLock
 
@@ -27,19 +25,12 @@ from blindsr.evaluation.benchmarks import key_of
 from blindsr.evaluation.journal import Journal
 from blindsr.evaluation.scoring import Key, Measure, Score
 from blindsr.model import inference
-from blindsr.runtime import devices, files, paths, provenance, tracking
+from blindsr.runtime import devices, files, paths, provenance, tracking, world
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
+from blindsr.runtime.world import Rank
 
 _POLL = 0.2  # seconds between looks at what the other processes have scored
-
-
-class Share(NamedTuple):
-    """Which of the processes this is; torchrun says it."""
-
-    rank: int
-    processes: int
-    local_rank: int
 
 
 def run(params: Params, scored: Run) -> None:
@@ -50,10 +41,10 @@ def run(params: Params, scored: Run) -> None:
     settings, name = params.evaluate, scored.name
     devices.keep_freed_memory()
     network, info = benchmarks.network_of(params, scored)
-    share = _share()
+    rank = world.rank()
     device = devices.choose(params.runtime.device)
-    if share.processes > 1 and device.type == "cuda" and device.index is None:
-        device = devices.choose(f"cuda:{share.local_rank}")
+    if rank.processes > 1 and device.type == "cuda" and device.index is None:
+        device = devices.choose(f"cuda:{rank.local}")
     network.to(device)
     trunk, no_trunk = indices.trunk_file(params.data.lpips_trunk, params.data.roots)
     build = partial(
@@ -71,13 +62,13 @@ def run(params: Params, scored: Run) -> None:
     found = pairs.all_pairs(params)
     state = paths.project_root() / ".train_state" / "evaluate" / f"{name}-{_key(params, scored, device.type, trunk)}"
     state.parent.mkdir(parents=True, exist_ok=True)
-    journal = Journal(state, str(share.rank))
+    journal = Journal(state, str(rank.number))
     # two experiments that share a run: the second waits, instead of computing the same rows
-    lock = FileLock(state.with_suffix(".lock")) if share.rank == 0 else contextlib.nullcontext()
+    lock = FileLock(state.with_suffix(".lock")) if rank.number == 0 else contextlib.nullcontext()
     with lock, devices.threads(settings.threads):
         stamps = benchmarks.stamps(found)
-        _score(name, found, stamps, upscale, measure, params.scale, journal, share)
-        if share.rank:
+        _score(name, found, stamps, upscale, measure, params.scale, journal, rank)
+        if rank.number:
             return
         scores = _complete(found, stamps, journal)
         benchmarks.write_csv(scores, settings.metrics, paths.SCORES / f"{name}.csv")
@@ -95,10 +86,10 @@ def _score(
     measure: Measure,
     scale: int,
     journal: Journal,
-    share: Share,
+    rank: Rank,
 ) -> None:
     """Score this process's share of the HR images into the journal, but what is there already."""
-    mine = [pair for group in pairs.groups(todo)[share.rank :: share.processes] for pair in group]
+    mine = [pair for group in pairs.groups(todo)[rank.number :: rank.processes] for pair in group]
     done = journal.read()
     todo = [pair for pair in mine if (key_of(pair), stamps.get(key_of(pair), "")) not in done]
     failed = 0
@@ -128,13 +119,6 @@ def _complete(wanted: list[Pair], stamps: dict[Key, str], journal: Journal) -> l
         if len(scores) == len(wanted):
             return scores
         time.sleep(_POLL)
-
-
-def _share() -> Share:
-    try:
-        return Share(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
-    except KeyError:
-        return Share(0, 1, 0)
 
 
 def _key(params: Params, run: Run, device: str, trunk: Path | None) -> str:

@@ -24,7 +24,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from blindsr.runtime import devices
+from blindsr.runtime import devices, world
 from blindsr.runtime.errors import UserError
 
 Value = TypeVar("Value")
@@ -111,7 +111,7 @@ class _Gather(torch.autograd.Function):
 
 def launched() -> bool:
     """Whether this process is one of several, started by torchrun."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return world.rank().processes > 1
 
 
 def count(setting: int | Literal["auto"], device: str) -> int:
@@ -176,13 +176,13 @@ def join(device: str) -> Iterator[World]:
     if not launched():
         yield World(devices.choose(device))
         return
-    local, chosen = int(os.environ["LOCAL_RANK"]), devices.choose(device)
+    rank, chosen = world.rank(), devices.choose(device)
     if chosen.type == "mps":
         raise UserError("MPS is one device, and these are several processes: set runtime.device to cpu")
     if chosen.type == "cuda":
         if chosen.index is not None:
             raise UserError(f"runtime.device {device} names one GPU, and these are several processes: set it to auto")
-        chosen = devices.choose(f"cuda:{local}")
+        chosen = devices.choose(f"cuda:{rank.local}")
         torch.cuda.set_device(chosen)
     try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo", timeout=_PATIENCE)
@@ -192,10 +192,10 @@ def join(device: str) -> Iterator[World]:
     except RuntimeError as error:
         if not _lost(error):
             raise
-        if local > 0:
+        if rank.local > 0:
             raise SystemExit(2) from None  # one line per machine
         raise UserError(
-            f"rank {os.environ['RANK']} has lost another rank, whose own message says why: the same command resumes "
+            f"rank {rank.number} has lost another rank, whose own message says why: the same command resumes "
             "from the last checkpoint"
         ) from None
 
