@@ -46,7 +46,7 @@ for sys.argv[1:] in json.loads(sys.argv[1]):
 print(json.dumps(told))
 """
 UNTRACKED = "WARNING: mlflow is not installed: runs are not tracked; `blindsr runs sync` publishes them later"
-CELL = "srresnet-rff-0"
+RUN = "srresnet-rff-0"
 
 
 def run(*commands: str) -> list[tuple[int, str, str]]:
@@ -97,11 +97,11 @@ def test_from_photos_to_scores(project: Path) -> None:
         "patches",
         "degrade",
         "train srresnet rff 0",
-        f"evaluate {CELL}",
-        f"score data/raw/Toy --model models/{CELL}.safetensors --metrics psnr_db,ssim --csv own.csv --device cpu",
+        f"evaluate {RUN}",
+        f"score data/raw/Toy --model models/{RUN}.safetensors --metrics psnr_db,ssim --csv own.csv --device cpu",
         "suite data/raw/Toy own_suite",
         "suite --verify own_suite",
-        f"upscale data/raw/Toy/0.png --model {CELL} --out up.png --device cpu",
+        f"upscale data/raw/Toy/0.png --model {RUN} --out up.png --device cpu",
     )
     for status, _, error in (patches, degrade, train, evaluate, score, suite, verify, upscale):
         assert status == 0, error
@@ -113,11 +113,11 @@ def test_from_photos_to_scores(project: Path) -> None:
         assert "WARNING" not in error
 
     assert patches[1] == "2 patches of 192 px from 2 images\n"
-    assert Path(f"models/{CELL}.safetensors").stat().st_size > 1000
-    (point,) = rows(f"reports/curves/{CELL}.csv")
+    assert Path(f"models/{RUN}.safetensors").stat().st_size > 1000
+    (point,) = rows(f"reports/curves/{RUN}.csv")
     assert point["iteration"] == "2"
     assert float(point["l1"]) > 0
-    scores = {row["case"]: float(row["psnr_db"]) for row in rows(f"reports/scores/{CELL}.csv")}
+    scores = {row["case"]: float(row["psnr_db"]) for row in rows(f"reports/scores/{RUN}.csv")}
     own = {row["case"]: float(row["psnr_db"]) for row in rows("own.csv")}
     assert own == scores  # the same noise, seeded by names
     assert set(own) == {"clean", "b+n+j"}
@@ -132,7 +132,7 @@ def test_from_photos_to_scores(project: Path) -> None:
     ("command", "purpose", "package"),
     [
         ("params", "composing conf/", "hydra-core"),
-        (f"analyse {CELL}", "`blindsr analyse`", "scikit-learn"),
+        (f"analyse {RUN}", "`blindsr analyse`", "scikit-learn"),
         ("grid", "`blindsr grid`", "dvc"),
         ("grid --plan", "`blindsr grid`", "dvc"),
         ("runs sync", "`blindsr runs`", "mlflow"),
@@ -170,7 +170,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str, 
     (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     (folder / "conf").symlink_to(ROOT / "conf")
     (folder / "mlflow.db").touch()
-    commands = ["params", f"analyse {CELL}", "grid", "grid --plan", "grid --slurm"]
+    commands = ["params", f"analyse {RUN}", "grid", "grid --plan", "grid --slurm"]
     commands += ["runs sync", "runs export", "runs ui"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

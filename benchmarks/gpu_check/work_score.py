@@ -78,7 +78,7 @@ def values(sr: RGB, hr: RGB, bicubic: RGB, border: int = _BORDER) -> dict[str, f
     (sr_, hr_), (bicubic_, _) = cropped_pair(sr, hr, border), cropped_pair(bicubic, hr, border)
     base = bicubic_.astype(np.float64)
     missing, added = hr_ - base, sr_ - base
-    # whole numbers, exact in float64: so the two PSNRs are those of `plugins.metrics.psnr` to the last digits
+    # whole numbers, exact in float64: so the two PSNRs are those of `plugins.metrics.psnr_db` to the last digits
     dd, rr, dr = (float(np.vdot(a, b)) for a, b in ((missing, missing), (added, added), (missing, added)))
     return {
         "psnr_db": _decibel((dd - 2 * dr + rr) / missing.size),

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from blindsr.plugins.metrics.psnr import psnr
 
 from benchmarks.gpu_check import (
     children,
@@ -24,6 +23,7 @@ from benchmarks.gpu_check.clock import Clock
 from benchmarks.gpu_check.journal import Journal
 from benchmarks.gpu_check.spec import Spec
 from blindsr.config import conf
+from blindsr.plugins.metrics.psnr_db import psnr
 
 ROOT = Path(__file__).resolve().parents[2]
 

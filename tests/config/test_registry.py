@@ -53,7 +53,7 @@ def test_names_are_sorted_and_without_private_files(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_names_are_such_that_cell_names_can_be_split(kind: str, name: str) -> None:
+def test_names_are_such_that_run_names_can_be_split(kind: str, name: str) -> None:
     """DVC joins the keys of a matrix with hyphens."""
     assert re.fullmatch(r"[a-z0-9_]+", name)
 

@@ -12,6 +12,8 @@ from blindsr.model import networks
 VARIANTS = [
     ("rrdb", {"num_blocks": 2, "num_features": 8, "growth": 4}, 4),
     ("rrdb", {"num_blocks": 11, "num_features": 4, "growth": 3}, 4),
+    ("rrdb", {"num_blocks": 1, "num_features": 4, "growth": 2}, 2),
+    ("rrdb", {"num_blocks": 1, "num_features": 4, "growth": 2}, 1),
     ("srresnet", {"num_blocks": 3, "num_features": 8}, 4),
     ("srresnet", {"num_blocks": 1, "num_features": 8}, 3),
     ("srresnet", {"num_blocks": 1, "num_features": 8}, 2),
@@ -19,6 +21,7 @@ VARIANTS = [
     ("msrn", {"num_blocks": 1, "num_features": 8}, 3),
     ("msrn", {"num_blocks": 1, "num_features": 8}, 2),
     ("swinir", {"depths": [2, 1], "num_heads": [2, 4], "dim": 8, "window_size": 4, "mlp_ratio": 2.0}, 4),
+    ("swinir", {"depths": [1], "num_heads": [2], "dim": 8, "window_size": 4, "upsampler": "nearest+conv"}, 2),
     ("swinir", {"depths": [1], "num_heads": [2], "dim": 8, "window_size": 7, "upsampler": "pixelshuffle"}, 4),
     ("swinir", {"depths": [1], "num_heads": [2], "dim": 8, "window_size": 8, "upsampler": "pixelshuffle"}, 2),
     ("swinir", {"depths": [1], "num_heads": [2], "dim": 8, "window_size": 8, "upsampler": "pixelshuffle"}, 3),
@@ -54,29 +57,28 @@ def test_every_variant_is_found_by_its_names_and_shapes(name, hyper, scale):
         assert torch.equal(found(lr), original(lr))
 
 
-def unshuffled(factor):
-    """The state dict of an RRDBNet for ×4 / factor: BasicSR's, whose first convolution has more input channels."""
-    state = network("rrdb", {"num_blocks": 1, "num_features": 8, "growth": 32}, 4).state_dict()
-    return state | {"conv_first.weight": torch.randn(8, 3 * factor**2, 3, 3, generator=torch.manual_seed(1)) / 10}
+@pytest.mark.parametrize("scale", [2, 1])
+def test_rrdb_for_smaller_scales_is_that_of_spandrel(spandrel, scale):
+    """Real ×2 weights of Real-ESRGAN have this form.
 
-
-@pytest.mark.parametrize(("factor", "scale"), [(2, 2), (4, 1)])
-def test_rrdb_for_smaller_scales_is_that_of_spandrel(spandrel, factor, scale):
-    """Basis: real ×2 weights of Real-ESRGAN have this form; odd sizes are extended, and the result is cropped."""
-    state = unshuffled(factor)
+    Odd sizes are extended by reflection; ours are cropped before the last convolution, theirs after it, so that the
+    last row and column differ.
+    """
+    state = network("rrdb", {"num_blocks": 1, "num_features": 8, "growth": 32}, scale).state_dict()
     found = state_dicts.build(state)
-    assert (found.training, found.scale) == (False, scale)
     theirs = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(state))
-    assert theirs.scale == scale
+    assert theirs.scale == found.scale == scale
     lr = torch.rand(1, 3, 16, 12, generator=torch.manual_seed(2))
     with torch.inference_mode():
         assert torch.allclose(found(lr), theirs.model.eval()(lr), atol=1e-5)
         odd = found(lr[..., :15, :11])
-    assert odd.shape == (1, 3, 15 * scale, 11 * scale)
+        assert odd.shape == (1, 3, 15 * scale, 11 * scale)
+        inside = theirs.model.eval()(lr[..., :15, :11])[..., :-1, :-1]
+        assert torch.allclose(odd[..., :-1, :-1], inside, atol=1e-5)
 
 
 def test_swinir_for_x2_with_nearest_upsampling():
-    nearest = network(*VARIANTS[8]).state_dict()
+    nearest = network(*VARIANTS[10]).state_dict()
     halved = {name: value for name, value in nearest.items() if not name.startswith("conv_up2")}
     found = state_dicts.build(halved)
     assert found.scale == 2

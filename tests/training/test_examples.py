@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY = ["train={iterations: 2, batch: 4, crop: 32, window: 80, log_every: 1, validation: {every: 0}}"]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 # "... `path`" of a file, some words, and the block that it holds
-_NAMED = r"`((?:src|conf)/[\w/]+\.\w+)`((?:(?!```|`src/|`conf/).)*?)\n\n```\w+\n(.*?)```"
+_NAMED = r"`((?:src|conf)/[\w/]+\.\w+)`((?:(?!```|`src/|`conf/|\n## ).)*?)\n\n```\w+\n(.*?)```"
 PRINTED = {path: text for path, _, text in re.findall(_NAMED, CONTRIBUTING, re.DOTALL)}
 
 

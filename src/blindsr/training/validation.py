@@ -101,7 +101,7 @@ def statistics_distances(a: Tensor, b: Tensor) -> dict[str, float]:
 
 
 def _psnr(sr: Tensor, hr: Tensor, border: int) -> float:
-    """Mean over the images, without a border, of 10 log10(255² / mean squared error), as `metrics.psnr`."""
+    """Mean over the images, without a border, of 10 log10(255² / mean squared error), as `metrics.psnr_db`."""
     levels = (sr.float() * 255).round().clamp(0, 255)
     inside = slice(border, -border)
     error = devices.exact((levels - hr)[..., inside, inside]).square().mean((1, 2, 3))
