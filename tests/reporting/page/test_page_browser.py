@@ -92,7 +92,7 @@ def test_the_page_itself_never_scrolls_sideways(tab, small, width):
     for section in ("verdicts", "explorer", "compare", "scatter", "tables", "figures", "settings"):
         tab.see(f"#{section}")
         shown, whole = tab.js(
-            "const page = document.documentElement; return [rendering.clientWidth, rendering.scrollWidth]"
+            "const page = document.documentElement; return [page.clientWidth, page.scrollWidth]"
         )
         assert shown - 20 <= whole <= shown <= width, section  # a scrollbar is 15 px
     assert (
