@@ -95,24 +95,23 @@ def messages(children: Sequence[Child], deadline: float, *, ends: bool = False) 
     heard: queue.Queue[tuple[Child, Message | None]] = queue.Queue()
     for child in children:
         child.listen(heard)
-    running = len(children)
+    ended: list[Child] = []
     try:
-        while running:
+        while len(ended) < len(children):
             try:
                 child, message = heard.get(timeout=max(0.0, deadline - time.time()))
             except queue.Empty:
                 break
             if message is None:
-                running -= 1
+                ended.append(child)
             if message or ends:
                 yield child, message or {}
     finally:
         for child in children:
-            if child.process.poll() is None:
-                child.cut = running > 0
-                if not child.cut:  # it has closed its output, and is about to end
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        child.process.wait(10)
+            if child in ended:  # it has closed its output, and is about to end
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.process.wait(10)
+            child.cut = child not in ended and child.process.poll() is None
             child.kill()
             if child in _alive:
                 _alive.remove(child)
