@@ -49,4 +49,6 @@ def _tell(context: Context, message: Message) -> None:
 def _start(context: Context, done: list[str]) -> Child:
     arguments = ["-m", "pytest", "-m", "gpu", _FOLDER, "-q", "-p", "benchmarks.gpu_check.pytest_lines"]
     arguments += ["-p", "no:cacheprovider", *(f"--deselect={test}" for test in done)]
-    return Child(arguments, {"BLINDSR_GPU_CHECK": "1"} | ({} if context.cuda else {"BLINDSR_GPU_TESTS": "cpu"}))
+    # plug-ins of other packages are not needed, and take seconds
+    environment = {"BLINDSR_GPU_CHECK": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return Child(arguments, environment | ({} if context.cuda else {"BLINDSR_GPU_TESTS": "cpu"}))

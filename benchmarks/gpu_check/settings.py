@@ -43,7 +43,8 @@ def params(small: bool) -> Params:
     paper = parse(compose(), "conf/")
     if not small:
         return paper
-    train = {"batch": 4, "crop": 32, "window": 80, "log_every": 1, "learning_rate": 1e-2}  # to see a difference soon
+    train: dict[str, Any] = {"batch": 4, "crop": 32, "window": 80, "log_every": 1}
+    train |= {"learning_rate": 1e-2, "ema_decay": 0.5}  # so that a few iterations make a difference
     return paper.model_copy(
         update={
             "backbone": paper.backbone.model_copy(update={"hyper": _SMALL_HYPER}),
