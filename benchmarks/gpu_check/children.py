@@ -95,21 +95,21 @@ def messages(children: Sequence[Child], deadline: float, *, ends: bool = False) 
     heard: queue.Queue[tuple[Child, Message | None]] = queue.Queue()
     for child in children:
         child.listen(heard)
-    running = len(children)
+    ended: set[Child] = set()
     try:
-        while running:
+        while len(ended) < len(children):
             try:
                 child, message = heard.get(timeout=max(0.0, deadline - time.time()))
             except queue.Empty:
                 break
             if message is None:
-                running -= 1
+                ended.add(child)
             if message or ends:
                 yield child, message or {}
     finally:
         for child in children:
             if child.process.poll() is None:
-                child.cut = running > 0
+                child.cut = child not in ended
                 if not child.cut:  # it has closed its output, and is about to end
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         child.process.wait(10)
