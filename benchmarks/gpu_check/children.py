@@ -95,7 +95,7 @@ def messages(children: Sequence[Child], deadline: float, *, ends: bool = False) 
     heard: queue.Queue[tuple[Child, Message | None]] = queue.Queue()
     for child in children:
         child.listen(heard)
-    ended: list[Child] = []
+    ended: set[Child] = set()
     try:
         while len(ended) < len(children):
             try:
@@ -103,15 +103,16 @@ def messages(children: Sequence[Child], deadline: float, *, ends: bool = False) 
             except queue.Empty:
                 break
             if message is None:
-                ended.append(child)
+                ended.add(child)
             if message or ends:
                 yield child, message or {}
     finally:
         for child in children:
-            if child in ended:  # it has closed its output, and is about to end
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.process.wait(10)
-            child.cut = child not in ended and child.process.poll() is None
+            if child.process.poll() is None:
+                child.cut = child not in ended
+                if not child.cut:  # it has closed its output, and is about to end
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        child.process.wait(10)
             child.kill()
             if child in _alive:
                 _alive.remove(child)

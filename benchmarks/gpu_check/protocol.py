@@ -18,11 +18,12 @@ def listen() -> None:
 
     The check holds the other end: if it dies, so do its workers, who would otherwise keep the device.
     """
-    threading.Thread(target=_listen, daemon=True).start()
+    # a copy of the descriptor, since pytest puts another file in its place
+    threading.Thread(target=_listen, args=(os.dup(0),), daemon=True).start()
 
 
-def _listen() -> None:
-    while os.read(0, 4096):  # not sys.stdin, whose lock a forked helper would inherit
+def _listen(standard_input: int) -> None:
+    while os.read(standard_input, 4096):  # not sys.stdin, whose lock a forked helper would inherit
         _go.set()
     os._exit(1)
 
