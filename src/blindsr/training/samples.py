@@ -17,6 +17,7 @@ from blindsr.data import images
 from blindsr.data.patch_store import PatchStore
 from blindsr.plugins.degradations.base import Degradation
 from blindsr.plugins.degradations.operators import usm
+from blindsr.runtime import devices
 from blindsr.runtime.errors import UserError
 
 _WHERE, _VIEWS = 0, 1  # purposes of a sample's generators: where to crop, then one for each view
@@ -146,8 +147,12 @@ class Batches(Dataset[Batch]):
         """The batches of a group on a device, in a few large operations and without waiting for it.
 
         The noise of a GPU is another draw of the same distribution; without noise, this is what `[]` gives, up to
-        rounding.
+        rounding, also while a network trains in TF32.
         """
+        with devices.tf32(allowed=False):
+            return self._finish(sources, device)
+
+    def _finish(self, sources: Sources, device: torch.device) -> list[Batch]:
         windows = sources.windows.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
         if self._train.usm_target:
             windows = usm.sharpen(windows)

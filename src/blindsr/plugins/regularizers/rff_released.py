@@ -83,7 +83,10 @@ class _Map:
         # p = (x - low)·(π/2) / (high - low) for x = w·u + b: the extremes, too, are channels of x
         by_high = (by_p * self._angle).sum(-1, keepdim=True).mul_(-2 / math.pi)
         by_low = by_p.sum(-1, keepdim=True).add_(by_high).neg_()
-        by_p.scatter_add_(-1, self._lowest, by_low).scatter_add_(-1, self._highest, by_high)
+        channel = torch.arange(by_p.shape[-1], device=by_p.device)
+        for extreme, more in ((self._lowest, by_low), (self._highest, by_high)):
+            # not scatter_add_, whose deterministic form on a GPU cannot be recorded in every version of torch
+            by_p += torch.where(channel == extreme, more, 0)
         return by_p.mul_(self._stretch * self._slope)
 
 
