@@ -24,7 +24,7 @@ from blindsr.runtime import devices
 def device() -> torch.device:
     """The device that is held against the CPU, set up as for training; without one the test is skipped."""
     if torch.cuda.is_available():
-        chosen = torch.device("cuda")
+        chosen = torch.device("cuda", 0)  # some of torch's functions want its number
         devices.make_repeatable(chosen)
         return chosen
     if os.environ.get("BLINDSR_GPU_TESTS") != "cpu":

@@ -14,7 +14,7 @@ from blindsr.config.schema import TrainParams
 from blindsr.data.patch_store import PatchStore
 from blindsr.training import trainer
 from blindsr.training.loading import Loader
-from blindsr.training.samples import Batches
+from blindsr.training.samples import Batch, Batches
 
 pytestmark = pytest.mark.gpu
 STEADY = 50
@@ -25,9 +25,13 @@ class Few(Batches):
 
 
 @pytest.fixture
-def loader(small: Params, train_params: TrainParams, store: PatchStore, device: torch.device) -> Loader:
-    batches = Few(store, train_params, settings.degradation(True), seed=0, views=2, scale=4)
-    return Loader(batches, 0, 10**6, 0, device)
+def load(train_params: TrainParams, store: PatchStore, device: torch.device) -> Callable[[Run], Iterator[Batch]]:
+    def loader(made: Run) -> Iterator[Batch]:
+        views = made.network.views
+        batches = Few(store, train_params, settings.degradation(True), seed=0, views=views, scale=4)
+        return iter(Loader(batches, 0, 10**6, 0, device))
+
+    return loader
 
 
 def advance(made: Run, batches: Iterator, numbers: Iterator[int], count: int) -> None:
@@ -40,10 +44,11 @@ def advance(made: Run, batches: Iterator, numbers: Iterator[int], count: int) ->
 @pytest.mark.parametrize("reg", ["dropout", "linear", "rff", "rff_released"])
 @pytest.mark.parametrize("replay", [True, False])
 def test_nothing_makes_the_host_wait(
-    small: Params, cuda: torch.device, loader: Loader, reg: str, replay: bool
+    small: Params, cuda: torch.device, load: Callable[[Run], Iterator[Batch]], reg: str, replay: bool
 ) -> None:
     """Neither a step nor the synthesis of its batches: torch raises an error for what waits."""
-    made, batches, numbers = run(small, reg, cuda, replay=replay), iter(loader), itertools.count()
+    made, numbers = run(small, reg, cuda, replay=replay), itertools.count()
+    batches = load(made)
     with made.network.taps:
         advance(made, batches, numbers, 12)
         torch.cuda.set_sync_debug_mode("error")
@@ -60,10 +65,15 @@ def test_nothing_makes_the_host_wait(
 
 @pytest.mark.parametrize("replay", [True, False])
 def test_memory_does_not_grow(
-    small: Params, cuda: torch.device, loader: Loader, replay: bool, record_property: Callable
+    small: Params,
+    cuda: torch.device,
+    load: Callable[[Run], Iterator[Batch]],
+    replay: bool,
+    record_property: Callable,
 ) -> None:
     """Over 50 steps, seen at the same place of a group of batches."""
-    made, batches, numbers = run(small, "rff", cuda, replay=replay), iter(loader), itertools.count()
+    made, numbers = run(small, "rff", cuda, replay=replay), itertools.count()
+    batches = load(made)
     taken, reserved = [], []
     with made.network.taps:
         for count in (36, STEADY - STEADY % 3 + 3):

@@ -6,13 +6,13 @@ from torch import nn
 from blindsr.model.network import Network
 from blindsr.plugins.losses import l1
 from blindsr.plugins.regularizers import rff
-from blindsr.plugins.regularizers.base import Share
+from blindsr.plugins.regularizers.base import Share, Step
 from blindsr.training.distributed import World
 from blindsr.training.ema import Ema
 from blindsr.training.losses import Losses
 from blindsr.training.objective import Objective
 from blindsr.training.samples import Batch
-from blindsr.training.step import Stepper, _Recording
+from blindsr.training.step import Stepper, _Draws, _Recording
 
 CPU = torch.device("cpu")
 
@@ -82,14 +82,18 @@ def test_a_recording_draws_what_plain_steps_draw(monkeypatch) -> None:
 
     def compute(step) -> None:
         a, b = step.of_views(step.lr)
-        seen.extend(step.draw(lambda: rff.draw(a.shape[1], 4, 1.0), a))
-        seen.extend(step.draw(lambda: (torch.rand(2),), b))
+        seen[:] = [*step.draw(lambda: rff.draw(a.shape[1], 4, 1.0), a), *step.draw(lambda: (torch.rand(2),), b)]
 
+    draws = _Draws()
+    torch.manual_seed(2)
+    compute(Step(*batch(0), 2, draw=draws.notice))
+    noticed = [tensor.clone() for tensor in seen]
     torch.manual_seed(1)
-    recording = _Recording(batch(0), 2, Share(), compute)
+    recording = _Recording(batch(0), 2, Share(), draws, compute)
     recording.replay(batch(5))
     torch.manual_seed(1)
     expected = [*rff.draw(3, 4, 1.0), torch.rand(2)]
+    assert not any(torch.equal(ours, before) for ours, before in zip(seen, noticed, strict=True))
     assert all(torch.equal(ours, wanted) for ours, wanted in zip(seen, expected, strict=True))
     assert torch.equal(recording._lr, batch(5).lr)
     assert torch.equal(recording._hr, batch(5).hr)

@@ -55,6 +55,7 @@ class Stepper:
         alone_on_gpu = world.device.type == "cuda" and world.ranks == 1
         self._replay = replay and alone_on_gpu and network.regularizer.replayable
         self._steps = 0
+        self._draws = _Draws()
         self._recording: _Recording | None = None
         if world.device.type == "cuda":
             for group in optimizer.param_groups:  # a tensor: a recording reads its value at each replay
@@ -85,11 +86,12 @@ class Stepper:
         self._steps += 1
         if self._replay and not look and self._steps > _WARM_UP:
             if self._recording is None:
-                self._recording = _Recording(batch, self._network.views, self._share, self._compute)
+                self._recording = _Recording(batch, self._network.views, self._share, self._draws, self._compute)
             self._recording.replay(batch)
             self.watch.count()
             return {}
-        step = Step(batch.lr, batch.hr, self._network.views, progress, self._share, degradations=degradations)
+        draw = self._draws.notice if self._replay and self._steps == _WARM_UP else upload
+        step = Step(batch.lr, batch.hr, self._network.views, progress, self._share, draw, degradations)
         diagnosis = self._compute(step, look=look)
         self.watch.count()
         return diagnosis
@@ -115,15 +117,46 @@ class Stepper:
                 group["lr"] = learning_rate
 
 
+class _Draws:
+    """The random tensors of a step, where a recording finds them.
+
+    They are allocated before it: what is allocated in a recording may lie where an earlier operation of the same
+    replay still writes.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: list[Tensors] = []
+        self._makers: list[Callable[[], Tensors]] = []
+
+    def notice(self, make: Callable[[], Tensors], like: Tensor) -> Tensors:
+        """As `upload`, in the last step before the recording: keep as much memory as was drawn."""
+        drawn = upload(make, like)
+        self._buffers.append(tuple(torch.empty_like(tensor) for tensor in drawn))
+        return drawn
+
+    def record(self, make: Callable[[], Tensors], like: Tensor) -> Tensors:
+        """In the recording: the next of the buffers; what is in them is drawn before each replay."""
+        self._makers.append(make)
+        return self._buffers[len(self._makers) - 1]
+
+    def renew(self) -> None:
+        """Draw all anew, in their order; the host waits for nothing."""
+        for make, buffers in zip(self._makers, self._buffers, strict=True):
+            for buffer, drawn in zip(buffers, upload(make, buffers[0]), strict=True):
+                buffer.copy_(drawn, non_blocking=True)
+
+
 class _Recording:
     """A step as a CUDA graph, with the tensors that it reads."""
 
-    def __init__(self, batch: Batch, views: int, share: Share, compute: Callable[[Step], object]) -> None:
+    def __init__(
+        self, batch: Batch, views: int, share: Share, draws: _Draws, compute: Callable[[Step], object]
+    ) -> None:
         """Records `compute` on a batch of these shapes. Nothing of it is executed."""
         self._lr, self._hr = (tensor.clone(memory_format=torch.preserve_format) for tensor in batch)
-        self._draws: list[tuple[Callable[[], Tensors], Tensors]] = []
+        self._draws = draws
         self._graph = torch.cuda.CUDAGraph()
-        step = Step(self._lr, self._hr, views, share=share, draw=self._draw)
+        step = Step(self._lr, self._hr, views, share=share, draw=draws.record)
         torch.cuda.synchronize()
         # other threads pin the memory of the next batches meanwhile, which the default mode would forbid them
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
@@ -133,14 +166,5 @@ class _Recording:
         """Launch the recorded step on another batch; the host waits for nothing."""
         self._lr.copy_(batch.lr, non_blocking=True)
         self._hr.copy_(batch.hr, non_blocking=True)
-        for make, buffers in self._draws:
-            for buffer, drawn in zip(buffers, upload(make, buffers[0]), strict=True):
-                buffer.copy_(drawn, non_blocking=True)
+        self._draws.renew()
         self._graph.replay()
-
-    def _draw(self, make: Callable[[], Tensors], like: Tensor) -> Tensors:
-        state = torch.get_rng_state()  # what is drawn here for the shapes alone is not missing in the first replay
-        buffers = tuple(torch.empty(drawn.shape, dtype=like.dtype, device=like.device) for drawn in make())
-        torch.set_rng_state(state)
-        self._draws.append((make, buffers))
-        return buffers

@@ -206,3 +206,16 @@ def test_pixel_shuffle_upsampler(scale, factors):
         expected |= {f"{2 * i}.weight": (5 * factor**2, 5, 3, 3), f"{2 * i}.bias": (5 * factor**2,)}
     assert shapes == expected
     assert layers(torch.zeros(1, 5, 3, 4)).shape == (1, 5, 3 * scale, 4 * scale)
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_pixel_shuffle_is_torchs_and_keeps_channels_last(factor: int) -> None:
+    x = torch.randn(2, 5 * factor**2, 3, 4).to(memory_format=torch.channels_last).requires_grad_()
+    made = base.PixelShuffle(factor)(x)
+    wanted = torch.nn.functional.pixel_shuffle(x, factor)
+    assert torch.equal(made, wanted)
+    assert made.is_contiguous(memory_format=torch.channels_last)
+    cotangent = torch.randn_like(wanted)
+    gradients = [torch.autograd.grad(out, x, cotangent)[0] for out in (made, wanted)]
+    assert torch.equal(*gradients)
+    assert base.PixelShuffle(factor)(x.contiguous()).is_contiguous()

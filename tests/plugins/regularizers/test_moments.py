@@ -34,20 +34,22 @@ def plain(a: Tensor, b: Tensor, mapped: RandomMap | None) -> Tensor:
     return total / len(a)
 
 
-@pytest.fixture(params=[1, 4, 17, 100])
-def part(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Pixels worked on at once: one, some with a rest of one, all, more than there are."""
-    monkeypatch.setattr(_moments, "_PIXELS", request.param)
-    return int(request.param)
+@pytest.fixture(params=[1, 4, 17, 100, "gpu"])
+def part(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pixels worked on at once: one, some with a rest of one, all, more than there are; or as on a GPU."""
+    if request.param == "gpu":
+        monkeypatch.setattr(_moments, "_at_once", lambda pixels: True)
+    else:
+        monkeypatch.setattr(_moments, "_PIXELS", request.param)
 
 
 @pytest.mark.parametrize("mapped", [None, random_map()], ids=["linear", "rff"])
-def test_gradient_is_that_of_finite_differences(part: int, mapped: RandomMap | None) -> None:
+def test_gradient_is_that_of_finite_differences(part: None, mapped: RandomMap | None) -> None:
     assert torch.autograd.gradcheck(lambda a, b: statistics_distance(a, b, mapped), views())
 
 
 @pytest.mark.parametrize("mapped", [None, random_map()], ids=["linear", "rff"])
-def test_value_and_gradient_are_those_of_the_plain_formula(part: int, mapped: RandomMap | None) -> None:
+def test_value_and_gradient_are_those_of_the_plain_formula(part: None, mapped: RandomMap | None) -> None:
     results = []
     for function in (statistics_distance, plain):
         given = views()
@@ -58,7 +60,7 @@ def test_value_and_gradient_are_those_of_the_plain_formula(part: int, mapped: Ra
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e3])
-def test_float32_keeps_its_digits_under_a_large_common_mean(part: int, offset: float) -> None:
+def test_float32_keeps_its_digits_under_a_large_common_mean(part: None, offset: float) -> None:
     given = views(torch.float32, offset)
     wanted = views(torch.float64, offset)
     wanted = tuple(view.detach().float().double().requires_grad_() for view in wanted)  # what float32 was given

@@ -62,8 +62,21 @@ def pixel_shuffle_upsampler(scale: int, channels: int) -> nn.Sequential:
     """Convolution and pixel shuffle without activation: once for ×2 and ×3, twice for ×4 (indices 0 and 2)."""
     layers: list[nn.Module] = []
     for factor in (2, 2) if scale == 4 else (scale,):
-        layers += [conv3x3(channels, factor**2 * channels), nn.PixelShuffle(factor)]
+        layers += [conv3x3(channels, factor**2 * channels), PixelShuffle(factor)]
     return nn.Sequential(*layers)
+
+
+class PixelShuffle(nn.PixelShuffle):
+    """torch's, but what is channels-last stays so: torch's output is not, and every layer behind it pays for that."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C·r², H, W) to (B, C, r·H, r·W)."""
+        if x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last):
+            return super().forward(x)
+        n, channels, h, w = x.shape
+        r = self.upscale_factor
+        pixels = x.permute(0, 2, 3, 1).view(n, h, w, channels // r**2, r, r)
+        return pixels.permute(0, 1, 4, 2, 5, 3).reshape(n, h * r, w * r, -1).permute(0, 3, 1, 2)
 
 
 def pad_to_multiple(image: Tensor, step: int) -> Tensor:

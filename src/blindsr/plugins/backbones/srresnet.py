@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blindsr.plugins.backbones.base import Backbone, conv3x3, kaiming_, require_counts, require_scale
+from blindsr.plugins.backbones.base import Backbone, PixelShuffle, conv3x3, kaiming_, require_counts, require_scale
 
 
 def build(*, scale: int = 4, num_blocks: int = 16, num_features: int = 64) -> Backbone:
@@ -32,7 +32,7 @@ class _SRResNet(Backbone):
         factor = 2 if scale == 4 else scale
         self.upconv1 = conv3x3(channels, factor**2 * channels)
         self.upconv2 = conv3x3(channels, factor**2 * channels) if scale == 4 else None
-        self.shuffle = nn.PixelShuffle(factor)
+        self.shuffle = PixelShuffle(factor)
         self.conv_hr = conv3x3(channels, channels)
         self.conv_last = conv3x3(channels, 3)
         kaiming_(self.conv_first, self.conv_hr, self.conv_last, scale=0.1)

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 _PIXELS = 512  # of every sample, worked on at once on a CPU
+_BLOCKS = 32  # of a sample's pixels, on a GPU: a product over all at once would occupy few of its processors
 
 
 def checked_stride(stride: int) -> int:
@@ -39,7 +40,11 @@ class RandomMap(NamedTuple):
 
     def waves(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """cos(Wx + b), which is φ without its scale, and sin(Wx + b), of pixels (B, C, n): both (B, D, n)."""
-        angle = torch.baddbmm(self.phase[:, None], self.weight.expand(len(pixels), -1, -1), pixels)
+        weight = self.weight.expand(len(pixels), -1, -1)
+        if _at_once(pixels):  # a pixel's numbers lie side by side, as in its features
+            angle = torch.baddbmm(self.phase, pixels.mT, weight.mT).mT
+        else:
+            angle = torch.baddbmm(self.phase[:, None], weight, pixels)
         return angle.cos(), angle.sin_()
 
 
@@ -118,16 +123,19 @@ class _Gap:
         d, s = x - y, x + y
         if self._start is not None:
             d -= self._start
-        self._product.baddbmm_(s, d.transpose(1, 2))
+        if _at_once(d):
+            self._product += _blockwise_product(s, d)
+        else:
+            self._product.baddbmm_(s, d.mT)
         self._sum_d += d.sum(2, keepdim=True)
         self._sum_s += s.sum(2, keepdim=True)
 
     def result(self, pixels: int) -> tuple[Tensor, Tensor, Tensor]:
         """Δμ (B, C, 1), ΔΣ (B, C, C) and the mean of both views' means, (B, C, 1)."""
         rest, middle = self._sum_d / pixels, self._sum_s / (2 * pixels)
-        product = torch.baddbmm(self._product / (2 * pixels), middle, rest.transpose(1, 2), alpha=-1)
+        product = torch.baddbmm(self._product / (2 * pixels), middle, rest.mT, alpha=-1)
         mean_gap = rest if self._start is None else rest + self._start
-        return mean_gap, product + product.transpose(1, 2), middle
+        return mean_gap, product + product.mT, middle
 
 
 def _affine(gaps: list[Tensor], sign: int, factor: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -138,6 +146,19 @@ def _affine(gaps: list[Tensor], sign: int, factor: Tensor, scale: float) -> tupl
     return slope, torch.baddbmm(shift, slope, middle + (sign / 2) * mean_gap, alpha=-1)
 
 
+def _blockwise_product(a: Tensor, b: Tensor) -> Tensor:
+    """a bᵀ (B, C, C) of (B, C, N), as a sum over blocks of the pixels. Nothing is copied if channels lie innermost."""
+    batch, channels, pixels = a.shape
+    blocks = next(count for count in range(min(_BLOCKS, pixels), 0, -1) if pixels % count == 0)
+    rows = [one.mT.reshape(batch * blocks, pixels // blocks, channels) for one in (a, b)]
+    return torch.bmm(rows[0].mT, rows[1]).view(batch, blocks, channels, channels).sum(1)
+
+
 def _parts(pixels: Tensor) -> tuple[Tensor, ...]:
-    """Pixels (B, C, N) of a CPU in parts of N; on a GPU, where calls cost more than memory, all at once."""
-    return pixels.split(_PIXELS if pixels.device.type == "cpu" else pixels.shape[2], 2)
+    """Pixels (B, C, N) in the parts of N that are worked on."""
+    return pixels.split(pixels.shape[2] if _at_once(pixels) else _PIXELS, 2)
+
+
+def _at_once(pixels: Tensor) -> bool:
+    """Whether all pixels are worked on at once: on a GPU, where calls cost more than memory."""
+    return pixels.device.type != "cpu"

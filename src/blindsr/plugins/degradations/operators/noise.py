@@ -51,7 +51,7 @@ def add_gaussian(
 def add_poisson(
     images: Tensor, scale: Values, grey: Sequence[bool], generators: Sequence[np.random.Generator]
 ) -> Tensor:
-    """Images (N, 3, H, W) in [0, 1] plus `scale` times tnext_heavy shot noise, clipped.
+    """Images (N, 3, H, W) in [0, 1] plus `scale` times the shot noise, clipped.
 
     With x the image rounded to 8 bits (its luma where `grey` is true) and v the number of distinct values
     in x, rounded up to a power of two, the noise is Poisson(v x) / v - x: mean 0, variance x / v. Nothing
