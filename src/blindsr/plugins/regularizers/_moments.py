@@ -147,7 +147,7 @@ def _affine(gaps: list[Tensor], sign: int, factor: Tensor, scale: float) -> tupl
 
 
 def _blockwise_product(a: Tensor, b: Tensor) -> Tensor:
-    """a bᵀ (B, C, C) of (B, C, N), as a sum over blocks of the pixels. Nothing is copied if channels lie innermost."""
+    """a bᵀ (B, C, C) of (B, C, N), a sum over blocks of the pixels. Nothing is copied if channels lie innermost."""
     batch, channels, pixels = a.shape
     blocks = next(count for count in range(min(_BLOCKS, pixels), 0, -1) if pixels % count == 0)
     rows = [one.mT.reshape(batch * blocks, pixels // blocks, channels) for one in (a, b)]
