@@ -40,7 +40,7 @@ def _on_gpu(context: Context) -> tuple[list[Job], list[Job], list[Job]]:
     others = [_step(backbone=name) for name in _OTHERS]
     others += [_step(backbone=name, reg=reg) for reg in ("rff", "dropout") for name in _OTHERS]
     others += [_step(backbone=name, mode="eager") for name in _OTHERS]
-    compiled = [_step(reg="rff", mode=mode) for mode in ("compile+graph", "compile")]
+    compiled = [_step(reg=reg, mode="compile+graph") for reg in ("rff", "none")] + [_step(reg="rff", mode="compile")]
     return headline + eager + feeding, variants + others, compiled
 
 

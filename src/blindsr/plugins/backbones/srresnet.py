@@ -41,9 +41,11 @@ class _SRResNet(Backbone):
 
     def forward(self, lr: Tensor) -> Tensor:
         x = self.body(_activate(self.conv_first(lr)))
-        x = _activate(self.shuffle(self.upconv1(x)))
+        # the public code shuffles, then activates: the same numbers, but a shuffled image may be a view, and a change
+        # in place of a view costs copies of its gradient
+        x = self.shuffle(_activate(self.upconv1(x)))
         if self.upconv2 is not None:
-            x = _activate(self.shuffle(self.upconv2(x)))
+            x = self.shuffle(_activate(self.upconv2(x)))
         base = F.interpolate(lr, scale_factor=self.scale, mode="bilinear", align_corners=False)
         return base + self.conv_last(_activate(self.conv_hr(x)))
 

@@ -5,9 +5,7 @@ the corner of one canvas, and resizing and the reflected borders become products
 size. Nothing waits for the device. Nothing depends on what else is in the set, but for the rounding of float sums.
 """
 
-import math
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 
 import numpy as np
 import torch
@@ -201,33 +199,22 @@ def _noise(
     levels = noise.quantize(torch.where(is_grey, noise.luma(canvas), canvas))
     peaks = noise.distinct_peaks(levels, inside)
     shapes = [(1 if one.grey else canvas.shape[1], *size) for one, size in zip(drawn, sizes, strict=True)]
-    draws = []
+    on_host = canvas.device.type == "cpu"
+    rates = levels if on_host else levels * (peaks / 255).view(-1, 1, 1, 1)
+    field = torch.zeros_like(canvas)
     for i, (shape, stream) in enumerate(zip(shapes, streams, strict=True)):
+        channels, height, width = shape
         if gaussian[i]:
-            draws.append(noise.normal((math.prod(shape),), stream, canvas))
+            own = noise.normal(shape, stream, canvas)
+        elif on_host:
+            own = noise.poisson(rates[i, :channels, :height, :width], peaks[i], stream)
         else:
-            channels, height, width = shape
-            draws.append(noise.poisson(levels[i, :channels, :height, :width], peaks[i], stream).flatten())
-    field = torch.cat(draws).take(_places(canvas, shapes))
+            own = noise.poisson_at(rates[i, :channels, :height, :width], stream)
+        field[i, :, :height, :width] = own
     if any(one.mixing is not None for one in drawn):
         field = noise.mix(field, [one.mixing for one in drawn])
     field = torch.where(is_gaussian, field, field / peaks.view(-1, 1, 1, 1) - levels / 255)
     return field.mul_(factor).add_(canvas).clamp_(0, 1).mul_(inside)
-
-
-def _places(canvas: Tensor, shapes: Sequence[tuple[int, int, int]]) -> Tensor:
-    """Where the pixels (N, C, H, W) of images of these shapes are in a line that holds one image after the other.
-
-    All channels of an image with one channel share it; what lies around an image gets any place of the line.
-    """
-    lengths = [math.prod(shape) for shape in shapes]
-    numbers = [
-        (end - length, *shape) for end, length, shape in zip(accumulate(lengths), lengths, shapes, strict=True)
-    ]
-    start, channels, height, width = upload(torch.tensor(numbers), canvas.device).T[..., None, None, None]
-    channel, row, column = (torch.arange(length, device=canvas.device) for length in canvas.shape[1:])
-    channel = channel.view(-1, 1, 1).minimum(channels - 1)
-    return (start + (channel * height + row[:, None]) * width + column).clamp_max_(sum(lengths) - 1)
 
 
 def _inside(canvas: Tensor, sizes: Sequence[Size]) -> Tensor:

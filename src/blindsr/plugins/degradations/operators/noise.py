@@ -99,7 +99,12 @@ def poisson(levels: Tensor, peak: Tensor, generator: np.random.Generator) -> Ten
     """A Poisson(peak · level / 255) draw for each of `levels` (C, H, W); `peak`, one number, is a power of two."""
     if levels.device.type == "cpu":
         return torch.from_numpy(_draw_counts(levels.numpy().astype(np.uint8), int(peak), generator))
-    return torch.poisson(levels.contiguous() * (peak / 255), generator=_on_device(generator, levels))
+    return poisson_at(levels * (peak / 255), generator)
+
+
+def poisson_at(rates: Tensor, generator: np.random.Generator) -> Tensor:
+    """A Poisson draw for each of `rates`, by a generator of their device; their order in memory changes nothing."""
+    return torch.poisson(rates.contiguous(), generator=_on_device(generator, rates))
 
 
 def normal(shape: tuple[int, ...], generator: np.random.Generator, like: Tensor) -> Tensor:
