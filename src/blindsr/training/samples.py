@@ -4,7 +4,7 @@ Every draw comes from a counter-based generator keyed by (seed, iteration, sampl
 nothing else, so workers, devices and resumed runs see the same data.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,18 +35,27 @@ class Batch(NamedTuple):
     hr: Tensor
 
 
-class Sources(NamedTuple):
-    """What the batches of consecutive iterations are made of, one after the other.
+@dataclass(frozen=True)
+class Sources:
+    """What the batches of consecutive iterations are made of, one after the other; cheap to send between processes.
 
-    Of all together: uint8 windows (N, H, W, 3), and for each of the views·N samples what its degradation drew and the
-    generator of its noise, with what the degradation prepares on the CPU; of each batch: (top, left) of its crops.
+    HR windows, of N patches in all, and for each of the views·N samples what its degradation drew.
     """
 
     windows: Tensor
-    places: list[list[tuple[int, int]]]
+    """uint8 (N, H, W, 3)."""
+    places: Tensor
+    """int64 (N, 2): top and left of a patch's crop in its window."""
     draws: list[Any]
-    streams: list[np.random.Generator]
+    keys: Tensor
+    """int64 (views·N): of each sample's generator of noise."""
     prepared: Tensor
+    """What the degradation prepares on the CPU."""
+
+    def pin_memory(self) -> "Sources":
+        """With tensors that a GPU copies beside its work; a DataLoader calls it."""
+        pinned = {name: getattr(self, name).pin_memory() for name in ("windows", "places", "keys", "prepared")}
+        return replace(self, **pinned)
 
 
 class Cut(NamedTuple):
@@ -129,7 +138,9 @@ class Batches(Dataset[Batch]):
         cut, draws, streams = self._read(iteration)
         windows = torch.stack([self._target(window) for window, _, _ in cut])
         lr = self._degradation.apply(windows.repeat(self._views, 1, 1, 1), draws, streams, self._scale)
-        return self._crops(lr, windows, [(top, left) for _, top, left in cut])
+        places = [(top, left) for _, top, left in cut]
+        corners = [(top // self._scale, left // self._scale) for top, left in places * self._views]
+        return Batch(_crop(lr, corners, self._train.crop // self._scale), _crop(windows, places, self._train.crop))
 
     @property
     def together(self) -> int:
@@ -140,10 +151,10 @@ class Batches(Dataset[Batch]):
         """All of the batches of a group that is drawn and read on the CPU, for `finish` to do the rest on a GPU."""
         made = [self._read(group * self.together + number) for number in range(self.together)]
         windows = torch.from_numpy(np.stack([window for cut, _, _ in made for window, _, _ in cut]))
+        places = torch.tensor([place for cut, _, _ in made for _, *place in cut])
         draws = [draw for _, drawn, _ in made for draw in drawn]
-        streams = [stream for _, _, streams in made for stream in streams]
-        places = [[(y, x) for _, y, x in cut] for cut, _, _ in made]
-        return Sources(windows, places, draws, streams, self._degradation.prepare(draws))
+        keys = torch.tensor([int(stream.integers(2**63)) for _, _, streams in made for stream in streams])
+        return Sources(windows, places, draws, keys, self._degradation.prepare(draws))
 
     def finish(self, sources: Sources, device: torch.device) -> list[Batch]:
         """The batches of a group on a device, in a few large operations and without waiting for it.
@@ -158,13 +169,17 @@ class Batches(Dataset[Batch]):
         windows = sources.windows.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
         if self._train.usm_target:
             windows = usm.sharpen(windows)
-        parts = windows.split(len(self._samples))
+        count = len(self._samples)
+        parts, places = windows.split(count), sources.places.split(count)
         views = torch.cat([part for part in parts for _ in range(self._views)])
+        streams = [np.random.Generator(np.random.Philox(key=key)) for key in sources.keys.tolist()]
         lr = self._degradation.apply(
-            views, sources.draws, sources.streams, self._scale, prepared=sources.prepared, engine="canvas"
+            views, sources.draws, streams, self._scale, prepared=sources.prepared, engine="canvas"
         )
-        lrs = lr.split(self._views * len(self._samples))
-        return [self._crops(*batch) for batch in zip(lrs, parts, sources.places, strict=True)]
+        scale, size = self._scale, self._train.crop
+        corners = torch.cat([place for place in places for _ in range(self._views)]) // scale
+        lrs = _look_up(lr, corners, size // scale).split(self._views * count)
+        return [Batch(*pair) for pair in zip(lrs, _look_up(windows, sources.places, size).split(count), strict=True)]
 
     def draws(self, iteration: int) -> list[Any]:
         """What the degradation drew for each LR image of an iteration's batch, in their order; this rank's part."""
@@ -182,11 +197,6 @@ class Batches(Dataset[Batch]):
         cut = [self._cut(iteration, sample) for sample in self._samples]
         streams = self._streams(iteration)
         return cut, [self._draw(stream) for stream in streams], streams
-
-    def _crops(self, lr: Tensor, hr: Tensor, places: list[tuple[int, int]]) -> Batch:
-        scale, size = self._scale, self._train.crop
-        corners = [(top // scale, left // scale) for top, left in places * self._views]
-        return Batch(_crop(lr, corners, size // scale), _crop(hr, places, size))
 
     def describe(self, iteration: int) -> list[dict[str, Any]]:
         """How each patch of the whole batch of an iteration comes about: keys of its generators, place, parameters.
@@ -250,11 +260,12 @@ class Batches(Dataset[Batch]):
 
 
 def _crop(batch: Tensor, corners: list[tuple[int, int]], size: int) -> Tensor:
-    if batch.device.type == "cpu":
-        parts = zip(batch, corners, strict=True)
-        return torch.stack([image[:, y : y + size, x : x + size] for image, (y, x) in parts])
+    return torch.stack([image[:, y : y + size, x : x + size] for image, (y, x) in zip(batch, corners, strict=True)])
+
+
+def _look_up(batch: Tensor, corners: Tensor, size: int) -> Tensor:
+    """As `_crop`, of corners (N, 2), in few operations on the device of `batch`; the channels lie innermost."""
     across = torch.arange(size, device=batch.device)
-    rows, columns = (upload(torch.tensor(corners), batch.device)[:, :, None] + across).unbind(1)
-    # one look-up, which puts the channels last: no slice of each image is launched
+    rows, columns = (upload(corners, batch.device)[:, :, None] + across).unbind(1)
     image = torch.arange(len(batch), device=batch.device)[:, None, None]
     return batch[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

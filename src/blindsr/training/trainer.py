@@ -191,4 +191,9 @@ def initialize(build: Callable[[], Module], seed: int) -> Module:
 
 def key_torch(seed: int, moment: int) -> None:
     """Key torch's default generators; mixed, since on a CPU they keep only 32 bits of what they are given."""
-    torch.manual_seed(int(np.random.SeedSequence([seed, moment]).generate_state(1)[0]))
+    key = int(np.random.SeedSequence([seed, moment]).generate_state(1)[0])
+    if torch.cuda.is_initialized():  # the same generators: torch.manual_seed formats a traceback each time
+        torch.default_generator.manual_seed(key)
+        torch.cuda.default_generators[torch.cuda.current_device()].manual_seed(key)
+    else:
+        torch.manual_seed(key)
