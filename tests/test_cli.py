@@ -113,7 +113,7 @@ def test_a_broken_training_image_is_one_line_from_whichever_process(
     assert done.stderr.startswith("error: cannot read image")
     assert "embedded_train/c.png" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-    # mended, it goes on
+    # corrected, it resumes
     write_png(photos / "c.png", np.zeros((96, 128, 3), np.uint8))
     Index(name="embedded_train", images=index_images(photos)).write(project / "data" / "index")
     done = blindsr(project, "patches")

@@ -1,4 +1,4 @@
-"""Manifests: what is accepted, and the line that names file, key and mend."""
+"""Manifests: what is accepted, and the line that names file, key and what to do."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Downloads that no second attempt mends: one line with set, URL, what came and what to do."""
+"""Downloads that no second attempt can save: one line with set, URL, what came and what to do."""
 
 import hashlib
 import ssl
@@ -16,7 +16,7 @@ from loopback import BODY, HALF, MD5, OTHER, SHA, Server, Step, answer, left, ne
 pytestmark = pytest.mark.usefixtures("no_proxy")
 
 
-# --- what no second attempt mends
+# --- what no second attempt can save
 
 
 def test_wrong_checksum_removes_the_part(server: Server, target: Path) -> None:

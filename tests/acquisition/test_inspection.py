@@ -1,4 +1,4 @@
-"""Inspection of a folder: what is taken for the set, and the line that names set, file and mend."""
+"""Inspection of a folder: what is taken for the set, and the line that names set, file and what to do."""
 
 import hashlib
 from pathlib import Path

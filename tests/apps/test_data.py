@@ -56,7 +56,7 @@ def test_a_download_that_was_cut_off() -> None:
     Path(".downloads/Toy.zip.part").write_bytes(bytes(3 << 20))
     assert module.state(toy(), data()) == (
         "partial",
-        "3 MiB downloaded so far: `dvc repro --force fetch` goes on",
+        "3 MiB downloaded so far: `dvc repro --force fetch` resumes",
     )
 
 

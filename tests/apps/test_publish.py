@@ -1,4 +1,4 @@
-"""Copies of runs between real stores: whole, once, and gone on with after an interruption."""
+"""Copies of runs between real stores: whole, once, and resumed after an interruption."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Packages that single commands need: found without being imported, and named with the mend."""
+"""Packages that single commands need: found without being imported, and named with the way to install them."""
 
 import sys
 

@@ -19,7 +19,7 @@ def square(number: int, offset: int = 0) -> int:
 
 def refuse_from_3(number: int) -> int:
     if number >= 3:
-        raise UserError(f"no {number}: mend it")
+        raise UserError(f"no {number}: fix it")
     return number
 
 
@@ -38,7 +38,7 @@ def test_results_come_in_order(workers: int) -> None:
 def test_the_first_error_in_order_is_the_one_that_is_raised(workers: int) -> None:
     seen = []
     with (
-        pytest.raises(UserError, match="^no 3: mend it$"),
+        pytest.raises(UserError, match="^no 3: fix it$"),
         parallel.in_order(refuse_from_3, range(20), workers=workers) as results,
     ):
         seen.extend(results)

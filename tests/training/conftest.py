@@ -1,4 +1,4 @@
-"""A small patch store, small training settings, and a cell that real processes train."""
+"""A small patch store, small training settings, and a run that real processes train."""
 
 import hashlib
 import multiprocessing
@@ -80,7 +80,7 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["blindsr.cli", "blindsr.stages.train"])
 
 
-class Cell:
+class LocalRun:
     """A folder in which `blindsr train srresnet REG 0` works: twelve iterations of a tiny network, without MLflow."""
 
     def __init__(self, folder: Path, store: Path, overrides: list[str]) -> None:
@@ -142,26 +142,26 @@ class Cell:
 
 
 @pytest.fixture
-def cell(store_folder: Path, tmp_path: Path) -> Callable[..., Cell]:
-    """Makes cells, each in a folder of its own; arguments are changes of the settings."""
-    made: list[Cell] = []
+def local_run(store_folder: Path, tmp_path: Path) -> Callable[..., LocalRun]:
+    """Makes runs, each in a folder of its own; arguments are changes of the settings."""
+    made: list[LocalRun] = []
 
-    def make(*overrides: str) -> Cell:
-        made.append(Cell(tmp_path / f"cell{len(made)}", store_folder, list(overrides)))
+    def make(*overrides: str) -> LocalRun:
+        made.append(LocalRun(tmp_path / f"run{len(made)}", store_folder, list(overrides)))
         return made[-1]
 
     return make
 
 
 @pytest.fixture(scope="session")
-def undisturbed(store_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Cell]:
-    """Cells that were trained in one go, each once for all tests."""
-    trained: dict[str, Cell] = {}
+def undisturbed(store_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., LocalRun]:
+    """Runs that were trained in one go, each once for all tests."""
+    trained: dict[str, LocalRun] = {}
 
-    def train(reg: str = "rff", *overrides: str) -> Cell:
+    def train(reg: str = "rff", *overrides: str) -> LocalRun:
         name = "_".join([reg, *overrides])
         if name not in trained:
-            trained[name] = Cell(tmp_path_factory.mktemp("whole") / "cell", store_folder, list(overrides))
+            trained[name] = LocalRun(tmp_path_factory.mktemp("whole") / "run", store_folder, list(overrides))
             trained[name].train(reg, "0")
         return trained[name]
 

@@ -1,4 +1,4 @@
-"""Several processes that train one cell: the samples and, up to the order of float sums, the weights of one alone."""
+"""Several processes that train one run: the samples and, up to the order of float sums, the weights of one alone."""
 
 import json
 import os
@@ -43,16 +43,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def together(cell: Any, ranks: int, reg: str = "rff", before: str = "") -> list[Any]:
+def together(local_run: Any, ranks: int, reg: str = "rff", before: str = "") -> list[Any]:
     """As many processes as torchrun would start."""
     shared = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     return [
-        cell.start(reg, "0", before=before, RANK=str(rank), LOCAL_RANK=str(rank), **shared) for rank in range(ranks)
+        local_run.start(reg, "0", before=before, RANK=str(rank), LOCAL_RANK=str(rank), **shared)
+        for rank in range(ranks)
     ]
 
 
 def differs(a: Any, b: Any, reg: str = "rff") -> float:
-    """Largest difference of two cells' weights, in learning rates."""
+    """Largest difference of two runs' weights, in learning rates."""
     return float((a.weights(reg) - b.weights(reg)).abs().max()) / 1e-3
 
 
@@ -71,9 +72,11 @@ def test_ranks_make_the_samples_of_one(
 
 
 @pytest.mark.parametrize(("reg", "ranks"), [("rff", 2), ("rff", 4), ("rff_released", 2), ("dropout", 2)])
-def test_ranks_end_with_the_weights_of_one(cell: Callable[..., Any], undisturbed: Any, reg: str, ranks: int) -> None:
+def test_ranks_end_with_the_weights_of_one(
+    local_run: Callable[..., Any], undisturbed: Any, reg: str, ranks: int
+) -> None:
     """Dropout's masks, random features and a penalty over the whole batch too."""
-    mine, alone = cell(), undisturbed(reg)
+    mine, alone = local_run(), undisturbed(reg)
     for rank, process in enumerate(together(mine, ranks, reg)):
         mine.wait(process, rank=str(rank))
     assert differs(mine, alone, reg) <= BOUND
@@ -84,10 +87,10 @@ def test_ranks_end_with_the_weights_of_one(cell: Callable[..., Any], undisturbed
 
 
 def test_devices_starts_the_processes_itself_and_a_signal_stops_them_all(
-    cell: Callable[..., Any], undisturbed: Any
+    local_run: Callable[..., Any], undisturbed: Any
 ) -> None:
     """The launcher gets SIGTERM from rank 1, which knows it as its parent, and passes it on."""
-    mine = cell("runtime.devices=2")
+    mine = local_run("runtime.devices=2")
     (mine.folder / "sitecustomize.py").write_text(
         "import os, threading\n"
         "if os.environ.get('RANK') == '1':\n"
@@ -104,16 +107,16 @@ def test_devices_starts_the_processes_itself_and_a_signal_stops_them_all(
     assert "error: stopped by SIGTERM after iteration" in said
     assert len([line for line in said.splitlines() if "mlflow is not installed" not in line]) == 1
     (mine.folder / "sitecustomize.py").unlink()
-    alone = cell()  # goes on with one process
+    alone = local_run()  # resumes with one process
     (alone.folder / ".train_state").symlink_to(mine.folder / ".train_state")
     alone.train()
     assert differs(alone, undisturbed()) <= BOUND
 
 
 def test_a_killed_rank_is_one_line_and_the_run_goes_on_with_another_number(
-    cell: Callable[..., Any], undisturbed: Any
+    local_run: Callable[..., Any], undisturbed: Any
 ) -> None:
-    mine = cell()
+    mine = local_run()
     survivor, killed = together(mine, 2, before=SIGNAL.format(after=7, rank=1, signal="SIGKILL"))
     mine.wait(killed, -signal.SIGKILL, "1")
     said = mine.wait(survivor, 2, "0").splitlines()
@@ -123,9 +126,11 @@ def test_a_killed_rank_is_one_line_and_the_run_goes_on_with_another_number(
     assert differs(mine, undisturbed()) <= BOUND
 
 
-def test_a_loss_that_is_not_finite_on_one_rank_stops_all_with_the_whole_batch_kept(cell: Callable[..., Any]) -> None:
+def test_a_loss_that_is_not_finite_on_one_rank_stops_all_with_the_whole_batch_kept(
+    local_run: Callable[..., Any],
+) -> None:
     """The average of the gradients brings the NaN of rank 1 to rank 0, which tells it, once."""
-    mine = cell()
+    mine = local_run()
     broken = """
 import os
 from blindsr.model.network import Network
@@ -148,17 +153,17 @@ Network.forward = broken
     assert [sample["key"] for sample in samples] == [[0, 4, number, 0] for number in range(4)]
 
 
-def test_a_signal_to_one_rank_stops_all_after_the_same_iteration(cell: Callable[..., Any]) -> None:
-    mine = cell()
+def test_a_signal_to_one_rank_stops_all_after_the_same_iteration(local_run: Callable[..., Any]) -> None:
+    mine = local_run()
     first, second = together(mine, 2, before=SIGNAL.format(after=4, rank=1, signal="SIGTERM"))
     said = mine.wait(first, 143, "0")
     assert said == "error: stopped by SIGTERM after iteration 5: the same command resumes from there\n"
     assert mine.wait(second, 143, "1") == ""
 
 
-def test_two_machines_of_which_one_is_killed(cell: Callable[..., Any], undisturbed: Any) -> None:
+def test_two_machines_of_which_one_is_killed(local_run: Callable[..., Any], undisturbed: Any) -> None:
     """Two torchrun agents that meet at a c10d rendezvous on loopback, each with one process."""
-    mine = cell()
+    mine = local_run()
     source = Path(distributed.__file__).parents[2]
     environment = {
         **os.environ, "PYTHONPATH": str(source), "DVC_EXP_NAME": "a-test", "DVC_ROOT": str(mine.folder),
@@ -209,4 +214,4 @@ def test_alone_nothing_is_exchanged() -> None:
     assert world.gather(rows) is world.total(rows) is rows
     assert world.largest(15) == 15
     assert world.from_rank0(lambda: "state") == "state"
-    world.require_same("a", "mend")
+    world.require_same("a", "do this")

@@ -7,8 +7,8 @@ from typing import Any
 DIVERGES = "train.learning_rate=1e30"  # after one step, the next loss overflows
 
 
-def test_a_loss_that_is_not_finite_is_kept_and_replayed(cell: Callable[..., Any]) -> None:
-    mine = cell(DIVERGES)
+def test_a_loss_that_is_not_finite_is_kept_and_replayed(local_run: Callable[..., Any]) -> None:
+    mine = local_run(DIVERGES)
     nothing = mine.train("rff", "0", "--replay", status=2)
     assert (
         nothing
@@ -37,7 +37,7 @@ def test_a_loss_that_is_not_finite_is_kept_and_replayed(cell: Callable[..., Any]
     assert f"jpeg_quality {quality:.4g}" in shown
 
 
-def test_an_allocation_that_fails_is_one_line(cell: Callable[..., Any]) -> None:
+def test_an_allocation_that_fails_is_one_line(local_run: Callable[..., Any]) -> None:
     greedy = """
 import torch
 from blindsr.model.network import Network
@@ -48,7 +48,7 @@ def greedy(self, step):
     return torch.empty(2**60) if count == 6 else forward(self, step)
 Network.forward = greedy
 """
-    said = cell().train(before=greedy, status=2)
+    said = local_run().train(before=greedy, status=2)
     assert said == (
         "error: out of memory on cpu in iteration 6: lower train.batch (8 LR images), train.crop (32 px) or "
         "train.window\n"

@@ -70,17 +70,17 @@ def test_a_changed_file_is_refused_until_the_training_has_ended(folder):
     initial.require_unchanged(record, "b" * 64)
 
 
-def test_a_cell_trains_on_from_its_own_weights(undisturbed, cell):
+def test_a_cell_trains_on_from_its_own_weights(undisturbed, local_run):
     """Six more iterations, killed once; with the file changed in between, it is refused."""
     start = undisturbed().folder / "models" / "srresnet-rff-0.safetensors"
-    tuned = cell(f"train.init_from={start}", "train.learning_rate=1e-9", "train.ema_decay=0.0")
+    tuned = local_run(f"train.init_from={start}", "train.learning_rate=1e-9", "train.ema_decay=0.0")
     tuned.train()
     assert torch.allclose(tuned.weights(), undisturbed().weights(), atol=1e-6)
     assert not list((tuned.folder / ".train_state").glob("*.init_from"))
 
     copy = tuned.folder / "start.safetensors"
     copy.write_bytes(start.read_bytes())
-    killed = cell(f"train.init_from={copy}")
+    killed = local_run(f"train.init_from={copy}")
     die = "from blindsr.training import checkpoint as c; c.save = lambda *a: sys.exit(7)"
     killed.train(before=die, status=7)
     wide = networks.build_backbone("srresnet", HYPER, 4)

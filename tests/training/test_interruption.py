@@ -44,10 +44,10 @@ KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 FULL = "raise OSError(28, 'No space left on device')"
 
 
-def test_killed_twice_at_random_it_ends_with_the_same_bytes(cell: Callable[..., Any], undisturbed: Any) -> None:
-    mine, chance = cell(), random.Random(5)
+def test_killed_twice_at_random_it_ends_with_the_same_bytes(local_run: Callable[..., Any], undisturbed: Any) -> None:
+    mine, chance = local_run(), random.Random(5)
     first = chance.randrange(12)
-    second = chance.randrange(12 - first // 3 * 3)  # it goes on from the last of iterations 0, 3, 6 and 9
+    second = chance.randrange(12 - first // 3 * 3)  # it resumes from the last of iterations 0, 3, 6 and 9
     for after in (first, second):
         mine.train(before=DYING_STEP.format(after=after, signal="SIGKILL"), status=-signal.SIGKILL)
     said = mine.train()
@@ -57,8 +57,8 @@ def test_killed_twice_at_random_it_ends_with_the_same_bytes(cell: Callable[..., 
     assert re.fullmatch(line, said.splitlines()[-1])
 
 
-def test_killed_while_a_checkpoint_is_written(cell: Callable[..., Any], undisturbed: Any) -> None:
-    mine = cell()
+def test_killed_while_a_checkpoint_is_written(local_run: Callable[..., Any], undisturbed: Any) -> None:
+    mine = local_run()
     mine.train(before=DYING_WRITE.format(what=KILL, number=2), status=-signal.SIGKILL)
     states = next(path for path in (mine.folder / ".train_state").iterdir() if path.is_dir())
     assert len(list(states.glob("000000003-*.pt"))) == len(list(states.glob(".000000006-*"))) == 1
@@ -69,9 +69,9 @@ def test_killed_while_a_checkpoint_is_written(cell: Callable[..., Any], undistur
 
 @pytest.mark.parametrize(("what", "status"), [(KILL, -signal.SIGKILL), (FULL, 2)])
 def test_killed_or_out_of_disk_while_the_weights_are_written(
-    cell: Callable[..., Any], undisturbed: Any, what: str, status: int
+    local_run: Callable[..., Any], undisturbed: Any, what: str, status: int
 ) -> None:
-    mine = cell()
+    mine = local_run()
     mine.train(before=DYING_WRITE.format(what=what, number=5), status=status)
     assert (mine.folder / "reports/curves/srresnet-rff-0.csv").exists()
     assert not list((mine.folder / "models").glob("*.safetensors"))
@@ -79,10 +79,10 @@ def test_killed_or_out_of_disk_while_the_weights_are_written(
     assert mine.results() == undisturbed().results()
 
 
-def test_the_state_of_a_killed_run_is_that_of_one_that_was_not(cell: Callable[..., Any]) -> None:
+def test_the_state_of_a_killed_run_is_that_of_one_that_was_not(local_run: Callable[..., Any]) -> None:
     """Not only what a run ends with: weights, averages, Adam's moments and steps, rate, sums and curve."""
-    whole, killed = cell(), cell()
-    killed.train(before=DYING_STEP.format(after=8, signal="SIGKILL"), status=-signal.SIGKILL)  # goes on from 6
+    whole, killed = local_run(), local_run()
+    killed.train(before=DYING_STEP.format(after=8, signal="SIGKILL"), status=-signal.SIGKILL)  # resumes from 6
     states = []
     for mine, after in ((whole, 10), (killed, 4)):
         mine.train(before=DYING_STEP.format(after=after, signal="SIGTERM"), status=143)
@@ -103,8 +103,8 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, value.numpy().tobytes() if isinstance(value, torch.Tensor) else value
 
 
-def test_a_full_disk_while_a_checkpoint_is_written(cell: Callable[..., Any], undisturbed: Any) -> None:
-    mine = cell()
+def test_a_full_disk_while_a_checkpoint_is_written(local_run: Callable[..., Any], undisturbed: Any) -> None:
+    mine = local_run()
     said = mine.train(before=DYING_WRITE.format(what=FULL, number=2), status=2)
     assert said.splitlines()[-1].startswith("error: ")
     assert "the disk is full: free space and run the same command again" in said
@@ -114,9 +114,9 @@ def test_a_full_disk_while_a_checkpoint_is_written(cell: Callable[..., Any], und
 
 @pytest.mark.parametrize(("name", "says", "status"), [("SIGTERM", "SIGTERM", 143), ("SIGINT", "Ctrl-C", 130)])
 def test_a_signal_ends_the_step_and_writes_the_state(
-    cell: Callable[..., Any], undisturbed: Any, name: str, says: str, status: int
+    local_run: Callable[..., Any], undisturbed: Any, name: str, says: str, status: int
 ) -> None:
-    mine = cell()
+    mine = local_run()
     said = mine.train(before=DYING_STEP.format(after=4, signal=name), status=status)
     assert said == f"error: stopped by {says} after iteration 5: the same command resumes from there\n"
     assert len(list((mine.folder / ".train_state").glob("*/000000005-*.pt"))) == 1
@@ -124,16 +124,16 @@ def test_a_signal_ends_the_step_and_writes_the_state(
     assert mine.results() == undisturbed().results()
 
 
-def test_a_signal_to_the_whole_group_leaves_the_helper_processes_alone(cell: Callable[..., Any]) -> None:
+def test_a_signal_to_the_whole_group_leaves_the_helper_processes_alone(local_run: Callable[..., Any]) -> None:
     """As Ctrl-C in a terminal, or a cluster's SIGTERM, does it."""
     before = DYING_STEP.format(after=4, signal="SIGTERM").replace("os.kill(os.getpid()", "os.killpg(os.getpid()")
-    said = cell("runtime.workers=2").train(before=before, status=143)
+    said = local_run("runtime.workers=2").train(before=before, status=143)
     assert said == "error: stopped by SIGTERM after iteration 5: the same command resumes from there\n"
 
 
 @pytest.mark.needs("mlflow")
-def test_stopped_runs_leave_no_point_twice_in_mlflow(cell: Callable[..., Any], undisturbed: Any) -> None:
-    mine = cell()
+def test_stopped_runs_leave_no_point_twice_in_mlflow(local_run: Callable[..., Any], undisturbed: Any) -> None:
+    mine = local_run()
     mine.train(before=DYING_STEP.format(after=7, signal="SIGKILL"), status=-signal.SIGKILL, tracked=True)
     mine.train(before=DYING_STEP.format(after=2, signal="SIGTERM"), status=143, tracked=True)  # flushes 2 to 8
     mine.train(tracked=True)
@@ -152,8 +152,8 @@ def test_stopped_runs_leave_no_point_twice_in_mlflow(cell: Callable[..., Any], u
     assert mine.results() == undisturbed().results()
 
 
-def test_changed_settings_never_go_on_from_an_old_state(cell: Callable[..., Any], undisturbed: Any) -> None:
-    mine, faster = cell(), cell("train.learning_rate=0.002")
+def test_changed_settings_never_go_on_from_an_old_state(local_run: Callable[..., Any], undisturbed: Any) -> None:
+    mine, faster = local_run(), local_run("train.learning_rate=0.002")
     mine.train(before=DYING_STEP.format(after=7, signal="SIGKILL"), status=-signal.SIGKILL)
     (faster.folder / ".train_state").symlink_to(mine.folder / ".train_state")
     faster.train()

@@ -58,8 +58,8 @@ def test_the_averaged_weights_are_scored_when_it_is_time(store: PatchStore, para
     assert network.factor.item() == 1.0
 
 
-def test_training_is_the_same_to_the_last_bit_without_it(cell: Callable[..., Any], undisturbed: Any) -> None:
-    mine, watched = cell("train.validation.every=0"), undisturbed("dropout")
+def test_training_is_the_same_to_the_last_bit_without_it(local_run: Callable[..., Any], undisturbed: Any) -> None:
+    mine, watched = local_run("train.validation.every=0"), undisturbed("dropout")
     mine.train("dropout", "0")
     assert torch.equal(mine.weights("dropout"), watched.weights("dropout"))
     curves = [(place.folder / "reports/curves/srresnet-dropout-0.csv").read_text() for place in (mine, watched)]

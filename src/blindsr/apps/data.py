@@ -57,7 +57,7 @@ def state(manifest: Manifest, data: DataParams) -> State:
     elif folder.is_dir() and any(folder.iterdir()):
         return State("present", f"in {folder}, not verified yet: `dvc repro --force fetch`")
     if waiting:
-        return State("partial", f"{waiting}: `dvc repro --force fetch` goes on")
+        return State("partial", f"{waiting}: `dvc repro --force fetch` resumes")
     return State("missing", manifest.how_to_get)
 
 

@@ -1,4 +1,4 @@
-"""Rows of scores as they are made, so that a killed evaluation goes on where it was."""
+"""Rows of scores as they are made, so that a killed evaluation resumes where it was."""
 
 import json
 from collections.abc import Iterable

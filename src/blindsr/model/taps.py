@@ -28,7 +28,7 @@ class Taps:
             network: Names its layers by the attributes `last` and `blocks`, as `plugins.backbones.base` says.
             names: "last", "blocks.I" (I may be negative) or a submodule's name: its input; with ":output" behind,
                 its output.
-            change: Gets a name and what passes there, and returns what the network goes on with.
+            change: Gets a name and what passes there, and returns what the network continues with.
 
         Raises:
             UserError: for a name that the network does not have.

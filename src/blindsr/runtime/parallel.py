@@ -66,7 +66,7 @@ def in_order(work: Callable[..., Result], *arguments: Iterable[Any], workers: in
     except BrokenProcessPool:
         raise UserError(
             f"one of {workers} processes was killed, probably for memory: run the same command on fewer cores "
-            "(taskset -c 0,1 …), it goes on from here"
+            "(taskset -c 0,1 …), it resumes from here"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,6 +1,6 @@
 """MLflow: one flat run per trained network, found again by the key of what determines it.
 
-A server that cannot be reached costs one warning: the work goes on, its curves are on disk, and
+A server that cannot be reached costs one warning: the work continues, its curves are on disk, and
 `blindsr runs sync` publishes them later. There, and wherever else a store was asked for by name, its failures are
 UserErrors. MLflow takes three seconds to import, so only `connect` and an opened run do it; where it is not
 installed, that is the one warning.

@@ -1,6 +1,6 @@
 """evaluate: one run, or bicubic, on every benchmark and case: reports/scores/<run>.csv.
 
-An interrupted evaluation goes on image by image. On a machine with several GPUs
+An interrupted evaluation resumes at the next image. On a machine with several GPUs
 
     torchrun --nproc-per-node 4 --no-python blindsr evaluate srresnet-rff-0
 

@@ -109,7 +109,7 @@ class Regularizer(nn.Module):
         return lr
 
     def change_features(self, name: str, x: Tensor, step: Step) -> Tensor:
-        """What passes one of `layers`, (views·N, C, H, W), as the network goes on with it: here, unchanged."""
+        """What passes one of `layers`, (views·N, C, H, W), as the network continues with it: here, unchanged."""
         return x
 
     def penalty(self, step: Step) -> Tensor:
