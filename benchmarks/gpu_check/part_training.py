@@ -97,7 +97,7 @@ def table(scores: Sequence[Row]) -> list[dict[str, Cell]]:
 
 def _means(rows: Sequence[Row], benchmarks: Sequence[str]) -> dict[str, Cell]:
     means: dict[str, Cell] = {}
-    for key in ("psnr_db", "bicubic_db", "detail_cosine", "detail_amplitude"):
+    for key in ("psnr_db", "bicubic_db", "psnr_best_db", "detail_cosine", "detail_amplitude"):
         of_each = []
         for benchmark in benchmarks:
             values = [row[key] for row in rows if row["benchmark"] == benchmark and row[key] is not None]

@@ -11,7 +11,8 @@ from torch import nn
 from blindsr.data import images, suite
 from blindsr.data.images import RGB
 from blindsr.model import inference
-from blindsr.plugins.metrics.base import cropped_pair
+from blindsr.plugins.metrics._detail import DetailOf
+from blindsr.plugins.metrics.base import decibel
 from blindsr.runtime import parallel
 
 _SCALE, _BORDER = 4, 4
@@ -19,13 +20,12 @@ _SMALL = 96  # px: side of the one image that a small check scores
 
 
 class Degraded(NamedTuple):
-    """An HR image with its LR image and its bicubic SR image for each case."""
+    """An HR image with its LR image for each case."""
 
     benchmark: str
     name: str
     hr: RGB
     lr: dict[str, RGB]
-    bicubic: dict[str, RGB]
 
 
 class Suite:
@@ -58,35 +58,25 @@ def _degraded(small: bool, found: tuple[str, Path]) -> Degraded:
     hr = images.mod_crop(images.read_hr(path), _SCALE)
     if small:
         hr = np.ascontiguousarray(hr[:_SMALL, :_SMALL])
-    lr = dict(suite.degrade_suite(hr, suite.PAPER, benchmark, path.stem, _SCALE))
-    return Degraded(benchmark, path.stem, hr, lr, {c: images.bicubic_upscale(one, _SCALE) for c, one in lr.items()})
+    return Degraded(
+        benchmark, path.stem, hr, dict(suite.degrade_suite(hr, suite.PAPER, benchmark, path.stem, _SCALE))
+    )
 
 
 def _row(image: Degraded, pair: tuple[str, RGB]) -> dict[str, Any]:
     case, sr = pair
     named = {"benchmark": image.benchmark, "case": case, "image": image.name}
-    return named | values(sr, image.hr, image.bicubic[case])
+    return named | values(sr, image.hr, image.lr[case])
 
 
-def values(sr: RGB, hr: RGB, bicubic: RGB, border: int = _BORDER) -> dict[str, float | None]:
-    """PSNR in dB of an SR image and of the bicubic one, and the parts of their difference.
-
-    With D = HR - bicubic, the detail that is missing, and R = SR - bicubic, what the network adds, both without
-    border: `detail_cosine` is c = <D, R> / (|D| |R|), `detail_amplitude` is g = |R| / |D|, and exactly
-    psnr_db = bicubic_db - 10 log10(1 - 2 g c + g²). What is not defined is None.
-    """
-    (sr_, hr_), (bicubic_, _) = cropped_pair(sr, hr, border), cropped_pair(bicubic, hr, border)
-    base = bicubic_.astype(np.float64)
-    missing, added = hr_ - base, sr_ - base
-    # whole numbers, exact in float64: so the two PSNRs are those of `plugins.metrics.psnr_db` to the last digits
-    dd, rr, dr = (float(np.vdot(a, b)) for a, b in ((missing, missing), (added, added), (missing, added)))
-    return {
-        "psnr_db": _decibel((dd - 2 * dr + rr) / missing.size),
-        "bicubic_db": _decibel(dd / missing.size),
-        "detail_cosine": dr / math.sqrt(dd * rr) if dd and rr else None,
-        "detail_amplitude": math.sqrt(rr / dd) if dd else None,
+def values(sr: RGB, hr: RGB, lr: RGB, border: int = _BORDER) -> dict[str, float | None]:
+    """PSNR in dB of an SR image and of the bicubic one, and the parts of their difference; None is not defined."""
+    detail = DetailOf(border)(sr, hr, lr)
+    known = {
+        "psnr_db": detail.psnr,
+        "bicubic_db": decibel(detail.missing / detail.count),
+        "detail_cosine": detail.cosine,
+        "detail_amplitude": detail.amplitude,
+        "psnr_best_db": detail.best_psnr,
     }
-
-
-def _decibel(mean_squared_error: float) -> float | None:
-    return 10 * math.log10(255**2 / mean_squared_error) if mean_squared_error else None
+    return {name: value if math.isfinite(value) else None for name, value in known.items()}

@@ -109,7 +109,7 @@ def test_a_metric_that_lacks_its_weights_is_one_warning_with_the_way_out(caplog)
     assert [metric.name for metric in found] == ["ssim", "lpips"]
     (line,) = (record.getMessage() for record in caplog.records)
     assert line == "no LPIPS trunk weights: the lpips column stays empty; to fill it, fetch it"
-    with pytest.raises(UserError, match="unknown metric 'mse': choose one of lpips, psnr_db"):
+    with pytest.raises(UserError, match="unknown metric 'mse': choose one of detail_amplitude, detail_cosine, lpips"):
         scoring.build_metrics(["mse"], **offered)
 
 

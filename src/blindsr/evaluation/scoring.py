@@ -53,9 +53,24 @@ class Measure:
 
         Raises UserError, as its result does, where an image is too small for a metric.
         """
-        chosen = [*self.metrics, *(self.unaligned if unaligned else ())]
-        measures = {metric.name: metric.against(hr) for metric in chosen if not metric.lacks}
-        return lambda key, sr, lr: Score(key, {name: measure(sr, lr) for name, measure in measures.items()})
+        offered = [*self.metrics, *(self.unaligned if unaligned else ())]
+        chosen = [metric for metric in offered if not metric.lacks]
+        measures = {metric.name: metric.against(hr) for metric in chosen if metric.shared is None}
+
+        def scored(key: Key, sr: RGB, lr: RGB) -> Score:
+            known: dict[Any, Any] = {}
+            values = {}
+            for metric in chosen:
+                if metric.shared is None:
+                    values[metric.name] = measures[metric.name](sr, lr)
+                else:
+                    compute, value = metric.shared
+                    if compute not in known:
+                        known[compute] = compute(sr, hr, lr)
+                    values[metric.name] = value(known[compute])
+            return Score(key, values)
+
+        return scored
 
 
 def build_metrics(
