@@ -45,8 +45,8 @@ if task == "side":
     assert os.read(0, 10)
     say(result=dict(per_second=50.0 + len(settings["spec"]["reg"]), wait_share=0.02, steps=9), spec=settings["spec"])
 if task == "train":
-    reg, row = settings["reg"], dict(benchmark="Set5", case="clean", image="a", psnr_db=30.0, bicubic_db=29.0, psnr_best_db=31.0,
-                                     detail_cosine=0.5, detail_amplitude=0.5)
+    reg, row = settings["reg"], dict(benchmark="Set5", case="clean", image="a", psnr_db=30.0, bicubic_db=29.0,
+                                     psnr_best_db=31.0, detail_cosine=0.5, detail_amplitude=0.5)
     say(reg=reg, point=dict(iteration=settings["log_every"], l1=0.1))
     for iteration in settings["scored"]:
         say(reg=reg, scores=[dict(row, iteration=iteration)])

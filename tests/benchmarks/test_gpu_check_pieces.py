@@ -181,8 +181,8 @@ def test_bicubic_of_the_suite_is_that_of_the_tables(real_data: Path) -> None:
 def test_means_weight_benchmarks_alike() -> None:
     """Two images of one set (1 and 3) and one of another (10): (2 + 10) / 2."""
     rows = [
-        {"regularizer": "none", "iteration": 8, "benchmark": name, "psnr_db": value, "bicubic_db": 1.0, "psnr_best_db": 2.0,
-         "detail_cosine": None, "detail_amplitude": 0.0}
+        {"regularizer": "none", "iteration": 8, "benchmark": name, "psnr_db": value, "bicubic_db": 1.0,
+         "psnr_best_db": 2.0, "detail_cosine": None, "detail_amplitude": 0.0}
         for name, value in (("a", 1.0), ("a", 3.0), ("b", 10.0))
     ]  # fmt: skip
     (row,) = part_training.table(rows)

@@ -83,7 +83,11 @@ def test_dropout_rates_are_those_of_the_paper(composed: dict[str, Any]) -> None:
             {"perceptual": {"trunk": "a"}},
             "'perceptual' has no setting 'trunk': choose from dist",
         ),
-        ("evaluate.metrics", ["psnr_db", "mse"], "unknown metric 'mse': choose one of detail_amplitude, detail_cosine, lpips"),
+        (
+            "evaluate.metrics",
+            ["psnr_db", "mse"],
+            "unknown metric 'mse': choose one of detail_amplitude",
+        ),
         ("evaluate.metrics", ["ssim"], "evaluate.metrics lacks psnr_db"),
         ("evaluate.metrics", ["psnr_db", "psnr_db"], "evaluate.metrics: must hold at least one entry, each once"),
         ("evaluate.unaligned_metrics", ["shift"], "unknown metric 'shift'"),
