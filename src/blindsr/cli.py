@@ -132,13 +132,16 @@ def report(
 
 @app.command()
 def score(
-    folder: Annotated[Path, typer.Argument(help="Folder of HR images.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of HR images; or, with --against, a CSV of scores.")],
     model: Annotated[
         str,
         typer.Option(
             help="A trained run such as srresnet-rff-0, bicubic, or a file: weights, TorchScript (.pt) or .onnx."
         ),
-    ],
+    ] = "",
+    against: Annotated[
+        str, typer.Option(help="Another model (or CSV): what the difference in PSNR is made of, with intervals.")
+    ] = "",
     cases: Annotated[str, typer.Option(help="Test cases, with commas between; all of the suite without.")] = "",
     metrics: Annotated[str, typer.Option(help=_METRICS)] = "",
     scale: ModelScale = None,
@@ -149,11 +152,17 @@ def score(
     json: Annotated[Path | None, typer.Option(help="Write means and rows.")] = None,
 ) -> None:
     """Score any network on any HR images, degraded in the cases of the test suite."""
-    from blindsr.apps import score
+    from blindsr.apps import score, score_against
 
+    if folder.suffix == ".csv" and against:
+        score_against.of_files(folder, Path(against))
+        return
+    if not model:
+        raise typer.BadParameter("give the network to score: a run, bicubic, or a file", param_hint="--model")
     score.run(
         folder,
         model,
+        against=against or None,
         cases=_listed(cases),
         metrics=_listed(metrics),
         scale=scale,

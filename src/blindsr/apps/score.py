@@ -2,9 +2,12 @@
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import torch
 
 from blindsr.acquisition import folder
 from blindsr.acquisition.folder import HrFolder
@@ -29,6 +32,7 @@ def run(
     hr_folder: Path,
     model: str,
     *,
+    against: str | None = None,
     cases: Sequence[str] = (),
     metrics: Sequence[str] = (),
     scale: int | None = None,
@@ -40,64 +44,122 @@ def run(
 ) -> None:
     """Degrade every image of `hr_folder` under every case, upscale it with `model`, score it and print a table.
 
-    `model` and `scale` are as for `models.read`. Cases and metrics that are not named are those of the project in the
-    working directory, else the paper's; noise is seeded by the suite's seed and the names of folder, case and image.
-    `csv` gets a row per image and case, with a column per metric, and lets an interrupted run go on; `as_json` gets
-    means and rows.
+    Args:
+        hr_folder: Of HR images.
+        model: As for `models.read`.
+        against: Another one, scored too: a table says what the difference in PSNR is made of (`score_against`).
+        cases: Those of the project in the working directory, else the paper's, if none is named; noise is seeded by
+            the suite's seed and the names of folder, case and image.
+        metrics: Likewise.
+        scale: As for `models.read`.
+        tile: LR px of a tile's side, "auto" or None.
+        device: As for `devices.choose`.
+        lpips_trunk: File of AlexNet's weights.
+        csv: Gets a row per image and case, with a column per metric; an interrupted run resumes from it. With
+            `against` the rows of that are beside it, in a file whose name ends in -against.
+        as_json: Gets means and rows, and with `against` the split.
 
-    Raises UserError for wrong arguments, and one that counts the images without scores, after all others are written.
+    Raises:
+        UserError: for wrong arguments, and one that counts the images without scores, after all others are written.
     """
     project = params.find()
-    chosen = suite.select(project.suite if project else suite.PAPER, cases)
     other = EvaluateParams(crop_border=models.default_scale(None), overlap=_OVERLAP, threads=1)
     settings = project.evaluate if project else other
     columns = list(dict.fromkeys(metrics)) or settings.metrics
+    if against:
+        from blindsr.apps import score_against  # with pandas, which takes half a second to import
+
+        columns = list(dict.fromkeys([*columns, *score_against.NEEDED]))
     for name in columns:
         registry.require("metric", name)
-    source = folder.open_folder(hr_folder)
-    where = devices.choose(device)
-    devices.keep_freed_memory()
-    network, scale, weights = models.read(model, scale)
-    network = devices.place(network, where)
+    chosen = suite.select(project.suite if project else suite.PAPER, cases)
     trunk, no_trunk = _trunk(lpips_trunk, project)
-    border = settings.crop_border if project and project.scale == scale else scale
-    records = scoring.build_metrics(
-        columns,
-        crop_border=border,
-        max_shift=settings.max_shift,
-        trunk=trunk,
-        no_trunk=no_trunk,
-        device=devices.beside(where),
-    )
-    upscale = partial(inference.upscale_rgb, network, scale=scale, tile=tile, overlap=_OVERLAP)
-
-    determining = {
-        "files": [_content(path) for path in (weights or Path(), trunk or Path())],
-        "settings": [scale, tile, border, sorted(columns), where.type, chosen.seed],
-        "code": provenance.code_digest("score"),
-    }
-    contents = {name: _content(path) for name, path in source.files.items()}
-    stamps = {
-        Key(source.name, case, name): files.key([determining, degraded.model_dump(), contents[name]])[:16]
-        for case, degraded in chosen.cases.items()
-        for name in source.files
-    }
-    journal = Journal(csv.parent / f".{csv.name}.rows") if csv else None
-    rows, lines = _score(source, chosen, scale, stamps, upscale, Measure(records), journal)
-    scores = [rows[key] for key in stamps if key in rows]
-    if scores:
-        name = f"{Path(model).name} ×{scale} on {source.name}"
-        score_report.print_table(name, scores, records, list(chosen.cases))
-        if csv:
-            benchmarks.write_csv(scores, columns, csv)
-        if as_json:
-            about = {"model": Path(model).name, "benchmark": source.name, "scale": scale}
-            files.write_atomic(as_json, score_report.as_json(about, scores, columns, lines))
+    source, where = folder.open_folder(hr_folder), devices.choose(device)
+    task = _Task(project, settings, chosen, columns, source, where, tile, trunk, no_trunk)
+    devices.keep_freed_memory()
+    made = task.score(model, scale, csv)
+    split, lines, missing, wanted = None, made.lines, made.wanted - len(made.scores), made.wanted
+    if against:
+        beside = csv and csv.with_name(f"{csv.stem}-against{csv.suffix}")
+        baseline = task.score(against, made.scale, beside)
+        lines, wanted = [*lines, *baseline.lines], wanted + baseline.wanted
+        missing += baseline.wanted - len(baseline.scores)
+        if made.scores and baseline.scores:
+            split = score_against.compare(made.scores, baseline.scores, list(chosen.cases))
+            score_against.print_table(split, made.model, baseline.model)
+    if as_json and made.scores:
+        about = {"model": made.model, "benchmark": task.source.name, "scale": made.scale}
+        about |= {} if split is None else {"against": Path(against or "").name, "split": split.to_dict("records")}
+        files.write_atomic(as_json, score_report.as_json(about, made.scores, columns, lines))
     if lines:
-        missing = len(stamps) - len(scores)
-        raise UserError(f"{missing} of {len(stamps)} scores are missing: {len(lines)} problems are named above")
-    if journal:
-        journal.clear()
+        raise UserError(f"{missing} of {wanted} scores are missing: {len(lines)} problems are named above")
+
+
+class _Scored(NamedTuple):
+    """The scores of one model, how many were wanted, and a line for each problem."""
+
+    model: str
+    scale: int
+    scores: list[Score]
+    wanted: int
+    lines: list[str]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is asked of every model."""
+
+    project: Params | None
+    settings: EvaluateParams
+    chosen: SuiteParams
+    columns: list[str]
+    source: HrFolder
+    where: torch.device
+    tile: Tile
+    trunk: Path | None
+    no_trunk: str
+
+    def score(self, model: str, scale: int | None, csv: Path | None) -> _Scored:
+        """Score one, print its table and write `csv`."""
+        network, scale, weights = models.read(model, scale)
+        network = devices.place(network, self.where)
+        border = self.settings.crop_border if self.project and self.project.scale == scale else scale
+        records = scoring.build_metrics(
+            self.columns,
+            crop_border=border,
+            max_shift=self.settings.max_shift,
+            trunk=self.trunk,
+            no_trunk=self.no_trunk,
+            device=devices.beside(self.where),
+        )
+        upscale = partial(inference.upscale_rgb, network, scale=scale, tile=self.tile, overlap=_OVERLAP)
+        stamps = self._stamps([weights or Path(), self.trunk or Path()], [scale, self.tile, border])
+        journal = Journal(csv.parent / f".{csv.name}.rows") if csv else None
+        rows, lines = _score(self.source, self.chosen, scale, stamps, upscale, Measure(records), journal)
+        scores = [rows[key] for key in stamps if key in rows]
+        name = Path(model).name
+        if scores:
+            title = f"{name} ×{scale} on {self.source.name}"
+            score_report.print_table(title, scores, records, list(self.chosen.cases))
+            if csv:
+                benchmarks.write_csv(scores, self.columns, csv)
+        if journal and not lines:
+            journal.clear()
+        return _Scored(name, scale, scores, len(stamps), lines)
+
+    def _stamps(self, weights: Sequence[Path], settings: Sequence[object]) -> dict[Key, str]:
+        """What the scores of each image are of."""
+        determining = {
+            "files": [_content(path) for path in weights],
+            "settings": [*settings, sorted(self.columns), self.where.type, self.chosen.seed],
+            "code": provenance.code_digest("score"),
+        }
+        contents = {name: _content(path) for name, path in self.source.files.items()}
+        return {
+            Key(self.source.name, case, name): files.key([determining, degraded.model_dump(), contents[name]])[:16]
+            for case, degraded in self.chosen.cases.items()
+            for name in self.source.files
+        }
 
 
 def _trunk(given: Path | None, project: Params | None) -> tuple[Path | None, str]:

@@ -52,10 +52,11 @@ def split(cosine: ArrayLike, amplitude: ArrayLike, base_cosine: ArrayLike, base_
         base_amplitude: g of the baseline.
 
     Returns:
-        The difference and its parts. A side that adds nothing (g = 0) has no direction: all is amplitude.
+        The difference and its parts. What a side adds that adds nothing (g = 0) counts as unrelated, c = 0, as the
+        rounding errors of an upsampling are.
     """
     c, g, c0, g0 = np.broadcast_arrays(cosine, amplitude, base_cosine, base_amplitude)
-    c, c0 = np.where(g == 0, c0, c), np.where(g0 == 0, c, c0)
+    c, c0 = np.where(g == 0, 0.0, c), np.where(g0 == 0, 0.0, c0)
     after, before = gain_db(c, g), gain_db(c0, g0)
     turned, scaled = gain_db(c, g0), gain_db(c0, g)  # the baseline with one thing of the method's
     direction = ((turned - before) + (after - scaled)) / 2
