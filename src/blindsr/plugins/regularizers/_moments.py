@@ -146,6 +146,12 @@ def _affine(gaps: list[Tensor], sign: int, factor: Tensor, scale: float) -> tupl
     return slope, torch.baddbmm(shift, slope, middle + (sign / 2) * mean_gap, alpha=-1)
 
 
+def covariance(centred: Tensor) -> Tensor:
+    """Covariance (B, C, C) over the pixels of centred features (B, C, N), divided by N."""
+    product = _blockwise_product(centred, centred) if _at_once(centred) else centred @ centred.mT
+    return product / centred.shape[2]
+
+
 def _blockwise_product(a: Tensor, b: Tensor) -> Tensor:
     """a bᵀ (B, C, C) of (B, C, N), a sum over blocks of the pixels. Nothing is copied if channels lie innermost."""
     batch, channels, pixels = a.shape
