@@ -61,15 +61,20 @@ def main(
         raise typer.BadParameter("--write takes neither names nor --quick: the file holds one whole run")
     devices.keep_freed_memory()  # as in training
     results: list[Result] = []
+    broken = []
     for name in chosen:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        results += TOPICS[name](quick)
+        try:
+            results += TOPICS[name](quick)
+        except Exception as error:  # whatever it is: the others' results are worth their time
+            broken.append(f"{name}: {type(error).__name__}: {error}")
+            print(f"{broken[-1]}", file=sys.stderr, flush=True)
     console = Console()
     if console.is_terminal:
         report.show(results, console)
     else:
         print("\n".join(report.lines(results)))
-    if write:
+    if write and not broken:
         report.write(results)
     if json_file:
         rows = [dataclasses.asdict(result) | {"value": result.value, "verdict": result.verdict} for result in results]
@@ -77,6 +82,9 @@ def main(
     failed = [check for result in results for check in result.checks if not check.passed]
     if failed:
         print(f"{len(failed)} checks failed: {'; '.join(map(str, failed))}", file=sys.stderr)
+    if broken:
+        print(f"not measured: {'; '.join(broken)}", file=sys.stderr)
+    if failed or broken:
         raise typer.Exit(1)
 
 

@@ -102,7 +102,7 @@ def test_dropout_rates_are_those_of_the_paper(composed: dict[str, Any]) -> None:
         ("backbone.names", ["srrresnet"], "choose one of bicubic, msrn, rrdb, srresnet, swinir"),
         ("backbone.names", ["bicubic"], "bicubic is always evaluated"),
         ("backbone.names", ["SRResNet"], "backbone.names.0"),
-        ("reg.names", ["rfff"], "choose one of brute_force, dropout, linear, none, rff, rff_released, two_views"),
+        ("reg.names", ["rfff"], "choose one of adaptive_dropout, affine_alignment"),
         ("reg.settings.rff.weight", -1, "reg.settings.rff.weight"),
         ("reg.settings.rff.hyper", {"dims": 3}, "regularizer 'rff' has no setting 'dims': choose from dim, sigma"),
         ("reg.settings.none.hyper", {"rate": 1}, "choose from none at all"),

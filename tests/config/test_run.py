@@ -48,7 +48,7 @@ def test_a_name_comes_back(name: str) -> None:
         ("srresnet-rff--1", "is no run"),
         ("srresnet-rff-0-1", "is no run"),
         ("srresnett-rff-0", r"no backbone is named 'srresnett': did you mean srresnet\?"),
-        ("srresnet-qqq-0", "no regularizer is named 'qqq': choose one of brute_force, dropout"),
+        ("srresnet-qqq-0", "no regularizer is named 'qqq': choose one of adaptive_dropout, affine_alignment"),
     ],
 )
 def test_what_is_no_run_of_the_plug_ins_is_one_line(name: str, says: str) -> None:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from blindsr.plugins.regularizers._moments import covariance
 from blindsr.plugins.regularizers.base import Share
-from blindsr.runtime import devices
 
 _SINGULAR = 1e-12
 """Share of S's trace a channel that is added to S, so that channels without variance can be divided by; in float64 it
@@ -41,8 +40,9 @@ def moments(a: Tensor, b: Tensor, share: Share) -> Moments:
     for x in (a.flatten(2), b.flatten(2)):
         mean = x.mean(2)
         matrix = covariance(x - mean[:, :, None])
-        rows.append(torch.cat([mean, matrix.flatten(1)], dim=1).to(devices.widest_float(x.device)))
-    whole, channels = share.gather(torch.stack(rows, dim=1)), a.shape[1]
+        rows.append(torch.cat([mean, matrix.flatten(1)], dim=1))
+    widest = torch.float32 if a.device.type == "mps" else torch.float64  # which Apple's GPUs lack
+    whole, channels = share.gather(torch.stack(rows, dim=1).to(widest)), a.shape[1]
     return Moments(whole[..., :channels], whole[..., channels:].unflatten(2, (channels, channels)))
 
 

@@ -1,0 +1,59 @@
+"""Stochastic frequency masking (El Helou et al., "Stochastic Frequency Masking to Improve Super-Resolution and
+Denoising Networks", ECCV 2020)."""
+
+import functools
+import math
+
+import torch
+from torch import Tensor
+
+from blindsr.plugins.regularizers.base import Regularizer, Step
+
+
+def build(*, probability: float = 0.5) -> Regularizer:
+    """Zero a random band of the DCT of each LR image, with a probability; the image's mean is always kept.
+
+    A band holds the frequencies whose distance from 0, as a share of the largest, lies between two numbers that are
+    drawn uniformly for each sample: the "central" mode of the paper, which it uses for super-resolution. Acts in
+    training mode only, and adds no penalty. The public code (majedelhelou/SFM) masks the HR patch before it is
+    downscaled; here the degraded LR image is masked, since that is what every network sees.
+
+    Args:
+        probability: That a sample is masked, in [0, 1].
+
+    Raises:
+        ValueError: for another probability.
+    """
+    if not isinstance(probability, int | float) or isinstance(probability, bool) or not 0 <= probability <= 1:
+        raise ValueError(f"probability must be a number in [0, 1], not {probability!r}")
+    return _FrequencyMask(float(probability))
+
+
+class _FrequencyMask(Regularizer):
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def change_input(self, lr: Tensor, step: Step) -> Tensor:
+        if not self.training:
+            return lr
+        count = len(lr) * step.share.ranks
+        chance, ends = step.draw(lambda: (torch.rand(count, 1, 1), torch.rand(count, 2, 1, 1)), lr)
+        low, high = step.share.of(ends).sort(dim=1).values.unbind(1)
+        rows, columns = (dct_basis(length).to(lr) for length in lr.shape[2:])
+        height, width = (torch.linspace(0, 1, length + 1, device=lr.device)[:-1] for length in lr.shape[2:])
+        radius = (height[:, None].square() + width.square()).sqrt() / math.sqrt(2)
+        masked = (radius >= low) & (radius <= high) & (step.share.of(chance) < self.probability)
+        masked[:, 0, 0] = False
+        with torch.autocast(lr.device.type, enabled=False):
+            spectrum = rows @ lr @ columns.T
+            return rows.T @ spectrum.masked_fill(masked[:, None], 0) @ columns
+
+
+@functools.lru_cache(8)
+def dct_basis(length: int) -> Tensor:
+    """The orthonormal DCT-II as a matrix (length, length): frequency, pixel."""
+    frequency, pixel = torch.arange(length, dtype=torch.float64)[:, None], torch.arange(length) + 0.5
+    basis = math.sqrt(2 / length) * torch.cos(math.pi / length * frequency * pixel)
+    basis[0] /= math.sqrt(2)
+    return basis.float()
