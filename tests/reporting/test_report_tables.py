@@ -3,7 +3,7 @@
 The files of golden/ are what `report_tables.write` makes of planted differences. After a meant change of the tables
 renew them, and look at every line that moved before you commit it:
 
-    PYTHONPATH=src:tests python tests/reporting/test_book.py
+    PYTHONPATH=src:tests python tests/reporting/test_report_tables.py
 """
 
 import difflib
@@ -25,7 +25,7 @@ FILES = [
 ]  # fmt: skip
 SIZES = {"Set5": 5, "Set14": 14, "photos": 12}
 HOLES = {"Urban100": "ask the makers of Urban100"}
-RENEW = "if this is meant, renew it and look at every line that moved: see the head of tests/reporting/test_book.py"
+RENEW = "if this is meant, renew it and look at every line that moved: the head of this test file says how"
 
 
 def source(folder: Path, parsed: Params, holes: dict[str, str]) -> Source:
@@ -138,6 +138,21 @@ def test_without_the_metric_the_papers_table_of_lpips_says_so(tmp_path: Path) ->
     assert "— evaluate.metrics does not name lpips." in (tmp_path / "tables" / "table2_lpips.md").read_text()
     keys = [table.key for table in found.tables]
     assert [key for key in keys if key in ("psnr_db", "psnr_y_db", "ssim", "lpips")] == ["ssim", "psnr_db"]
+
+
+def test_with_cosine_and_amplitude_differences_are_split(tmp_path: Path) -> None:
+    chosen = "evaluate.metrics=[psnr_db,detail_cosine,detail_amplitude]"
+    settings = synthetic_grid.settings("reg=paper", chosen, benchmarks=["Set5"], names=["none", "rff"])
+    synthetic_grid.write(tmp_path, tmp_path / "index", settings, {"Set5": 5})
+    for path in (tmp_path / "scores").iterdir():
+        table = pd.read_csv(path).drop(columns=["lpips", "psnr_y_db", "ssim"])
+        table["detail_cosine"], table["detail_amplitude"] = (table["psnr_db"] * factor % 1 for factor in (0.31, 0.77))
+        table.to_csv(path, index=False)
+    found = report_tables.write(source(tmp_path, settings, {}))
+    assert "differences_split" in [table.key for table in found.tables]
+    text = (tmp_path / "tables" / "differences_split.md").read_text()
+    assert "direction: what is added to a bicubic upsampling is more right." in text
+    assert text.count("| rff ") == 3
 
 
 def test_no_benchmark_at_all_is_a_book_of_holes(tmp_path: Path) -> None:

@@ -35,11 +35,11 @@ def per_case(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[st
     """
     known, frames = arrays(scores, cases, metric), []
     for benchmark in benchmarks:
-        for backbone, reg in _compared(scores, BASELINE):
+        for backbone, reg in compared(scores, BASELINE):
             keys = pd.DataFrame({"benchmark": benchmark, "backbone": backbone, "reg": reg, "case": list(cases)})
             both = [known.get((benchmark, backbone, name)) for name in (reg, BASELINE)]
-            frames.append(keys if both[0] is None or both[1] is None else _described(keys, both[0], both[1], None))
-    return _judged(frames)
+            frames.append(keys if both[0] is None or both[1] is None else described(keys, both[0], both[1], None))
+    return judged(frames)
 
 
 def pooled(
@@ -59,7 +59,7 @@ def pooled(
     """
     known, frames = arrays(scores, cases, metric), []
     names = [*cases, MEAN] if by_case else [MEAN]
-    for backbone, reg in _compared(scores, baseline):
+    for backbone, reg in compared(scores, baseline):
         sides: list[list[NDArray[np.float64]]] = [[], []]
         for benchmark in benchmarks:
             both = [known.get((benchmark, backbone, name)) for name in (reg, baseline)]
@@ -70,14 +70,24 @@ def pooled(
         keys = pd.DataFrame({"benchmark": "all", "backbone": backbone, "reg": reg, "case": names})
         sizes = [values.shape[1] for values in sides[0]]
         first, second = (np.concatenate(side, axis=1) if side else None for side in sides)
-        frames.append(keys if first is None or second is None else _described(keys, first, second, sizes))
-    return _judged(frames)
+        frames.append(keys if first is None or second is None else described(keys, first, second, sizes))
+    return judged(frames)
 
 
 def write(
-    rows: pd.DataFrame, stem: Path, *, title: str, seeds: int, notes: Sequence[str], baseline: str = BASELINE
+    rows: pd.DataFrame,
+    stem: Path,
+    *,
+    title: str,
+    seeds: int,
+    notes: Sequence[str],
+    baseline: str = BASELINE,
+    case: str = "case",
 ) -> Table:
-    """Write <stem>.csv with every column, and <stem>.md with what a reader needs and how to read it."""
+    """Write <stem>.csv with every column, and <stem>.md with what a reader needs and how to read it.
+
+    `case` is the heading of that column, where it holds something else.
+    """
     text = rows.copy()
     for column, style in _FORMATS.items():
         text[column] = [tables.HOLE if pd.isna(value) else style.format(value) for value in rows[column]]
@@ -86,7 +96,8 @@ def write(
     ends = zip(text["low"], text["high"], strict=True)
     shown = text.assign(interval=[tables.HOLE if low == tables.HOLE else f"[{low}, {high}]" for low, high in ends])
     shown = shown[[*KEYS, "images", "difference", "interval", "p_holm", "rank_biserial", "cohens_d", "mark"]]
-    shown = shown.rename(columns={"interval": "95 % interval", "p_holm": "p (Holm)"})
+    shown = shown.rename(columns={"interval": "95 % interval", "p_holm": "p (Holm)", "case": case})
+    text = text.rename(columns={"case": case})
     return tables.write_text(
         text, shown, stem, left=len(KEYS), title=title, notes=[*_how_to_read(rows, seeds, baseline), *notes]
     )
@@ -116,7 +127,7 @@ def _how_to_read(rows: pd.DataFrame, seeds: int, baseline: str) -> list[str]:
     return notes
 
 
-def _compared(scores: pd.DataFrame, baseline: str) -> list[tuple[str, str]]:
+def compared(scores: pd.DataFrame, baseline: str) -> list[tuple[str, str]]:
     """(backbone, regularizer) of every row whose backbone has a baseline, in the order of the scores."""
     pairs = list(scores[["backbone", "reg"]].drop_duplicates().itertuples(index=False, name=None))
     return [(backbone, reg) for backbone, reg in pairs if reg != baseline and (backbone, baseline) in pairs]
@@ -149,9 +160,10 @@ def arrays(
     return found
 
 
-def _described(
+def described(
     keys: pd.DataFrame, method: NDArray[np.float64], baseline: NDArray[np.float64], groups: list[int] | None
 ) -> pd.DataFrame:
+    """`keys` (K rows) with what `statistics.compare` says of scores (seeds, images, K)."""
     result: Difference = statistics.compare(method, baseline, groups=groups)
     return keys.assign(
         images=method.shape[1],
@@ -165,7 +177,7 @@ def _described(
     )
 
 
-def _judged(frames: list[pd.DataFrame]) -> pd.DataFrame:
+def judged(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """All rows with Holm's correction and the mark."""
     columns = [*KEYS, "images", "seeds", "difference", "low", "high", "p", "p_holm", "rank_biserial", "cohens_d"]
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

@@ -11,7 +11,7 @@ from blindsr.config import registry
 from blindsr.config.params import Params
 from blindsr.config.run import Row
 from blindsr.plugins.metrics.base import Metric
-from blindsr.reporting import analyses, differences, scores, tables, verdicts
+from blindsr.reporting import analyses, differences, scores, split_table, tables, verdicts
 from blindsr.reporting.paper import comparison, paper_tables
 from blindsr.reporting.paper.paper_tables import METHODS, PARTS, TRACKS, Grid
 from blindsr.reporting.scores import BASELINE, CONTROL
@@ -234,6 +234,16 @@ def _differences(source: Source, folder: Path) -> list[Table]:
         title = f"psnr_db minus the same backbone with two views and no penalty, {everywhere} ({source.size})"
         stem = folder / f"differences_{CONTROL}"
         made.append(differences.write(rows, stem, title=title, seeds=seeds, notes=notes, baseline=CONTROL))
+    if set(split_table.NEEDED) <= set(source.metrics):
+        rows = split_table.pooled(suite, source.suite, source.cases)
+        title = f"What {what} is made of, {everywhere} ({source.size})"
+        how = [
+            "direction: what is added to a bicubic upsampling is more right. amplitude: there is more or less of it, "
+            "as if it had been turned up or down. Both add up to the total.",
+            *notes,
+        ]
+        stem = folder / "differences_split"
+        made.append(differences.write(rows, stem, title=title, seeds=seeds, notes=how, case="part"))
     plain = tables.improvement(source.psnr)
     title, notes = f"{what} ({source.size})", source.notes(*source.suite)
     stem = folder / "improvement_psnr_db"
