@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -90,3 +91,12 @@ def test_gradient_has_the_layout_of_the_features(order: torch.memory_format) -> 
     a, b = (torch.randn(2, 3, 4, 5).to(memory_format=order).requires_grad_() for _ in range(2))
     statistics_distance(a.flatten(2), b.flatten(2)).backward()
     assert a.grad.is_contiguous(memory_format=order)
+
+
+def test_mean_and_covariance_are_those_of_numpy_and_have_their_gradient(part: None) -> None:
+    pixels, _ = views()
+    mean, matrix = _moments.mean_and_covariance(pixels)
+    for sample, one, other in zip(pixels.detach().numpy(), mean, matrix, strict=True):
+        np.testing.assert_allclose(one.detach(), sample.mean(1), atol=1e-14)
+        np.testing.assert_allclose(other.detach(), np.cov(sample, bias=True), atol=1e-13)
+    assert torch.autograd.gradcheck(_moments.mean_and_covariance, (pixels,))

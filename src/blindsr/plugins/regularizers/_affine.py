@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from blindsr.plugins.regularizers._moments import covariance
+from blindsr.plugins.regularizers._moments import mean_and_covariance
 from blindsr.plugins.regularizers.base import Share
 
 _SINGULAR = 1e-12
@@ -38,8 +38,7 @@ def moments(a: Tensor, b: Tensor, share: Share) -> Moments:
     """
     rows = []
     for x in (a.flatten(2), b.flatten(2)):
-        mean = x.mean(2)
-        matrix = covariance(x - mean[:, :, None])
+        mean, matrix = mean_and_covariance(x)
         rows.append(torch.cat([mean, matrix.flatten(1)], dim=1))
     widest = torch.float32 if a.device.type == "mps" else torch.float64  # which Apple's GPUs lack
     whole, channels = share.gather(torch.stack(rows, dim=1).to(widest)), a.shape[1]

@@ -146,10 +146,38 @@ def _affine(gaps: list[Tensor], sign: int, factor: Tensor, scale: float) -> tupl
     return slope, torch.baddbmm(shift, slope, middle + (sign / 2) * mean_gap, alpha=-1)
 
 
-def covariance(centred: Tensor) -> Tensor:
-    """Covariance (B, C, C) over the pixels of centred features (B, C, N), divided by N."""
-    product = _blockwise_product(centred, centred) if _at_once(centred) else centred @ centred.mT
-    return product / centred.shape[2]
+def mean_and_covariance(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """μ (B, C) and Σ (B, C, C), divided by N, over the N pixels of each sample of features (B, C, N)."""
+    mean, matrix = _MeanAndCovariance.apply(pixels)
+    return mean, matrix
+
+
+class _MeanAndCovariance(torch.autograd.Function):
+    """With its gradient written out, in few passes over memory: ((G + Gᵀ)(x - μ) + g) / N, for G by Σ and g by μ."""
+
+    @staticmethod
+    def forward(ctx: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        mean = pixels.mean(2, keepdim=True)
+        matrix = pixels.new_zeros(len(pixels), pixels.shape[1], pixels.shape[1])
+        for part in _parts(pixels):
+            centred = part - mean
+            if _at_once(part):
+                matrix += _blockwise_product(centred, centred)
+            else:
+                matrix.baddbmm_(centred, centred.mT)
+        ctx.save_for_backward(pixels, mean)
+        return mean.squeeze(2), matrix / pixels.shape[2]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, by_mean: Tensor, by_matrix: Tensor) -> Tensor:
+        pixels, mean = ctx.saved_tensors
+        slope = (by_matrix + by_matrix.mT) / pixels.shape[2]
+        shift = torch.baddbmm(by_mean[:, :, None] / pixels.shape[2], slope, mean, alpha=-1)
+        out = torch.empty_like(pixels)
+        for part, to in zip(_parts(pixels), _parts(out), strict=True):
+            torch.baddbmm(shift, slope, part, out=to)
+        return out
 
 
 def _blockwise_product(a: Tensor, b: Tensor) -> Tensor:
