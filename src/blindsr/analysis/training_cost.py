@@ -28,7 +28,7 @@ class Cost(NamedTuple):
     iteration_flops: int
     """Forward and backward of backbone, L1 and penalty."""
     penalty_flops: int
-    """Of these, what the penalty's forward and backward take."""
+    """Of these, what the regularizer takes: its penalty's forward and backward, and its change of the input."""
 
     def totals(self, iterations: int) -> dict[str, float]:
         """What a training of that many iterations took, for the tracking server."""
@@ -72,11 +72,14 @@ def training_cost(network: Network, batch: int, crop: int, scale: int) -> Cost:
         cost = network.regularizer.penalty(seen)
         if cost.requires_grad:
             cost.backward()
+    with operations() as of_input:  # counted in the step, too
+        network.regularizer.change_input(lr, step)
+    changed = of_input.get_total_flops()
     penalty = of_penalty.get_total_flops()
     return Cost(
         parameters=networks.count_parameters(network),
         lr_images=batch,
         hr_patches=patches,
         iteration_flops=counter.get_total_flops() + penalty,
-        penalty_flops=penalty,
+        penalty_flops=penalty + changed,
     )

@@ -45,7 +45,8 @@ class _FrequencyMask(Regularizer):
         radius = (height[:, None].square() + width.square()).sqrt() / math.sqrt(2)
         masked = (radius >= low) & (radius <= high) & (step.share.of(chance) < self.probability)
         masked[:, 0, 0] = False
-        with torch.autocast(lr.device.type, enabled=False):
+        kind = "cpu" if lr.is_meta else lr.device.type  # where costs are counted, nothing is cast
+        with torch.autocast(kind, enabled=False):
             spectrum = rows @ lr @ columns.T
             return rows.T @ spectrum.masked_fill(masked[:, None], 0) @ columns
 
