@@ -68,7 +68,7 @@ def main(
             results += TOPICS[name](quick)
         except Exception as error:  # whatever it is: the others' results are worth their time
             broken.append(f"{name}: {type(error).__name__}: {error}")
-            print(f"{broken[-1]}", file=sys.stderr, flush=True)
+            print(broken[-1], file=sys.stderr, flush=True)
     console = Console()
     if console.is_terminal:
         report.show(results, console)

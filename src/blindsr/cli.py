@@ -152,9 +152,11 @@ def score(
     json: Annotated[Path | None, typer.Option(help="Write means and rows.")] = None,
 ) -> None:
     """Score any network on any HR images, degraded in the cases of the test suite."""
-    from blindsr.apps import score, score_against
+    from blindsr.apps import score
 
     if folder.suffix == ".csv" and against:
+        from blindsr.apps import score_against
+
         score_against.of_files(folder, Path(against))
         return
     if not model:

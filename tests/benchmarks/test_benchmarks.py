@@ -30,6 +30,22 @@ def test_the_two_implementations_agree(name: str) -> None:
             assert check.passed, f"{result.what}: {check}"
 
 
+def test_one_that_breaks_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its reason and status 1; nothing is written as if it were a whole run."""
+
+    def broken(quick: bool) -> list[Result]:
+        raise KeyError("no such setting")
+
+    monkeypatch.setattr(command, "TOPICS", {"usm": broken, "jpeg": lambda quick: [row([2.0])]})
+    written: list[object] = []
+    monkeypatch.setattr(report, "write", written.append)
+    done = CliRunner().invoke(command.app, ["--write"])
+    assert done.exit_code == 1
+    assert "usm: KeyError: 'no such setting'" in done.output
+    assert "row | 2 x" in done.output
+    assert not written
+
+
 def test_every_file_of_the_folder_is_run() -> None:
     machinery = {"__init__", "__main__", "measure", "inputs", "report", "patch_store"}  # the last is run on a folder
     found = {path.stem for path in Path(command.__file__).parent.glob("*.py")} - machinery

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from blindsr.reporting import differences, split_table
-from blindsr.reporting.gain_split import split
+from blindsr.reporting.gain_split import Split, split
 
 CASES = ["clean", "noise"]
 
@@ -34,7 +34,7 @@ def scores(scaled=1.0, turned=0.0, seeds=(0, 1), images=30, benchmark="Toy", reg
 def test_a_planted_part_is_found_and_the_other_is_not(planted: str, other: str) -> None:
     change = {"scaled": 0.8} if planted == "amplitude" else {"turned": 0.1}
     rows = split_table.pooled(scores(**change), ["Toy"], CASES).set_index("case")
-    assert list(rows.index) == list(split_table.PARTS)
+    assert list(rows.index) == list(Split._fields)
     assert rows.loc[planted, "mark"] == rows.loc["total", "mark"] == "better"
     assert rows.loc[other, "mark"] == ""
     assert rows.loc["total", "difference"] == pytest.approx(rows.loc[[planted, other], "difference"].sum(), abs=1e-9)
@@ -60,7 +60,7 @@ def test_numbers_by_hand_for_two_seeds_of_one_image_each() -> None:
                     *(one[column].to_numpy() for column in split_table.NEEDED),
                     *(other[column].to_numpy() for column in split_table.NEEDED),
                 )
-                values.append([float(getattr(made, part).mean()) for part in split_table.PARTS])
+                values.append([float(getattr(made, part).mean()) for part in Split._fields])
         wanted.append(np.mean(values, axis=0))
     np.testing.assert_allclose(rows["difference"], np.mean(wanted, axis=0), atol=1e-9)
 
@@ -68,7 +68,7 @@ def test_numbers_by_hand_for_two_seeds_of_one_image_each() -> None:
 def test_no_score_leaves_empty_rows() -> None:
     rows = split_table.pooled(scores(), ["absent"], CASES)
     assert rows["difference"].isna().all()
-    assert list(rows["case"]) == list(split_table.PARTS)
+    assert list(rows["case"]) == list(Split._fields)
 
 
 def test_the_column_of_the_parts_is_named(tmp_path: Path) -> None:

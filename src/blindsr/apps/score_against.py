@@ -12,12 +12,12 @@ from rich.table import Table
 from blindsr.evaluation import benchmarks
 from blindsr.evaluation.scoring import Key, Score
 from blindsr.reporting import gain_split, statistics
+from blindsr.reporting.gain_split import Split
 from blindsr.runtime.errors import UserError
 
 NEEDED = ("psnr_db", "detail_cosine", "detail_amplitude")
 """Metrics that the split is computed of."""
 _MEAN = "mean"
-_PARTS = ("total", "direction", "amplitude")
 
 
 def of_files(scores: Path, against: Path) -> None:
@@ -72,8 +72,8 @@ def compare(scores: Sequence[Score], against: Sequence[Score], cases: Sequence[s
     table = pd.DataFrame({"case": [*cases, _MEAN], "images": len(images)})
     for name, values in (("psnr_db", psnr), ("against_db", psnr0)):
         table[name] = _with_mean(values).mean(0)
-    for name in _PARTS:
-        values = _with_mean(getattr(parts, name))[None]
+    for name, part in parts._asdict().items():
+        values = _with_mean(part)[None]
         made = statistics.compare(values, np.zeros_like(values))
         table[name], table[f"{name}_low"], table[f"{name}_high"] = made.mean, made.low, made.high
     return table
@@ -93,12 +93,15 @@ def _with_mean(values: np.ndarray) -> np.ndarray:
 def print_table(table: pd.DataFrame, model: str, against: str) -> None:
     """Print it, with how it is to be read."""
     shown = Table()
-    for name in ("case", model, against, "difference", "direction", "amplitude"):
-        shown.add_column(name, justify="left" if name == "case" else "right", no_wrap=name != model != against)
+    shown.add_column("case", no_wrap=True)
+    for name in (model, against):  # a file's name may be long
+        shown.add_column(name, justify="right", overflow="fold")
+    for name in ("difference", "direction", "amplitude"):
+        shown.add_column(name, justify="right", no_wrap=True)
     for row in table.to_dict("records"):
         if row["case"] == _MEAN:
             shown.add_section()
-        ends = (f"{row[name]:+.3f} [{row[f'{name}_low']:+.3f}, {row[f'{name}_high']:+.3f}]" for name in _PARTS)
+        ends = (f"{row[name]:+.3f} [{row[f'{name}_low']:+.3f}, {row[f'{name}_high']:+.3f}]" for name in Split._fields)
         shown.add_row(str(row["case"]), f"{row['psnr_db']:.2f}", f"{row['against_db']:.2f}", *ends)
     console, count = Console(), int(table["images"].iloc[0])
     text = f"{model} minus {against} in dB of PSNR, {count} images, with 95 % intervals over images"

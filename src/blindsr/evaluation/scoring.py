@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,17 +59,14 @@ class Measure:
         measures = {metric.name: metric.against(hr) for metric in chosen if metric.shared is None}
 
         def scored(key: Key, sr: RGB, lr: RGB) -> Score:
-            known: dict[Any, Any] = {}
-            values = {}
-            for metric in chosen:
-                if metric.shared is None:
-                    values[metric.name] = measures[metric.name](sr, lr)
-                else:
-                    compute, value = metric.shared
-                    if compute not in known:
-                        known[compute] = compute(sr, hr, lr)
-                    values[metric.name] = value(known[compute])
-            return Score(key, values)
+            common = cache(lambda compute: compute(sr, hr, lr))
+            return Score(key, {metric.name: scored_by(metric, common, sr, lr) for metric in chosen})
+
+        def scored_by(metric: Metric, common: Callable[[Any], Any], sr: RGB, lr: RGB) -> float:
+            if metric.shared is None:
+                return measures[metric.name](sr, lr)
+            compute, value = metric.shared
+            return value(common(compute))
 
         return scored
 

@@ -36,7 +36,7 @@ def gain_db(cosine: ArrayLike, amplitude: ArrayLike) -> Array:
         The gain; infinite where c = g = 1.
     """
     c, g = np.asarray(cosine, dtype=np.float64), np.asarray(amplitude, dtype=np.float64)
-    left = np.where(g == 0, 1.0, 1 - 2 * g * np.where(g == 0, 0.0, c) + g**2)
+    left = 1 - 2 * g * np.where(g == 0, 0.0, c) + g**2
     with np.errstate(divide="ignore"):
         gain: Array = -10 * np.log10(np.maximum(left, 0.0))
     return gain

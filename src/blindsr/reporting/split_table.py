@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from blindsr.reporting import differences, gain_split
+from blindsr.reporting.gain_split import Split
 from blindsr.reporting.scores import BASELINE
 
 NEEDED = ("detail_cosine", "detail_amplitude")
 """Metrics that the split is computed of."""
-PARTS = ("total", "direction", "amplitude")
 
 
 def pooled(
@@ -37,7 +37,7 @@ def pooled(
     cosines, amplitudes = (differences.arrays(trained, cases, name) for name in NEEDED)
     frames = []
     for backbone, reg in differences.compared(trained, baseline):
-        keys = pd.DataFrame({"benchmark": "all", "backbone": backbone, "reg": reg, "case": list(PARTS)})
+        keys = pd.DataFrame({"benchmark": "all", "backbone": backbone, "reg": reg, "case": list(Split._fields)})
         method: list[gain_split.Array] = []
         base: list[gain_split.Array] = []
         for benchmark in benchmarks:
@@ -46,7 +46,7 @@ def pooled(
                 split = gain_split.split(
                     cosines[one][:, None], amplitudes[one][:, None], cosines[other][None], amplitudes[other][None]
                 )
-                parts = np.stack([getattr(split, name).mean(axis=3) for name in PARTS], axis=3)
+                parts = np.stack([part.mean(axis=3) for part in split], axis=3)
                 for side, values in zip((method, base), gain_split.sides(parts), strict=True):
                     side.append(values)
         if method:

@@ -138,9 +138,10 @@ class Batches(Dataset[Batch]):
         cut, draws, streams = self._read(iteration)
         windows = torch.stack([self._target(window) for window, _, _ in cut])
         lr = self._degradation.apply(windows.repeat(self._views, 1, 1, 1), draws, streams, self._scale)
-        places = [(top, left) for _, top, left in cut]
-        corners = [(top // self._scale, left // self._scale) for top, left in places * self._views]
-        return Batch(_crop(lr, corners, self._train.crop // self._scale), _crop(windows, places, self._train.crop))
+        places = torch.tensor([place for _, *place in cut])
+        corners = places.repeat(self._views, 1) // self._scale
+        crops = _crop(lr, corners, self._train.crop // self._scale), _crop(windows, places, self._train.crop)
+        return Batch(*(crop.contiguous() for crop in crops))
 
     @property
     def together(self) -> int:
@@ -178,8 +179,8 @@ class Batches(Dataset[Batch]):
         )
         scale, size = self._scale, self._train.crop
         corners = torch.cat([place for place in places for _ in range(self._views)]) // scale
-        lrs = _look_up(lr, corners, size // scale).split(self._views * count)
-        return [Batch(*pair) for pair in zip(lrs, _look_up(windows, sources.places, size).split(count), strict=True)]
+        lrs = _crop(lr, corners, size // scale).split(self._views * count)
+        return [Batch(*pair) for pair in zip(lrs, _crop(windows, sources.places, size).split(count), strict=True)]
 
     def draws(self, iteration: int) -> list[Any]:
         """What the degradation drew for each LR image of an iteration's batch, in their order; this rank's part."""
@@ -259,12 +260,11 @@ class Batches(Dataset[Batch]):
         return position - scale * before, scale * before
 
 
-def _crop(batch: Tensor, corners: list[tuple[int, int]], size: int) -> Tensor:
-    return torch.stack([image[:, y : y + size, x : x + size] for image, (y, x) in zip(batch, corners, strict=True)])
+def _crop(batch: Tensor, corners: Tensor, size: int) -> Tensor:
+    """Squares of `size` px of images (N, 3, H, W) at their corners (N, 2), top and left.
 
-
-def _look_up(batch: Tensor, corners: Tensor, size: int) -> Tensor:
-    """As `_crop`, of corners (N, 2), in few operations on the device of `batch`; the channels lie innermost."""
+    In few operations, on the device of the images; the channels of what is returned lie innermost.
+    """
     across = torch.arange(size, device=batch.device)
     rows, columns = (upload(corners, batch.device)[:, :, None] + across).unbind(1)
     image = torch.arange(len(batch), device=batch.device)[:, None, None]

@@ -42,7 +42,7 @@ class Metric:
     """`measure` of one HR image, for metrics that compute something of the HR alone: that is then done once."""
     shared: tuple[Callable[[RGB, RGB, RGB], Any], Callable[[Any], float]] | None = None
     """`measure` in two steps, of metrics that have the first one in common, which is then done once: what is computed
-    of (SR, HR, LR), comparable with ==, and what this metric makes of it."""
+    of (SR, HR, LR), hashable and equal where it computes the same, and what this metric makes of it."""
     lacks: str = ""
     """Why it cannot be measured here, such as "no LPIPS trunk weights"; empty if it can."""
 

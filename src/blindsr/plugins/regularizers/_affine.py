@@ -13,9 +13,12 @@ from torch import Tensor
 from blindsr.plugins.regularizers._moments import mean_and_covariance
 from blindsr.plugins.regularizers.base import Share
 
-_SINGULAR = 1e-12
-"""Share of S's trace a channel that is added to S, so that channels without variance can be divided by; in float64 it
-is far below what any channel has that is not dead."""
+_SINGULAR = {torch.float64: 1e-12, torch.float32: 1e-6}
+"""Share of the mean variance of a channel that is added to every channel's, so that S can be inverted where some have
+none: a little more than the rounding of each type, and far below what a channel has that is not dead."""
+
+TINY = 1e-30
+"""A variance for features that have none at all; below the smallest that float32 features can have."""
 
 
 class Moments(NamedTuple):
@@ -55,10 +58,10 @@ def pooled(of: Moments) -> tuple[Tensor, Tensor]:
 def root(matrix: Tensor) -> Tensor:
     """L (..., C, C), lower triangular, with L Lᵀ = matrix up to what makes it invertible. Waits for no device."""
     size = matrix.shape[-1]
-    trace = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
-    least = _SINGULAR if matrix.dtype == torch.float64 else 1e-6
+    variance = matrix.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
+    least = _SINGULAR[matrix.dtype] * variance + TINY
     identity = torch.eye(size, dtype=matrix.dtype, device=matrix.device)
-    return torch.linalg.cholesky_ex(matrix + (least * trace / size + 1e-30) * identity)[0]
+    return torch.linalg.cholesky_ex(matrix + least * identity)[0]
 
 
 def whitened(of: Moments, ridge: float) -> Moments:
@@ -106,14 +109,8 @@ def of_views(white: Moments) -> Tensor:
 def of_contents(white: Moments) -> Tensor:
     """Divergence (N·(N-1)) of the first view of each sample and the second view of every other; empty for one."""
     count = len(white.mean)
-    i, j = (~torch.eye(count, dtype=torch.bool)).nonzero().unbind(1)  # on the CPU: nothing waits for a device
-    i, j = i.to(white.mean.device, non_blocking=True), j.to(white.mean.device, non_blocking=True)
+    pair = torch.arange(count * (count - 1), device=white.mean.device)
+    i, j = pair // max(1, count - 1), pair % max(1, count - 1)
+    j = j + (j >= i)  # all but i itself
     (mean, other_mean), (matrix, other_matrix) = white.mean.unbind(1), white.covariance.unbind(1)
     return divergence(mean[i], matrix[i], other_mean[j], other_matrix[j])
-
-
-def checked_ridge(ridge: float) -> float:
-    """The ridge of `whitened`. Raises ValueError unless it is a finite number > 0."""
-    if not isinstance(ridge, int | float) or isinstance(ridge, bool) or not 0 < ridge < float("inf"):
-        raise ValueError(f"ridge must be a finite number > 0, not {ridge!r}")
-    return float(ridge)

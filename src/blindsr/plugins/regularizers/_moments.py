@@ -10,13 +10,6 @@ _PIXELS = 512  # of every sample, worked on at once on a CPU
 _BLOCKS = 32  # of a sample's pixels, on a GPU: a product over all at once would occupy few of its processors
 
 
-def checked_stride(stride: int) -> int:
-    """The stride of `subsampled`. Raises ValueError unless it is a whole number >= 1."""
-    if not isinstance(stride, int) or isinstance(stride, bool) or stride < 1:
-        raise ValueError(f"stride must be a whole number >= 1, not {stride!r}")
-    return stride
-
-
 def subsampled(a: Tensor, b: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """Both views' features (B, C, H, W) on one grid of every stride-th pixel in each direction.
 

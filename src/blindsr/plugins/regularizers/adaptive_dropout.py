@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from blindsr.plugins.regularizers import _checked
 from blindsr.plugins.regularizers.base import LAST, Regularizer, Step
 
 
@@ -26,11 +27,9 @@ def build(*, rate: float = 0.5, keep: float = 0.3, every: float = 0.04) -> Regul
     Raises:
         ValueError: for other values.
     """
-    for name, value, fits in (("rate", rate, "[0, 1)"), ("keep", keep, "[0, 1]"), ("every", every, "(0, 1]")):
-        inside = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-        if not inside or (name == "rate" and value == 1) or (name == "every" and value == 0):
-            raise ValueError(f"{name} must be a number in {fits}, not {value!r}")
-    return _AdaptiveDropout(float(rate), float(keep), float(every))
+    return _AdaptiveDropout(
+        _checked.share("rate", rate, "[0, 1)"), _checked.share("keep", keep), _checked.share("every", every, "(0, 1]")
+    )
 
 
 class _AdaptiveDropout(Regularizer):

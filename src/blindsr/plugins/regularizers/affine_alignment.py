@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from blindsr.plugins.regularizers import _affine
+from blindsr.plugins.regularizers import _affine, _checked
 from blindsr.plugins.regularizers.base import Alignment, Regularizer, Step
 
 
@@ -19,7 +19,7 @@ def build(*, ridge: float = 0.01) -> Regularizer:
     Raises:
         ValueError: for another ridge.
     """
-    return _AffineAlignment(_affine.checked_ridge(ridge))
+    return _AffineAlignment(_checked.positive("ridge", ridge))
 
 
 class _AffineAlignment(Alignment):

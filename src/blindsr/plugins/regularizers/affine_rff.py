@@ -6,7 +6,7 @@ import math
 import torch
 from torch import Tensor
 
-from blindsr.plugins.regularizers import _affine
+from blindsr.plugins.regularizers import _affine, _checked
 from blindsr.plugins.regularizers._moments import statistics_distance
 from blindsr.plugins.regularizers.base import Alignment, Regularizer, Step
 
@@ -32,11 +32,9 @@ def build(*, dim: int = 32, sigma: float = 1.0, ridge: float = 0.01) -> Regulari
     Raises:
         ValueError: for other values.
     """
-    if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
-        raise ValueError(f"dim must be a whole number >= 1, not {dim!r}")
-    if not isinstance(sigma, int | float) or isinstance(sigma, bool) or not 0 < sigma < math.inf:
-        raise ValueError(f"sigma must be a finite number > 0, not {sigma!r}")
-    return _AffineRandomFourierFeatures(dim, float(sigma), _affine.checked_ridge(ridge))
+    return _AffineRandomFourierFeatures(
+        _checked.count("dim", dim), _checked.positive("sigma", sigma), _checked.positive("ridge", ridge)
+    )
 
 
 class _AffineRandomFourierFeatures(Alignment):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from blindsr.plugins.regularizers import _affine
+from blindsr.plugins.regularizers import _affine, _checked
 from blindsr.plugins.regularizers.base import Alignment, Regularizer, Step
 
 
@@ -21,9 +21,7 @@ def build(*, ridge: float = 0.01, floor: float = 0.05) -> Regularizer:
     Raises:
         ValueError: for another ridge or floor.
     """
-    if not isinstance(floor, int | float) or isinstance(floor, bool) or not 0 < floor < float("inf"):
-        raise ValueError(f"floor must be a finite number > 0, not {floor!r}")
-    return _ContentAlignment(_affine.checked_ridge(ridge), float(floor))
+    return _ContentAlignment(_checked.positive("ridge", ridge), _checked.positive("floor", floor))
 
 
 class _ContentAlignment(Alignment):

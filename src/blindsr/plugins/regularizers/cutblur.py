@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from blindsr.plugins.regularizers import _checked
 from blindsr.plugins.regularizers.base import Regularizer, Step
 
 
@@ -23,11 +24,7 @@ def build(*, ratio: float = 0.7, probability: float = 1.0) -> Regularizer:
     Raises:
         ValueError: for other values.
     """
-    if not isinstance(ratio, int | float) or isinstance(ratio, bool) or not 0 < ratio <= 1:
-        raise ValueError(f"ratio must be a number in (0, 1], not {ratio!r}")
-    if not isinstance(probability, int | float) or isinstance(probability, bool) or not 0 <= probability <= 1:
-        raise ValueError(f"probability must be a number in [0, 1], not {probability!r}")
-    return _CutBlur(float(ratio), float(probability))
+    return _CutBlur(_checked.share("ratio", ratio, "(0, 1]"), _checked.share("probability", probability))
 
 
 class _CutBlur(Regularizer):

@@ -3,6 +3,7 @@
 from torch import Tensor
 from torch.nn import functional
 
+from blindsr.plugins.regularizers import _checked
 from blindsr.plugins.regularizers.base import Regularizer, Step
 
 
@@ -12,17 +13,16 @@ def build(*, rate: float = 0.5, elementwise: bool = False) -> Regularizer:
     Acts in training mode only. `rate` in [0, 1): 0.7 for SRResNet, 0.5 for RRDB, MSRN and SwinIR in the paper.
     `elementwise` zeroes single values instead of channels. Raises ValueError for anything else.
     """
-    if not isinstance(rate, int | float) or not 0 <= rate < 1:
-        raise ValueError(f"rate must be a number in [0, 1), not {rate!r}")
+    chosen = _checked.share("rate", rate, "[0, 1)")
     if not isinstance(elementwise, bool):
         raise ValueError(f"elementwise must be true or false, not {elementwise!r}")
-    return _Dropout(rate, elementwise)
+    return _Dropout(chosen, elementwise)
 
 
 class _Dropout(Regularizer):
     def __init__(self, rate: float, elementwise: bool) -> None:
         super().__init__()
-        self.rate = float(rate)
+        self.rate = rate
         self.elementwise = elementwise
 
     def change_features(self, name: str, x: Tensor, step: Step) -> Tensor:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from blindsr.plugins.regularizers import _checked
 from blindsr.plugins.regularizers.base import Regularizer, Step
 
 
@@ -24,9 +25,7 @@ def build(*, probability: float = 0.5) -> Regularizer:
     Raises:
         ValueError: for another probability.
     """
-    if not isinstance(probability, int | float) or isinstance(probability, bool) or not 0 <= probability <= 1:
-        raise ValueError(f"probability must be a number in [0, 1], not {probability!r}")
-    return _FrequencyMask(float(probability))
+    return _FrequencyMask(_checked.share("probability", probability))
 
 
 class _FrequencyMask(Regularizer):
@@ -40,7 +39,7 @@ class _FrequencyMask(Regularizer):
         count = len(lr) * step.share.ranks
         chance, ends = step.draw(lambda: (torch.rand(count, 1, 1), torch.rand(count, 2, 1, 1)), lr)
         low, high = step.share.of(ends).sort(dim=1).values.unbind(1)
-        rows, columns = (dct_basis(length).to(lr) for length in lr.shape[2:])
+        rows, columns = (dct_basis(length, lr.device) for length in lr.shape[2:])
         height, width = (torch.linspace(0, 1, length + 1, device=lr.device)[:-1] for length in lr.shape[2:])
         radius = (height[:, None].square() + width.square()).sqrt() / math.sqrt(2)
         masked = (radius >= low) & (radius <= high) & (step.share.of(chance) < self.probability)
@@ -52,9 +51,10 @@ class _FrequencyMask(Regularizer):
 
 
 @functools.lru_cache(8)
-def dct_basis(length: int) -> Tensor:
-    """The orthonormal DCT-II as a matrix (length, length): frequency, pixel."""
+def dct_basis(length: int, device: torch.device) -> Tensor:
+    """The orthonormal DCT-II as a matrix (length, length): frequency, pixel. Kept on the device, which is not to wait
+    for it in each step."""
     frequency, pixel = torch.arange(length, dtype=torch.float64)[:, None], torch.arange(length) + 0.5
     basis = math.sqrt(2 / length) * torch.cos(math.pi / length * frequency * pixel)
     basis[0] /= math.sqrt(2)
-    return basis.float()
+    return basis.float().to(device)

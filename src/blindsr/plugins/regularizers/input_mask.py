@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from blindsr.plugins.regularizers import _checked
 from blindsr.plugins.regularizers.base import Regularizer, Step
 
 
@@ -20,12 +21,10 @@ def build(*, least: float = 0.75, most: float = 0.85) -> Regularizer:
     Raises:
         ValueError: for other values.
     """
-    for name, value in (("least", least), ("most", most)):
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
-            raise ValueError(f"{name} must be a number in [0, 1), not {value!r}")
-    if least > most:
+    smallest, largest = _checked.share("least", least, "[0, 1)"), _checked.share("most", most, "[0, 1)")
+    if smallest > largest:
         raise ValueError(f"least {least!r} must not be above most {most!r}")
-    return _InputMask(float(least), float(most))
+    return _InputMask(smallest, largest)
 
 
 class _InputMask(Regularizer):

@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from blindsr.plugins.regularizers._moments import checked_stride, statistics_distance, subsampled
+from blindsr.plugins.regularizers import _checked
+from blindsr.plugins.regularizers._moments import statistics_distance, subsampled
 from blindsr.plugins.regularizers.base import Alignment, Regularizer, Step
 
 
@@ -13,7 +14,7 @@ def build(*, stride: int = 1) -> Regularizer:
     over 1 estimates them from every stride-th pixel in each direction: 1 / stride² of the cost, and not the paper's.
     Raises ValueError unless stride is a whole number >= 1.
     """
-    return _Linear(checked_stride(stride))
+    return _Linear(_checked.count("stride", stride))
 
 
 class _Linear(Alignment):

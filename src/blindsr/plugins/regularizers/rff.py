@@ -8,7 +8,8 @@ import math
 import torch
 from torch import Tensor
 
-from blindsr.plugins.regularizers._moments import RandomMap, checked_stride, statistics_distance, subsampled
+from blindsr.plugins.regularizers import _checked
+from blindsr.plugins.regularizers._moments import RandomMap, statistics_distance, subsampled
 from blindsr.plugins.regularizers.base import Alignment, Regularizer, Step
 
 
@@ -21,11 +22,9 @@ def build(*, dim: int = 32, sigma: float = 1.0, stride: int = 1) -> Regularizer:
     at 32 it is twice that of `linear`. `stride` as for `linear`.
     Raises ValueError unless dim and stride are whole numbers >= 1 and sigma a finite number > 0.
     """
-    if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
-        raise ValueError(f"dim must be a whole number >= 1, not {dim!r}")
-    if not isinstance(sigma, int | float) or isinstance(sigma, bool) or not 0 < sigma < math.inf:
-        raise ValueError(f"sigma must be a finite number > 0, not {sigma!r}")
-    return _RandomFourierFeatures(dim, float(sigma), checked_stride(stride))
+    return _RandomFourierFeatures(
+        _checked.count("dim", dim), _checked.positive("sigma", sigma), _checked.count("stride", stride)
+    )
 
 
 class _RandomFourierFeatures(Alignment):
