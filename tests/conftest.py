@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,10 @@ from blindsr.acquisition.catalog import Manifest, UserSource
 from blindsr.config import conf
 from blindsr.data.indices import IndexedImage
 from blindsr.runtime import packages
+
+# the same examples in every run: what fails by chance says nothing of the change that it fails on
+hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,7 @@ ON_THE_CPU = {
     "plugins/degradations/operators/usm.py": {"_blur_matrix"},  # likewise
     "plugins/regularizers/base.py": {"penalty"},  # keeps what is in it already
     "plugins/regularizers/rff_released.py": {"distance"},  # asks where it is
-    "plugins/regularizers/_affine.py": {"moments", "root"},  # likewise
+    "plugins/regularizers/operators/affine.py": {"<module>", "moments"},  # likewise
     "plugins/regularizers/frequency_mask.py": {"dct_basis"},  # made there, and moved as float32
     "plugins/backbones/bicubic.py": {"upsample", "_weights"},  # brings MPS' images to the CPU
     "training/trainer.py": {"train"},  # sums that move to the device's widest type

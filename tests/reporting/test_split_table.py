@@ -36,7 +36,7 @@ def test_a_planted_part_is_found_and_the_other_is_not(planted: str, other: str) 
     rows = split_table.pooled(scores(**change), ["Toy"], CASES).set_index("case")
     assert list(rows.index) == list(Split._fields)
     assert rows.loc[planted, "mark"] == rows.loc["total", "mark"] == "better"
-    assert rows.loc[other, "mark"] == ""
+    assert rows.loc[other, "mark"] == "equivalent"
     assert rows.loc["total", "difference"] == pytest.approx(rows.loc[[planted, other], "difference"].sum(), abs=1e-9)
     assert (rows["images"] == 30).all()
     assert (rows["seeds"] == 2).all()

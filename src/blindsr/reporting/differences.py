@@ -1,4 +1,4 @@
-"""Which differences to the baseline are real: intervals, corrected p-values and effect sizes, one row each."""
+"""Which differences to the baseline are real, and which surely small: intervals, corrected p-values, effect sizes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +14,18 @@ from blindsr.reporting.tables import MEAN, Table
 from blindsr.runtime.errors import UserError
 
 ALPHA = 0.05
+MARGIN = 0.05
+"""Largest difference in dB that counts as none: a tenth of the paper's mean gain."""
 KEYS = ["benchmark", "backbone", "reg", "case"]
 _ROW = KEYS[:3]
+_NUMBERS = ["difference", "low", "high", "p", "p_holm", "p_equivalent", "rank_biserial", "cohens_d"]
 _FORMATS = {
     "difference": "{:+.3f}",
     "low": "{:+.3f}",
     "high": "{:+.3f}",
-    "p": "{:.2g}",
-    "p_holm": "{:.2g}",
+    "p": "{:.3f}",
+    "p_holm": "{:.3f}",
+    "p_equivalent": "{:.3f}",
     "rank_biserial": "{:+.2f}",
     "cohens_d": "{:+.2f}",
 }
@@ -31,7 +35,8 @@ def per_case(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[st
     """Every regularizer minus the baseline on each benchmark and case; the table is one family for Holm.
 
     `scores` as from `scores.read`. Columns: `KEYS`, images, seeds, difference, low, high (95 % interval), p,
-    p_holm, rank_biserial, cohens_d and mark. A benchmark without scores keeps its rows, empty.
+    p_holm, p_equivalent (both corrected), rank_biserial, cohens_d and mark. A benchmark without scores keeps its
+    rows, empty.
     """
     known, frames = arrays(scores, cases, metric), []
     for benchmark in benchmarks:
@@ -95,6 +100,7 @@ def write(
         text[column] = [tables.HOLE if pd.isna(value) else f"{value:.0f}" for value in rows[column]]
     ends = zip(text["low"], text["high"], strict=True)
     shown = text.assign(interval=[tables.HOLE if low == tables.HOLE else f"[{low}, {high}]" for low, high in ends])
+    shown["p_holm"] = ["<0.001" if p == "0.000" else p for p in text["p_holm"]]  # so few runs support no smaller p
     shown = shown[[*KEYS, "images", "difference", "interval", "p_holm", "rank_biserial", "cohens_d", "mark"]]
     shown = shown.rename(columns={"interval": "95 % interval", "p_holm": "p (Holm)", "case": case})
     text = text.rename(columns={"case": case})
@@ -105,26 +111,19 @@ def write(
 
 def _how_to_read(rows: pd.DataFrame, seeds: int, baseline: str) -> list[str]:
     family = int(rows["p"].notna().sum())
-    needed = statistics.images_needed(family, ALPHA) if family else 0
-    small = sorted({name for name, count in zip(rows["benchmark"], rows["images"], strict=True) if count < needed})
-    notes = [
-        f"Difference: mean over images and seeds of the regularizer minus `{baseline}` of the same backbone. "
-        "Interval: bootstrap over images and seeds. p: Wilcoxon signed-rank over images, Holm-corrected for the "
-        f"{family} comparisons of this table. `better` and `worse`: p below {ALPHA:g}, and 0 outside the interval."
-    ]
+    said = f"Difference: mean over images and seeds of the regularizer minus `{baseline}` of the same backbone."
     if seeds == 1:
-        notes.append(
-            "One seed: the intervals say what other images would do, not what another training run would do. "
-            "Several `seeds` put both in."
-        )
-    else:
-        notes.append(f"{seeds} seeds: the interval covers other training runs; p is over images alone.")
-    if small:
-        notes.append(
-            f"Too few images for any p below {ALPHA:g} in a family of {family} (it takes {needed}): "
-            f"{', '.join(small)}."
-        )
-    return notes
+        return [
+            f"{said} Interval: bootstrap over images.",
+            "One seed: the intervals say what other images would do, and nothing says what another training run "
+            "would do, so there is no p and no mark. Several `seeds` give both.",
+        ]
+    return [
+        f"{said} Interval: bootstrap over images and seeds.",
+        f"p: t test over the {seeds} seeds and the images nested in them, Holm-corrected for the {family} "
+        f"comparisons of this table. `better`, `worse`: p below {ALPHA:g}. `equivalent`: neither, and a difference "
+        f"of more than {MARGIN:g} dB to either side is refuted (two one-sided tests, corrected likewise).",
+    ]
 
 
 def compared(scores: pd.DataFrame, baseline: str) -> list[tuple[str, str]]:
@@ -161,10 +160,15 @@ def arrays(
 
 
 def described(
-    keys: pd.DataFrame, method: NDArray[np.float64], baseline: NDArray[np.float64], groups: list[int] | None
+    keys: pd.DataFrame,
+    method: NDArray[np.float64],
+    baseline: NDArray[np.float64],
+    groups: list[int] | None,
+    *,
+    untrained: bool = False,
 ) -> pd.DataFrame:
-    """`keys` (K rows) with what `statistics.compare` says of scores (seeds, images, K)."""
-    result: Difference = statistics.compare(method, baseline, groups=groups)
+    """`keys` (K rows) with what `statistics.compare` says of scores (seeds, images, K); arguments as there."""
+    result: Difference = statistics.compare(method, baseline, groups=groups, margin=MARGIN, untrained=untrained)
     return keys.assign(
         images=method.shape[1],
         seeds=len(method),
@@ -172,6 +176,7 @@ def described(
         low=result.low,
         high=result.high,
         p=result.p,
+        p_equivalent=result.p_equivalent,
         rank_biserial=result.rank_biserial,
         cohens_d=result.cohens_d,
     )
@@ -179,11 +184,12 @@ def described(
 
 def judged(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """All rows with Holm's correction and the mark."""
-    columns = [*KEYS, "images", "seeds", "difference", "low", "high", "p", "p_holm", "rank_biserial", "cohens_d"]
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-    rows = rows.reindex(columns=columns)
+    rows = rows.reindex(columns=[*KEYS, "images", "seeds", *_NUMBERS])
     rows["p_holm"] = statistics.holm(rows["p"].to_numpy(dtype=float))
+    rows["p_equivalent"] = statistics.holm(rows["p_equivalent"].to_numpy(dtype=float))
     p, low, high = (rows[name].to_numpy(dtype=float) for name in ("p_holm", "low", "high"))
     signs = statistics.significant_sign(p, low, high, ALPHA)
-    rows["mark"] = np.select([signs > 0, signs < 0], ["better", "worse"], "")
+    equivalent = rows["p_equivalent"].to_numpy(dtype=float) < ALPHA
+    rows["mark"] = np.select([signs > 0, signs < 0, equivalent], ["better", "worse", "equivalent"], "")
     return rows

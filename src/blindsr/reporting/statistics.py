@@ -1,8 +1,9 @@
-"""Is a difference of scores real? Intervals, tests and effect sizes of a method minus its baseline.
+"""Is a difference of scores real, or surely small? Intervals, tests and effect sizes of a method minus its baseline.
 
 Scores are arrays (seeds, images, K): K comparisons that share images and runs, such as the cases of one network.
 Images are the same for both, so differences are paired by image. Seeds are independent training runs: those of the
-method are not paired with those of the baseline.
+method are not paired with those of the baseline. A claim about a method is one about its training, so tests are over
+seeds, with the images nested in them: a hundred images of one training run are no evidence about the next run.
 """
 
 import functools
@@ -27,7 +28,9 @@ class Difference(NamedTuple):
     high: Array
     """Upper end."""
     p: Array
-    """Wilcoxon signed-rank, two-sided, on the per-image differences; not corrected."""
+    """Two-sided, that the mean is 0; not corrected. NaN where a side has one training run, or a group one image."""
+    p_equivalent: Array
+    """That the mean is not within ± the margin (two one-sided tests, the larger p); NaN likewise."""
     rank_biserial: Array
     """Matched-pairs rank-biserial correlation, in [-1, 1]."""
     cohens_d: Array
@@ -39,22 +42,40 @@ def compare(
     baseline: ArrayLike,
     *,
     groups: Sequence[int] | None = None,
+    untrained: bool = False,
+    margin: float = 0.05,
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> Difference:
-    """All of `Difference` for scores (seeds, images, K); the same input gives the same output.
+    """All of `Difference` for scores; the same input gives the same output.
 
-    `groups` are the numbers of images of the benchmarks that are pooled, in order: each benchmark counts alike in
-    the mean, whatever its size. p-values and effect sizes are those of the trained networks at hand, over images:
-    only the interval knows of other seeds.
+    Interval and p-values are of one estimate of the mean and its error (`bootstrap_interval`), so they agree: 0 lies
+    outside the 95 % interval where p < 0.05. Effect sizes are over the images of the networks at hand.
 
-    Raises ValueError for shapes that do not fit, values that are not finite, or a confidence outside (0, 1).
+    Args:
+        method: Scores (seeds, images, K).
+        baseline: Likewise, of the same images.
+        groups: Numbers of images of the benchmarks that are pooled, in order: each benchmark counts alike in mean,
+            interval and tests, whatever its size. None: one group.
+        untrained: The baseline is no training run, as an interpolation is: one "seed" of it is all that there is.
+        margin: Largest difference that counts as none, > 0, in the unit of the scores.
+        confidence: Of the interval, in (0, 1).
+        resamples: Of the bootstrap.
+
+    Raises:
+        ValueError: for shapes that do not fit, values that are not finite, or a confidence or margin out of range.
     """
     a, b, sizes = _checked(method, baseline, groups)
-    low, high = _interval(a, b, sizes, confidence, resamples)
+    if not margin > 0:
+        raise ValueError(f"margin must be above 0, not {margin!r}")
+    estimate = _estimate(a, b, sizes, resamples)
+    low, high = _interval(estimate, confidence)
+    above, below = (_above(estimate, value) for value in (-margin, margin))
+    p, p_equivalent = 2 * np.minimum(_above(estimate, 0.0), 1 - _above(estimate, 0.0)), np.maximum(above, 1 - below)
+    if len(a) == 1 or (len(b) == 1 and not untrained):
+        p, p_equivalent = np.full_like(p, np.nan), np.full_like(p, np.nan)
     pairs = a.mean(0) - b.mean(0)
-    mean = np.mean([part.mean(0) for part in _split(pairs, sizes)], axis=0)
-    return Difference(mean, low, high, wilcoxon(pairs), rank_biserial(pairs), cohens_d(pairs))
+    return Difference(estimate.mean, low, high, p, p_equivalent, rank_biserial(pairs), cohens_d(pairs))
 
 
 def bootstrap_interval(
@@ -85,17 +106,7 @@ def bootstrap_interval(
     few images decide: of gains of barely trained networks on BSD100 (skewness to 3.5) it was 82 to 88 % with 5
     images, 86 to 92 % with 25, 92 to 96 % with 100.
     """
-    return _interval(*_checked(method, baseline, groups), confidence, resamples)
-
-
-def wilcoxon(differences: ArrayLike) -> Array:
-    """Two-sided p-values (K,) of the signed-rank test on differences (images, K).
-
-    Zeros are dropped (all of them zero: p is 1). Exact up to 50 images without ties, as scipy does it. The smallest
-    value that n images can reach is 2 / 2^n.
-    """
-    columns = np.asarray(differences, dtype=np.float64).T
-    return np.array([float(stats.wilcoxon(column).pvalue) if column.any() else 1.0 for column in columns])
+    return _interval(_estimate(*_checked(method, baseline, groups), resamples), confidence)
 
 
 def rank_biserial(differences: ArrayLike) -> Array:
@@ -146,14 +157,16 @@ def significant_sign(p: ArrayLike, low: ArrayLike, high: ArrayLike, alpha: float
     return np.select([small & (np.asarray(low) > 0), small & (np.asarray(high) < 0)], [1, -1], 0)
 
 
-def images_needed(family: int, alpha: float = 0.05) -> int:
-    """Fewest images with which a comparison can reach `alpha` after Holm's correction in a family of that size."""
-    return int(np.floor(np.log2(2 * family / alpha))) + 1
+class _Estimate(NamedTuple):
+    """A mean difference, its standard error, the skewness of its distribution, and its degrees of freedom, (K,)."""
+
+    mean: Array
+    error: Array
+    skewness: Array
+    degrees: Array
 
 
-def _interval(a: Array, b: Array, sizes: list[int], confidence: float, resamples: int) -> tuple[Array, Array]:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be between 0 and 1, not {confidence!r}")
+def _estimate(a: Array, b: Array, sizes: list[int], resamples: int) -> _Estimate:
     pairs = a.mean(0) - b.mean(0)
     count = a.shape[2]
     draws, variance, spread = np.zeros((resamples, count)), np.zeros(count), np.zeros(count)
@@ -168,19 +181,37 @@ def _interval(a: Array, b: Array, sizes: list[int], confidence: float, resamples
         variance += own
         spread += own**2 / (m - 1)
 
-    if min(sizes) < 2:
-        return np.full(count, np.nan), np.full(count, np.nan)
     for number, part in enumerate(_split(pairs, sizes)):
         mean += part.mean(0) / len(sizes)
-        add(2 + number, part - part.mean(0), 1 / len(sizes))
+        if min(sizes) > 1:
+            add(2 + number, part - part.mean(0), 1 / len(sizes))
+    if min(sizes) < 2:
+        return _Estimate(mean, *[np.full(count, np.nan)] * 3)
     for number, side in enumerate((a, b)):
         if len(side) > 1:
             add(number, _seed_effects(side, sizes), 1)
     degrees = np.divide(variance**2, spread, out=np.full(count, np.inf), where=spread > 0)
-    quantile = stats.t.ppf((1 + confidence) / 2, degrees)
     error = draws.std(axis=0)
     skewness = np.divide((draws**3).mean(0), error**3, out=np.zeros(count), where=error > 0)
-    return mean - error * _unskewed(quantile, skewness), mean - error * _unskewed(-quantile, skewness)
+    return _Estimate(mean, error, skewness, degrees)
+
+
+def _interval(of: _Estimate, confidence: float) -> tuple[Array, Array]:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be between 0 and 1, not {confidence!r}")
+    quantile = stats.t.ppf((1 + confidence) / 2, of.degrees)
+    low, high = (of.mean - of.error * _unskewed(sign * quantile, of.skewness) for sign in (1, -1))
+    return low, high
+
+
+def _above(of: _Estimate, value: float) -> Array:
+    """One-sided p-values (K,) of a mean that is not above the value."""
+    exact = np.where(of.mean > value, 0.0, np.where(of.mean < value, 1.0, 0.5))
+    varies = of.error != 0
+    t = np.divide(of.mean - value, of.error, out=np.zeros_like(of.mean), where=varies)
+    made = stats.t.sf(t + of.skewness * (t**2 / 3 + 1 / 6) + of.skewness**2 * t**3 / 27, of.degrees)
+    found: Array = np.where(varies, made, exact)
+    return found
 
 
 def _unskewed(quantile: Array, skewness: Array) -> Array:

@@ -15,10 +15,10 @@ from blindsr.reporting.statistics import Array
 Word = Literal["supported", "contradicted", "undecided", "not testable"]
 HARDEST = "b+n+j"
 RULE = (
-    "A claim about every network and benchmark is supported if every difference lies on its side, and with certainty "
-    "wherever the images are enough for that; contradicted if any lies on the other side with certainty; and "
-    "undecided otherwise. Certainty of a difference is p < 0.05 after Holm's correction over the comparisons of the "
-    "claim, and a 95 % interval without 0. Of features and interactions the intervals alone decide."
+    "A claim about every network and benchmark is supported if every difference lies on its side with certainty; "
+    "contradicted if any lies on the other side with certainty; and undecided otherwise. Certainty of a difference "
+    "is p < 0.05 of a t test over seeds and images, after Holm's correction over the comparisons of the claim; with "
+    "one training run of a side nothing is certain. Of features and interactions the intervals decide."
 )
 
 
@@ -46,7 +46,7 @@ class Comparison(NamedTuple):
 class Outcome(NamedTuple):
     """A comparison's difference with its interval; `sign` is 1 or -1 where it is surely above or below 0, else 0.
 
-    With too few images (not `possible`) no p-value can be small enough for that.
+    With one training run of a side (not `possible`) nothing is.
     """
 
     name: str
@@ -104,7 +104,6 @@ def outcomes(comparisons: Sequence[Comparison]) -> list[Outcome]:
     if not found:
         return []
     corrected = statistics.holm([float(one.p[0]) for one in found])
-    needed = statistics.images_needed(len(found), ALPHA)
     return [
         Outcome(
             name=comparison.name,
@@ -112,9 +111,9 @@ def outcomes(comparisons: Sequence[Comparison]) -> list[Outcome]:
             low=float(one.low[0]),
             high=float(one.high[0]),
             sign=int(statistics.significant_sign(p, one.low[0], one.high[0], ALPHA)),
-            possible=comparison.first.shape[1] >= needed,
+            possible=not np.isnan(p),
         )
-        for comparison, one, p in zip(comparisons, found, corrected, strict=True)
+        for comparison, one, p in zip(comparisons, found, corrected, strict=True)  # p of one seed is NaN
     ]
 
 
@@ -124,9 +123,8 @@ def _everywhere(claim: str, where: str, comparisons: Sequence[Comparison], unit:
     found = outcomes(comparisons)
     for_it, against = (sum(one.sign == sign for one in found) for sign in (1, -1))
     small = sum(not one.possible for one in found)
-    well = small < len(found) and all(one.sign > 0 or (one.mean > 0 and not one.possible) for one in found)
-    verdict: Word = "contradicted" if against else "supported" if well else "undecided"
-    few = f", {small} with too few images to tell" if small else ""
+    verdict: Word = "contradicted" if against else "supported" if for_it == len(found) else "undecided"
+    few = f", {small} with one training run, which cannot tell" if small else ""
     numbers = (
         f"Of {len(found)} differences {for_it} speak for it and {against} against it with certainty{few}; their mean "
         f"is {np.mean([one.mean for one in found]):+.3f} {unit}, {_ends(found, unit)}."

@@ -19,7 +19,7 @@ CODE: dict[str, tuple[str, ...]] = {
         "training",
         *_MODEL,
         "plugins/regularizers/base.py",
-        "plugins/regularizers/_moments.py",
+        "plugins/regularizers/operators",
         "plugins/regularizers/{reg}.py",
         "plugins/degradations/base.py",
         "plugins/degradations/operators",
@@ -33,7 +33,7 @@ CODE: dict[str, tuple[str, ...]] = {
         "analysis",
         *_MODEL,
         "plugins/regularizers/base.py",
-        "plugins/regularizers/_moments.py",
+        "plugins/regularizers/operators",
         "plugins/regularizers/{reg}.py",
     ),
     "gallery": (

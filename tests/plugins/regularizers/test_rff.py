@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from blindsr.plugins.regularizers import linear, rff
-from blindsr.plugins.regularizers._moments import RandomMap
+from blindsr.plugins.regularizers.operators.moments import RandomMap
 from steps import penalty
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from blindsr.plugins.regularizers import _checked
 from blindsr.plugins.regularizers.base import LAST, Regularizer, Step
+from blindsr.plugins.regularizers.operators import checks
 
 
 def build(*, rate: float = 0.5, keep: float = 0.3, every: float = 0.04) -> Regularizer:
@@ -28,7 +28,7 @@ def build(*, rate: float = 0.5, keep: float = 0.3, every: float = 0.04) -> Regul
         ValueError: for other values.
     """
     return _AdaptiveDropout(
-        _checked.share("rate", rate, "[0, 1)"), _checked.share("keep", keep), _checked.share("every", every, "(0, 1]")
+        checks.share("rate", rate, "[0, 1)"), checks.share("keep", keep), checks.share("every", every, "(0, 1]")
     )
 
 

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from blindsr.plugins.regularizers import _affine, _checked
 from blindsr.plugins.regularizers.base import Alignment, Regularizer, Step
+from blindsr.plugins.regularizers.operators import affine, checks
 
 
 def build(*, ridge: float = 0.01) -> Regularizer:
@@ -19,7 +19,7 @@ def build(*, ridge: float = 0.01) -> Regularizer:
     Raises:
         ValueError: for another ridge.
     """
-    return _AffineAlignment(_checked.positive("ridge", ridge))
+    return _AffineAlignment(checks.positive("ridge", ridge))
 
 
 class _AffineAlignment(Alignment):
@@ -30,5 +30,5 @@ class _AffineAlignment(Alignment):
         self.ridge = ridge
 
     def distance(self, a: Tensor, b: Tensor, step: Step) -> Tensor:
-        white = _affine.whitened(_affine.moments(a, b, step.share), self.ridge)
-        return _affine.of_views(white).mean().to(a.dtype)
+        white = affine.whitened(affine.moments(a, b, step.share), self.ridge)
+        return affine.of_views(white).mean().to(a.dtype)

@@ -6,9 +6,9 @@ import math
 import torch
 from torch import Tensor
 
-from blindsr.plugins.regularizers import _affine, _checked
-from blindsr.plugins.regularizers._moments import statistics_distance
 from blindsr.plugins.regularizers.base import Alignment, Regularizer, Step
+from blindsr.plugins.regularizers.operators import affine, checks
+from blindsr.plugins.regularizers.operators.moments import statistics_distance
 
 _PIXELS = 64  # of each sample, of which the directions of φ are mixed
 
@@ -33,7 +33,7 @@ def build(*, dim: int = 32, sigma: float = 1.0, ridge: float = 0.01) -> Regulari
         ValueError: for other values.
     """
     return _AffineRandomFourierFeatures(
-        _checked.count("dim", dim), _checked.positive("sigma", sigma), _checked.positive("ridge", ridge)
+        checks.count("dim", dim), checks.positive("sigma", sigma), checks.positive("ridge", ridge)
     )
 
 
@@ -47,11 +47,11 @@ class _AffineRandomFourierFeatures(Alignment):
         self.ridge = ridge
 
     def distance(self, a: Tensor, b: Tensor, step: Step) -> Tensor:
-        raw = _affine.moments(a, b, step.share)
-        linear = _affine.of_views(_affine.whitened(raw, self.ridge)).mean()
+        raw = affine.moments(a, b, step.share)
+        linear = affine.of_views(affine.whitened(raw, self.ridge)).mean()
         return linear.to(a.dtype) + statistics_distance(*self.mapped(a, b, raw, step))
 
-    def mapped(self, a: Tensor, b: Tensor, raw: _affine.Moments, step: Step) -> tuple[Tensor, Tensor]:
+    def mapped(self, a: Tensor, b: Tensor, raw: affine.Moments, step: Step) -> tuple[Tensor, Tensor]:
         """φ of both views, (B, dim, pixels)."""
         first, second = a.flatten(2), b.flatten(2)
         samples, channels, pixels = len(raw.mean), first.shape[1], first.shape[2]
@@ -59,11 +59,11 @@ class _AffineRandomFourierFeatures(Alignment):
         mixture, phase = step.draw(
             lambda: (torch.randn(samples, self.dim, taken), 2 * math.pi * torch.rand(self.dim)), raw.mean
         )
-        centre, whole = _affine.pooled(raw)
+        centre, whole = affine.pooled(raw)
         places = torch.arange(taken, device=first.device) * pixels // taken
         some = ((first + second) / 2)[..., places].to(centre) - centre[:, None]
         rows = step.share.gather(step.share.of(mixture) @ some.mT).sum(0) / math.sqrt(samples * taken)
-        weight = torch.cholesky_solve(rows.mT, _affine.root(whole)).mT / (self.sigma * math.sqrt(2 * channels))
+        weight = torch.cholesky_solve(rows.mT, affine.root(whole)).mT / (self.sigma * math.sqrt(2 * channels))
         phase = phase - weight @ centre
         weight, phase = weight.to(first), phase.to(first)
         one, other = ((weight @ x + phase[:, None]).cos() * math.sqrt(2 / self.dim) for x in (first, second))

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from blindsr.plugins.regularizers import _affine, _checked
 from blindsr.plugins.regularizers.base import Alignment, Regularizer, Step
+from blindsr.plugins.regularizers.operators import affine, checks
 
 
 def build(*, ridge: float = 0.01, floor: float = 0.05) -> Regularizer:
@@ -21,7 +21,7 @@ def build(*, ridge: float = 0.01, floor: float = 0.05) -> Regularizer:
     Raises:
         ValueError: for another ridge or floor.
     """
-    return _ContentAlignment(_checked.positive("ridge", ridge), _checked.positive("floor", floor))
+    return _ContentAlignment(checks.positive("ridge", ridge), checks.positive("floor", floor))
 
 
 class _ContentAlignment(Alignment):
@@ -33,9 +33,9 @@ class _ContentAlignment(Alignment):
         self.floor = floor
 
     def distance(self, a: Tensor, b: Tensor, step: Step) -> Tensor:
-        white = _affine.whitened(_affine.moments(a, b, step.share), self.ridge)
+        white = affine.whitened(affine.moments(a, b, step.share), self.ridge)
         count = len(white.mean)  # of one patch there is nothing to compare with
-        within = _affine.of_views(white).mean()
-        between = _affine.of_contents(white).sum() / max(1, count * (count - 1))
+        within = affine.of_views(white).mean()
+        between = affine.of_contents(white).sum() / max(1, count * (count - 1))
         missing = torch.relu(1 - between / self.floor)
         return (within / (between + self.floor) + missing.square()).to(a.dtype)

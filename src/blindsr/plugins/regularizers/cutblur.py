@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from blindsr.plugins.regularizers import _checked
 from blindsr.plugins.regularizers.base import Regularizer, Step
+from blindsr.plugins.regularizers.operators import checks
 
 
 def build(*, ratio: float = 0.7, probability: float = 1.0) -> Regularizer:
@@ -24,7 +24,7 @@ def build(*, ratio: float = 0.7, probability: float = 1.0) -> Regularizer:
     Raises:
         ValueError: for other values.
     """
-    return _CutBlur(_checked.share("ratio", ratio, "(0, 1]"), _checked.share("probability", probability))
+    return _CutBlur(checks.share("ratio", ratio, "(0, 1]"), checks.share("probability", probability))
 
 
 class _CutBlur(Regularizer):

@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.nn import functional
 
-from blindsr.plugins.regularizers import _checked
 from blindsr.plugins.regularizers.base import Regularizer, Step
+from blindsr.plugins.regularizers.operators import checks
 
 
 def build(*, rate: float = 0.5, elementwise: bool = False) -> Regularizer:
@@ -13,7 +13,7 @@ def build(*, rate: float = 0.5, elementwise: bool = False) -> Regularizer:
     Acts in training mode only. `rate` in [0, 1): 0.7 for SRResNet, 0.5 for RRDB, MSRN and SwinIR in the paper.
     `elementwise` zeroes single values instead of channels. Raises ValueError for anything else.
     """
-    chosen = _checked.share("rate", rate, "[0, 1)")
+    chosen = checks.share("rate", rate, "[0, 1)")
     if not isinstance(elementwise, bool):
         raise ValueError(f"elementwise must be true or false, not {elementwise!r}")
     return _Dropout(chosen, elementwise)

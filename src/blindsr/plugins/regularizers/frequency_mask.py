@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from blindsr.plugins.regularizers import _checked
 from blindsr.plugins.regularizers.base import Regularizer, Step
+from blindsr.plugins.regularizers.operators import checks
 
 
 def build(*, probability: float = 0.5) -> Regularizer:
@@ -25,7 +25,7 @@ def build(*, probability: float = 0.5) -> Regularizer:
     Raises:
         ValueError: for another probability.
     """
-    return _FrequencyMask(_checked.share("probability", probability))
+    return _FrequencyMask(checks.share("probability", probability))
 
 
 class _FrequencyMask(Regularizer):

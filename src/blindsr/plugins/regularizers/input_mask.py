@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from blindsr.plugins.regularizers import _checked
 from blindsr.plugins.regularizers.base import Regularizer, Step
+from blindsr.plugins.regularizers.operators import checks
 
 
 def build(*, least: float = 0.75, most: float = 0.85) -> Regularizer:
@@ -21,7 +21,7 @@ def build(*, least: float = 0.75, most: float = 0.85) -> Regularizer:
     Raises:
         ValueError: for other values.
     """
-    smallest, largest = _checked.share("least", least, "[0, 1)"), _checked.share("most", most, "[0, 1)")
+    smallest, largest = checks.share("least", least, "[0, 1)"), checks.share("most", most, "[0, 1)")
     if smallest > largest:
         raise ValueError(f"least {least!r} must not be above most {most!r}")
     return _InputMask(smallest, largest)

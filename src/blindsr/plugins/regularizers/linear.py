@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from blindsr.plugins.regularizers import _checked
-from blindsr.plugins.regularizers._moments import statistics_distance, subsampled
 from blindsr.plugins.regularizers.base import Alignment, Regularizer, Step
+from blindsr.plugins.regularizers.operators import checks
+from blindsr.plugins.regularizers.operators.moments import statistics_distance, subsampled
 
 
 def build(*, stride: int = 1) -> Regularizer:
@@ -14,7 +14,7 @@ def build(*, stride: int = 1) -> Regularizer:
     over 1 estimates them from every stride-th pixel in each direction: 1 / stride² of the cost, and not the paper's.
     Raises ValueError unless stride is a whole number >= 1.
     """
-    return _Linear(_checked.count("stride", stride))
+    return _Linear(checks.count("stride", stride))
 
 
 class _Linear(Alignment):

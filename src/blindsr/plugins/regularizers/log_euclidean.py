@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from blindsr.plugins.regularizers import _affine, _checked
 from blindsr.plugins.regularizers.base import Alignment, Regularizer, Step
+from blindsr.plugins.regularizers.operators import affine, checks
 
 
 def build(*, ridge: float = 0.01) -> Regularizer:
@@ -22,7 +22,7 @@ def build(*, ridge: float = 0.01) -> Regularizer:
     Raises:
         ValueError: for another ridge.
     """
-    return _LogEuclidean(_checked.positive("ridge", ridge))
+    return _LogEuclidean(checks.positive("ridge", ridge))
 
 
 class _LogEuclidean(Alignment):
@@ -33,10 +33,10 @@ class _LogEuclidean(Alignment):
         self.ridge = ridge
 
     def distance(self, a: Tensor, b: Tensor, step: Step) -> Tensor:
-        matrices = _affine.moments(a, b, step.share).covariance
+        matrices = affine.moments(a, b, step.share).covariance
         variance = matrices.diagonal(dim1=-2, dim2=-1).mean()
         identity = torch.eye(a.shape[1], dtype=matrices.dtype, device=matrices.device)
-        first, second = _Logarithm.apply(matrices + (self.ridge * variance + _affine.TINY) * identity).unbind(1)
+        first, second = _Logarithm.apply(matrices + (self.ridge * variance + affine.TINY) * identity).unbind(1)
         return ((first - second).square().sum((1, 2)).mean() / a.shape[1]).to(a.dtype)
 
 

@@ -8,9 +8,9 @@ import math
 import torch
 from torch import Tensor
 
-from blindsr.plugins.regularizers import _checked
-from blindsr.plugins.regularizers._moments import RandomMap, statistics_distance, subsampled
 from blindsr.plugins.regularizers.base import Alignment, Regularizer, Step
+from blindsr.plugins.regularizers.operators import checks
+from blindsr.plugins.regularizers.operators.moments import RandomMap, statistics_distance, subsampled
 
 
 def build(*, dim: int = 32, sigma: float = 1.0, stride: int = 1) -> Regularizer:
@@ -23,7 +23,7 @@ def build(*, dim: int = 32, sigma: float = 1.0, stride: int = 1) -> Regularizer:
     Raises ValueError unless dim and stride are whole numbers >= 1 and sigma a finite number > 0.
     """
     return _RandomFourierFeatures(
-        _checked.count("dim", dim), _checked.positive("sigma", sigma), _checked.count("stride", stride)
+        checks.count("dim", dim), checks.positive("sigma", sigma), checks.count("stride", stride)
     )
 
 

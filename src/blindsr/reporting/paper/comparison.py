@@ -137,9 +137,8 @@ def _how_to_read(table: PaperTable, flags: list[list[str]]) -> list[str]:
         )
     if family:
         notes.append(
-            f"{BETTER} better, {WORSE} worse than the baseline: Wilcoxon signed-rank over images below {ALPHA:g} "
-            f"after Holm's correction for the {family} comparisons of this table, and 0 outside the "
-            "interval of the difference."
+            f"{BETTER} better, {WORSE} worse than the baseline: t test over seeds and images below {ALPHA:g} after "
+            f"Holm's correction for the {family} comparisons of this table."
         )
     if any(cell.suspect for cell in cells):
         notes.append(f"{SUSPECT} looks like a misprint in the paper; its own means include it.")

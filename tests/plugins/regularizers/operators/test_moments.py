@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from blindsr.plugins.regularizers import _moments
-from blindsr.plugins.regularizers._moments import RandomMap, statistics_distance
+from blindsr.plugins.regularizers.operators import moments
+from blindsr.plugins.regularizers.operators.moments import RandomMap, statistics_distance
 
 Views = tuple[Tensor, Tensor]
 
@@ -39,9 +39,9 @@ def plain(a: Tensor, b: Tensor, mapped: RandomMap | None) -> Tensor:
 def part(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pixels worked on at once: one, some with a rest of one, all, more than there are; or as on a GPU."""
     if request.param == "gpu":
-        monkeypatch.setattr(_moments, "_at_once", lambda pixels: True)
+        monkeypatch.setattr(moments, "_at_once", lambda pixels: True)
     else:
-        monkeypatch.setattr(_moments, "_PIXELS", request.param)
+        monkeypatch.setattr(moments, "_PIXELS", request.param)
 
 
 @pytest.mark.parametrize("mapped", [None, random_map()], ids=["linear", "rff"])
@@ -95,8 +95,8 @@ def test_gradient_has_the_layout_of_the_features(order: torch.memory_format) -> 
 
 def test_mean_and_covariance_are_those_of_numpy_and_have_their_gradient(part: None) -> None:
     pixels, _ = views()
-    mean, matrix = _moments.mean_and_covariance(pixels)
+    mean, matrix = moments.mean_and_covariance(pixels)
     for sample, one, other in zip(pixels.detach().numpy(), mean, matrix, strict=True):
         np.testing.assert_allclose(one.detach(), sample.mean(1), atol=1e-14)
         np.testing.assert_allclose(other.detach(), np.cov(sample, bias=True), atol=1e-13)
-    assert torch.autograd.gradcheck(_moments.mean_and_covariance, (pixels,))
+    assert torch.autograd.gradcheck(moments.mean_and_covariance, (pixels,))

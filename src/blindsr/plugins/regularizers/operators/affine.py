@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from blindsr.plugins.regularizers._moments import mean_and_covariance
 from blindsr.plugins.regularizers.base import Share
+from blindsr.plugins.regularizers.operators.moments import mean_and_covariance
 
 _SINGULAR = {torch.float64: 1e-12, torch.float32: 1e-6}
 """Share of the mean variance of a channel that is added to every channel's, so that S can be inverted where some have

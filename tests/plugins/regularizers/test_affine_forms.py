@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from blindsr.config import registry
-from blindsr.plugins.regularizers import _affine, affine_rff, content_alignment
+from blindsr.plugins.regularizers import affine_rff, content_alignment
 from blindsr.plugins.regularizers.base import Regularizer, Share, Step
+from blindsr.plugins.regularizers.operators import affine
 from steps import penalty
 
 NAMES = ["affine_alignment", "affine_rff", "content_alignment"]
@@ -97,11 +98,11 @@ def test_divergence_of_two_gaussians_by_hand() -> None:
     """N(0, 1) and N(3, 4) in one dimension: ½ (4 + ¼ - 2 + 9 (1 + ¼)) = 6.75; a diagonal of two: the mean."""
     mean, matrix = torch.zeros(1), torch.eye(1)
     other = torch.full((1,), 3.0), torch.full((1, 1), 4.0)
-    assert _affine.divergence(mean, matrix, *other) == pytest.approx(6.75)
-    assert _affine.divergence(*other, mean, matrix) == pytest.approx(6.75)
+    assert affine.divergence(mean, matrix, *other) == pytest.approx(6.75)
+    assert affine.divergence(*other, mean, matrix) == pytest.approx(6.75)
     both = torch.tensor([3.0, 0.0]), torch.tensor([[4.0, 0.0], [0.0, 1.0]])
-    assert _affine.divergence(torch.zeros(2), torch.eye(2), *both) == pytest.approx(6.75 / 2)
-    assert _affine.divergence(*both, *both) == 0
+    assert affine.divergence(torch.zeros(2), torch.eye(2), *both) == pytest.approx(6.75 / 2)
+    assert affine.divergence(*both, *both) == 0
 
 
 def test_divergence_is_that_of_torch() -> None:
@@ -112,14 +113,14 @@ def test_divergence_is_that_of_torch() -> None:
     p, q = (torch.distributions.MultivariateNormal(m, c) for m, c in zip(means, matrices, strict=True))
     kl = torch.distributions.kl_divergence
     wanted = (kl(p, q) + kl(q, p)) / 5
-    made = _affine.divergence(means[0], matrices[0], means[1], matrices[1])
+    made = affine.divergence(means[0], matrices[0], means[1], matrices[1])
     assert float(made) == pytest.approx(float(wanted), rel=1e-10)
 
 
 def test_whitened_moments_have_unit_covariance_in_all() -> None:
     """Over all pixels of all samples and views: mean 0, covariance 1, and the ridge on top of each sample's."""
-    white = _affine.whitened(_affine.moments(*views(2), Share()), 0.25)
-    centre, whole = _affine.pooled(white)
+    white = affine.whitened(affine.moments(*views(2), Share()), 0.25)
+    centre, whole = affine.pooled(white)
     torch.testing.assert_close(centre, torch.zeros(CHANNELS, dtype=torch.float64), rtol=0, atol=1e-9)
     torch.testing.assert_close(whole, 1.25 * torch.eye(CHANNELS, dtype=torch.float64), rtol=0, atol=1e-6)
 
@@ -167,7 +168,7 @@ def test_phi_is_nonlinear_for_features_of_any_scale(scale: float) -> None:
     a, b = (scale * x for x in views(12))
     regularizer = affine_rff.build(dim=64)
     torch.manual_seed(0)
-    raw = _affine.moments(a, b, Share())
+    raw = affine.moments(a, b, Share())
     phi, _ = regularizer.mapped(a, b, raw, Step(a, a, 2))  # type: ignore[attr-defined]
     pixels = a.flatten(2).transpose(0, 1).flatten(1).T.numpy() / scale
     values = phi.transpose(0, 1).flatten(1).T.double().numpy()
@@ -180,8 +181,8 @@ def test_phi_is_nonlinear_for_features_of_any_scale(scale: float) -> None:
 def test_directions_of_phi_are_as_gaussian_ones() -> None:
     """In whitened features, the kernel is that of the paper: exp(-d²/2σ²) for pixels at distance d, σ² = 2C."""
     a, b = views(13, side=16, noise=0.0)
-    raw = _affine.moments(a, b, Share())
-    centre, whole = _affine.pooled(raw)
+    raw = affine.moments(a, b, Share())
+    centre, whole = affine.pooled(raw)
     torch.manual_seed(0)
     phi, _ = affine_rff.build(dim=4096).mapped(a, a, raw, Step(a, a, 2))  # type: ignore[attr-defined]
     pixels = torch.linalg.solve_triangular(
