@@ -11,8 +11,8 @@ from torch import nn
 from blindsr.data import images, suite
 from blindsr.data.images import RGB
 from blindsr.model import inference
-from blindsr.plugins.metrics._detail import DetailOf
 from blindsr.plugins.metrics.base import decibel
+from blindsr.plugins.metrics.operators.detail import DetailOf
 from blindsr.runtime import parallel
 
 _SCALE, _BORDER = 4, 4

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindsr.plugins.metrics._detail import DetailOf
+from blindsr.plugins.metrics.operators.detail import DetailOf
 from blindsr.reporting import gain_split, statistics
 from blindsr.reporting.gain_split import gain_db, split
 

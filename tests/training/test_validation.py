@@ -12,9 +12,13 @@ from blindsr.config.schema import TrainParams, ValidationParams
 from blindsr.data import images
 from blindsr.data.patch_store import PatchStore
 from blindsr.plugins.backbones.base import Backbone
+from blindsr.plugins.degradations.base import Degradation
+from blindsr.plugins.metrics.operators.detail import DetailOf
 from blindsr.plugins.metrics.psnr_db import psnr
+from blindsr.training import validation
 from blindsr.training.ema import Ema
-from blindsr.training.validation import Validation, _psnr, statistics_distances
+from blindsr.training.samples import Batches
+from blindsr.training.validation import Validation, added_detail, divergences, statistics_distances
 
 
 class Nearest(Backbone):
@@ -31,18 +35,32 @@ class Nearest(Backbone):
         return self.end(nn.functional.interpolate(lr, scale_factor=4) * self.factor)
 
 
+def numbers(*cases: str) -> list[str]:
+    """The columns that validation adds, in order."""
+    found = []
+    for case in cases:
+        found += [f"psnr_db_{case}", f"detail_cosine_{case}", f"detail_amplitude_{case}"]
+        found += ["detail_scale_training"] if case == "training" else []
+    found += ["view_divergence", "content_divergence"] if "training" in cases else []
+    return found + (["mean_distance", "covariance_distance"] if len(set(cases) - {"training"}) > 1 else [])
+
+
 @pytest.fixture
 def params(train_params: TrainParams) -> ValidationParams:
     return train_params.validation.model_copy(update={"every": 4, "windows": 2})
 
 
 @pytest.mark.parametrize("border", [2, 3, 4])
-def test_psnr_is_that_of_the_tables(border: int) -> None:
+def test_psnr_and_detail_are_those_of_the_tables(border: int) -> None:
     generator = np.random.default_rng(0)
-    hr = generator.integers(0, 256, (3, 40, 48, 3), dtype=np.uint8)
+    lr = generator.integers(0, 256, (3, 10, 12, 3), dtype=np.uint8)
+    base = np.stack([images.bicubic_upscale(image, 4) for image in lr])
+    hr = np.clip(base + generator.normal(0, 20, base.shape), 0, 255).astype(np.uint8)
     sr = torch.rand(3, 3, 40, 48, generator=torch.Generator().manual_seed(0)) * 1.2 - 0.1
-    wanted = np.mean([psnr(images.to_uint8(ours), theirs, border) for ours, theirs in zip(sr, hr, strict=True)])
-    assert _psnr(sr, torch.from_numpy(hr).permute(0, 3, 1, 2), border) == pytest.approx(wanted, rel=1e-12)
+    found = added_detail(sr, *(torch.from_numpy(x).permute(0, 3, 1, 2) for x in (hr, base)), border)
+    for ours, one, theirs, small in zip(found, sr, hr, lr, strict=True):
+        assert ours == DetailOf(border)(images.to_uint8(one), theirs, small)
+        assert ours.psnr == pytest.approx(psnr(images.to_uint8(one), theirs, border), rel=1e-12)
 
 
 def test_the_averaged_weights_are_scored_when_it_is_time(store: PatchStore, params: ValidationParams) -> None:
@@ -51,7 +69,7 @@ def test_the_averaged_weights_are_scored_when_it_is_time(store: PatchStore, para
     good, bad = Ema(Nearest(1.0)), Ema(Nearest(0.5))
     assert validate(3, good) == {}
     scores = validate(4, good)
-    assert list(scores) == ["mean_distance", "covariance_distance", "psnr_db_clean", "psnr_db_b-n-j"]
+    assert list(scores) == numbers("clean", "b-n-j")
     assert scores["psnr_db_clean"] > scores["psnr_db_b-n-j"] > 10
     assert validate(8, bad)["psnr_db_clean"] < scores["psnr_db_clean"] - 3
     assert Validation(store, params, network, 64, 4)(4, good) == scores
@@ -64,12 +82,11 @@ def test_training_is_the_same_to_the_last_bit_without_it(local_run: Callable[...
     assert torch.equal(mine.weights("dropout"), watched.weights("dropout"))
     curves = [(place.folder / "reports/curves/srresnet-dropout-0.csv").read_text() for place in (mine, watched)]
     without, rows = ([line.split(",") for line in curve.splitlines()] for curve in curves)
-    added = ["mean_distance", "covariance_distance", "psnr_db_clean", "psnr_db_b-n-j"]
-    assert rows[0] == [*without[0], *added]
-    assert [row[:-4] for row in rows] == without
+    assert rows[0] == [*without[0], *numbers("training", "clean", "b-n-j")]
+    assert [row[: len(without[0])] for row in rows] == without
     seen = [row for row in rows[1:] if row[-1]]
     assert [row[0] for row in seen] == ["4", "8", "12"]
-    assert all(float(row[-3]) > 0 for row in seen)  # one view in training, two in validation
+    assert all(float(row[-1]) > 0 for row in seen)  # one view in training, two in validation
 
 
 def test_distances_by_hand() -> None:
@@ -102,18 +119,98 @@ def test_distances_do_not_see_the_scale_but_what_the_views_share() -> None:
 
 def test_distances_are_those_of_the_windows_under_two_cases(store: PatchStore, params: ValidationParams) -> None:
     validate = Validation(store, params, Nearest(1.0), 64, 4)
-    clean, degraded = validate._lr.values()
+    clean, degraded = (case.lr for case in validate._cases.values())
     wanted = statistics_distances(clean, degraded)  # pixels that are repeated 16 times change the divisor n - 1 alone
     found = validate(4, Ema(Nearest(0.5)))
     assert {name: found[name] for name in wanted} == pytest.approx(wanted, rel=2e-3)
     alone = params.model_copy(update={"cases": {"clean": params.cases["clean"]}})
-    assert list(Validation(store, alone, Nearest(1.0), 64, 4)(4, Ema(Nearest(1.0)))) == ["psnr_db_clean"]
+    assert list(Validation(store, alone, Nearest(1.0), 64, 4)(4, Ema(Nearest(1.0)))) == numbers("clean")
+
+
+def test_the_trained_degradation_is_of_the_same_windows_and_of_no_training(
+    store: PatchStore, params: ValidationParams, train_params: TrainParams, degradation: Degradation[Any]
+) -> None:
+    """LR images show their windows, each of two views in another way; a window around the crop is degraded."""
+    settings = (64, 4, degradation, 80)
+    validate = Validation(store, params, Nearest(1.0), *settings)
+    first, second, clean = validate._cases["training"].lr, validate._second_view, validate._cases["clean"].lr
+    assert second is not None
+    assert first.shape == second.shape == clean.shape == (2, 3, 16, 16)
+    for views in (first, second):
+        for view, image, other in zip(views, clean, clean.flip(0), strict=True):
+            near, far = ((view - target).square().mean() for target in (image, other))
+            assert near < far
+    assert not torch.equal(first, second)
+    assert torch.equal(Validation(store, params, Nearest(1.0), *settings)._cases["training"].lr, first)
+    batches = Batches(store, train_params, degradation, seed=0, views=1, scale=4)
+    assert not any(torch.equal(lr, view) for lr in batches[0].lr for view in first)
+    assert list(validate(4, Ema(Nearest(1.0)))) == numbers("training", "clean", "b-n-j")
+
+
+class Sharpened(Backbone):
+    """What bicubic upsampling leaves of an image, plus a multiple of the detail that is really missing."""
+
+    last = "end"
+
+    def __init__(self, known: dict[bytes, torch.Tensor], factor: float) -> None:
+        super().__init__(4)
+        self.known, self.factor, self.end = known, nn.Parameter(torch.tensor(factor)), nn.Identity()
+
+    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+        return self.end(torch.stack([self.known[image.numpy().tobytes()](self.factor) for image in lr]))
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 1.5])
+def test_the_scale_undoes_what_is_planted(
+    store: PatchStore, params: ValidationParams, degradation: Degradation[Any], factor: float
+) -> None:
+    """Right detail at a planted amplitude: cosine 1, that amplitude, and its inverse as the scale (of 8 bits)."""
+    validate = Validation(store, params, Nearest(1.0), 64, 4, degradation, 80)
+    known: dict[bytes, Any] = {}
+    for case in validate._cases.values():
+        for lr, base, hr in zip(case.lr, case.base.float(), validate._hr.float(), strict=True):
+            known[lr.numpy().tobytes()] = lambda a, base=base, hr=hr: (base + a * (hr - base)) / 255
+    for lr in validate._second_view if validate._second_view is not None else []:
+        known[lr.numpy().tobytes()] = lambda a: a.expand(3, 64, 64)
+    network = Sharpened(known, factor)
+    planted = Validation(store, params, network, 64, 4, degradation, 80)
+    planted._network.known = known
+    found = planted(4, Ema(network))
+    assert found["detail_scale_training"] == pytest.approx(1 / factor, rel=0.05)
+    for case in ("training", "clean", "b-n-j"):
+        assert found[f"detail_cosine_{case}"] == pytest.approx(1, abs=0.05)
+        assert found[f"detail_amplitude_{case}"] == pytest.approx(factor, rel=0.1)
+
+
+def test_divergences_see_contents_and_no_affine_map() -> None:
+    generator = torch.Generator().manual_seed(0)
+    contents = torch.randn(6, 4, 1, 1, generator=generator)
+    a, b = (contents + 0.3 * torch.randn(6, 4, 12, 12, generator=generator) for _ in range(2))
+    found = divergences(a, b)
+    assert found["view_divergence"] < 0.1 * found["content_divergence"]
+    mixture = torch.randn(4, 4, generator=generator) + 2 * torch.eye(4)
+    mapped = [torch.einsum("dc,nchw->ndhw", mixture, x) * 1e-3 + 0.01 for x in (a, b)]
+    assert divergences(*mapped) == pytest.approx(found, rel=1e-3)
+    same = [x[:1].expand(6, -1, -1, -1) for x in (a, b)]  # features that do not depend on the image
+    assert divergences(*same)["content_divergence"] < 0.1 * found["content_divergence"]
+    assert divergences(a[:1].expand_as(a), a[:1].expand_as(a))["content_divergence"] < validation.COLLAPSED
+
+
+def test_a_collapse_is_said_once() -> None:
+    fine, gone = {"iteration": 4.0, "content_divergence": 0.3}, {"iteration": 8.0, "content_divergence": 2e-5}
+    collapse = validation.Collapse([fine])
+    assert collapse.of(fine) == collapse.of({"iteration": 5.0}) == ""
+    said = collapse.of(gone)
+    assert said.startswith("after iteration 8 the features hardly depend on the image (content_divergence 2e-05): ")
+    assert "\n" not in said
+    assert collapse.of(gone) == ""
+    assert validation.Collapse([fine, gone]).of(gone) == ""
 
 
 def test_flat_windows_are_drawn_again(store: PatchStore, params: ValidationParams, monkeypatch: Any) -> None:
     """A flat window is kept only where nothing else is found."""
-    drawn = Validation(store, params, Nearest(1.0), 64, 4)._hr
-    assert all(window.std(axis=(0, 1)).max() >= 5 for window in drawn)
+    drawn = Validation(store, params, Nearest(1.0), 64, 4)._hr.double()
+    assert all(window.std(dim=(1, 2), correction=0).max() >= 5 for window in drawn)
     monkeypatch.setattr(type(store), "image", lambda *_: np.full((80, 80, 3), 7, np.uint8))
     scores = Validation(store, params, Nearest(1.0), 64, 4)(4, Ema(Nearest(1.0)))
     assert scores["psnr_db_clean"] == np.inf

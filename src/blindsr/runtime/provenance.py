@@ -25,6 +25,8 @@ CODE: dict[str, tuple[str, ...]] = {
         "plugins/degradations/operators",
         "plugins/degradations/{degradation}.py",
         "plugins/losses",
+        "plugins/metrics/base.py",
+        "plugins/metrics/operators",
         "plugins/alexnet.py",
     ),
     "evaluate": ("stages/evaluate.py", "evaluation", *_MODEL, *_METRICS),

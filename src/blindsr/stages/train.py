@@ -56,7 +56,9 @@ def _train(params: Params, run: Run, world: World) -> None:
     initial.require_unchanged(began_with, initial.digest(params.train.init_from))
     train, watched = params.train, params.train.validation
     store = PatchStore(paths.PATCHES)
-    validate = Validation(store, watched, network.backbone, train.crop, params.scale) if watched.every else None
+    degradation = registry.build("degradation", params.degradation.name, params.degradation.settings)
+    windows = (train.crop, params.scale, degradation, train.window)
+    validate = Validation(store, watched, network.backbone, *windows) if watched.every else None
     described = {"backbone": backbone, "reg": reg, "seed": seed, "profile": params.profile, "weight": settings.weight}
     flat = described | {f"train.{name}": value for name, value in train.model_dump().items()}
     with _alone(states, world), tracking.open_run(run.name, key, flat, on=world.main) as tracked:

@@ -29,7 +29,7 @@ from blindsr.training.objective import Objective
 from blindsr.training.samples import Batches
 from blindsr.training.schedule import learning_rate
 from blindsr.training.step import Stepper
-from blindsr.training.validation import Validation
+from blindsr.training.validation import Collapse, Validation
 
 Module = TypeVar("Module", bound=nn.Module)
 CurvePoint = dict[str, float]
@@ -123,6 +123,7 @@ def train(
     every = 1 if device.type == "cpu" else _LOOK_EVERY
     loader = Loader(batches, state.iteration, params.iterations, workers, device)
     bar = Bar(label, params.iterations, state.iteration, quiet=not world.main)
+    collapse = Collapse(state.curve)
     pace, loss = Pace(params.batch), ""
     rounding = devices.tf32(params.precision == "tf32")
     with devices.threads(params.threads), rounding, network.taps, Interruption() as stop, bar:
@@ -145,6 +146,8 @@ def train(
                 if point:
                     if validate and world.main:
                         point |= validate(state.iteration, state.ema)
+                        if warning := collapse.of(point):
+                            bar.say(f"warning: {label}: {warning}")
                     state.curve.append(point)
                     log(state.iteration, point)
                     parts = (f"{_label(name)} {point[name]:.4f}" for name in losses.weights)

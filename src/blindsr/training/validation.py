@@ -1,13 +1,15 @@
-"""PSNR of the averaged weights while training, on a few windows under a few test cases, and how alike the statistics
-of their features are under the first case and the last.
+"""What the averaged weights do while training: PSNR and added detail on a few windows of training images, under the
+degradation that is trained on and under test cases, and whether features still tell contents apart.
 
-The windows are of the training images, which the network also sees, degraded otherwise: the curve shows whether
-training goes well, not how well the network generalizes; that is what `evaluate` is for. Every draw has a key of its
-own, so that training is the same, to the last bit, with validation and without.
+The network also sees these images in training, degraded otherwise: the curve shows whether training goes well, not
+how well the network generalizes; that is what `evaluate` is for. Every draw has a key of its own, so that training is
+the same, to the last bit, with validation and without.
 """
 
 import copy
 import math
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,69 +19,188 @@ from blindsr.config.schema import ValidationParams
 from blindsr.data import images, suite
 from blindsr.data.patch_store import PatchStore
 from blindsr.model import taps
+from blindsr.plugins.degradations.base import Degradation
+from blindsr.plugins.metrics.operators.detail import Detail
+from blindsr.plugins.regularizers.base import Share
+from blindsr.plugins.regularizers.operators import affine
 from blindsr.runtime import devices
 from blindsr.training.ema import Ema
+from blindsr.training.samples import generator
 
+TRAINED = "training"
+"""Name of the degradation that is trained on, among the cases."""
+COLLAPSED = 1e-3
+"""Features whose `content_divergence` is below this hardly depend on the image."""
 _CONTRAST = 5.0  # levels: the PSNR of a flatter window is infinite at first, and its fall would be all that one sees
 _TRIES = 100
+_RIDGE = 0.01  # as the affine forms of alignment
+
+
+class _Case(NamedTuple):
+    """The windows as one case has them: LR images (N, 3, h, w), and their bicubic upsampling in whole levels."""
+
+    lr: Tensor
+    base: Tensor
 
 
 class Validation:
-    """Called after an iteration: {"psnr_db_CASE": mean over the windows} and, of two cases or more, the distances of
-    `statistics_distances`, if it is time; else {}.
-    """
+    """Called after an iteration: if it is time, what the averaged weights do there; else {}."""
 
     def __init__(
-        self, store: PatchStore, params: ValidationParams, backbone: nn.Module, crop: int, scale: int
+        self,
+        store: PatchStore,
+        params: ValidationParams,
+        backbone: nn.Module,
+        crop: int,
+        scale: int,
+        degradation: Degradation[Any] | None = None,
+        window: int = 0,
     ) -> None:
-        """Windows of `crop` px, the same for every run. `backbone` is copied."""
-        self._params, self._border = params, scale  # px removed before the PSNR, as in the tables
+        """The windows are the same for every run.
+
+        Args:
+            store: The training images.
+            params: How many windows, when, and under which cases.
+            backbone: Is copied.
+            crop: HR px of a window.
+            scale: HR px along a side of an LR px; as many px at each side do not count, as in the tables.
+            degradation: That is trained on; None leaves it out.
+            window: HR px that are degraded around the crop by it, as in training.
+        """
+        self._params, self._border = params, scale
         self._network = copy.deepcopy(backbone).eval()
         draw = np.random.Generator(np.random.Philox(key=[0, 0]))
-        self._hr = [_window(store, crop, draw) for _ in range(params.windows)]
-        self._lr = {
-            name: torch.stack(
-                [
-                    images.to_float(
-                        suite.degrade_case(hr, case, suite.case_generator(0, "validation", name, str(number)), scale)
-                    )
-                    for number, hr in enumerate(self._hr)
-                ]
-            )
+        side = max(crop, min(window, store.smallest_side // scale * scale))
+        inside = (side - crop) // 2 // scale * scale
+        wide = [_window(store, side, crop, inside, draw) for _ in range(params.windows)]
+        hr = [np.ascontiguousarray(image[inside : inside + crop, inside : inside + crop]) for image in wide]
+        self._hr = torch.stack([torch.from_numpy(image) for image in hr]).permute(0, 3, 1, 2)
+        self._cases = {
+            name: _case([
+                suite.degrade_case(image, case, suite.case_generator(0, "validation", name, str(number)), scale)
+                for number, image in enumerate(hr)
+            ], scale)
             for name, case in params.cases.items()
-        }
+        }  # fmt: skip
+        self._second_view: Tensor | None = None
+        if degradation:
+            views = _degraded(degradation, wide, scale)[..., inside // scale :, inside // scale :]
+            views = views[..., : crop // scale, : crop // scale]
+            first, second = views.chunk(2)
+            levels = (255 * first).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+            self._cases = {TRAINED: _case(list(levels), scale)} | self._cases
+            self._second_view = second
 
     @torch.no_grad()
     def __call__(self, iteration: int, ema: Ema) -> dict[str, float]:
-        """PSNR in dB of each case on RGB, rounded to 8 bits, and the distances of the first case from the last.
+        """Numbers of the averaged weights, computed on the device of `ema`.
 
-        The distances are of the same two views for every regularizer, also for those that see one view in training.
-        Computed on the device of `ema`.
+        Args:
+            iteration: That has just ended.
+            ema: The averaged weights.
+
+        Returns:
+            Empty unless `every` divides the iteration. Of each case: `psnr_db_CASE` on RGB, rounded to 8 bits, and
+            `detail_cosine_CASE`, `detail_amplitude_CASE` as the metrics of these names, means over the windows. Of
+            the trained degradation also `detail_scale_training`: what the added detail has to be multiplied by for
+            the least squared error; and, affine-invariant, of features: `view_divergence` of two views of one
+            window, and `content_divergence` of two windows. Of two test cases or more, `statistics_distances` of the
+            first case and the last, of the same two views for every regularizer.
         """
         if iteration % self._params.every:
             return {}
         device = next(iter(ema.state_dict().values())).device
         network = self._network.to(device)
         ema.copy_to(network)
-        hr = torch.stack([torch.from_numpy(window) for window in self._hr]).permute(0, 3, 1, 2).to(device)
-        psnr, views = {}, []
-        for name, lr in self._lr.items():
-            lr = lr.to(device)
-            sr, seen = taps.read(network, lr)
-            views.append(seen["last"])
-            psnr[f"psnr_db_{name.replace('+', '-')}"] = _psnr(sr, hr, self._border)
-        return psnr if len(views) < 2 else statistics_distances(views[0], views[-1]) | psnr
+        hr = self._hr.to(device)
+        found: dict[str, float] = {}
+        features = {}
+        for name, case in self._cases.items():
+            sr, seen = taps.read(network, case.lr.to(device))
+            features[name] = seen["last"]
+            details = added_detail(sr, hr, case.base.to(device), self._border)
+            label = name.replace("+", "-")
+            found |= {
+                f"psnr_db_{label}": _mean(detail.psnr for detail in details),
+                f"detail_cosine_{label}": _mean(detail.cosine for detail in details),
+                f"detail_amplitude_{label}": _mean(detail.amplitude for detail in details),
+            }
+            if name == TRAINED:
+                of_added = sum(detail.added for detail in details)
+                product = sum(detail.product for detail in details)
+                found["detail_scale_training"] = max(0.0, product / of_added) if of_added else 1.0
+        if self._second_view is not None:
+            other = taps.read(network, self._second_view.to(device))[1]["last"]
+            found |= divergences(features.pop(TRAINED), other)
+        views = list(features.values())
+        return found if len(views) < 2 else found | statistics_distances(views[0], views[-1])
 
 
-def _window(store: PatchStore, crop: int, draw: np.random.Generator) -> np.ndarray:
-    """A window (crop, crop, 3), drawn again while it is flat, unless the images have nothing else."""
+class Collapse:
+    """Tells, once, that features no longer depend on the image: the trivial way to align them."""
+
+    def __init__(self, curve: Iterable[Mapping[str, float]]) -> None:
+        """Of a run that resumes after the points of `curve`."""
+        self._said = any(map(self._is_collapsed, curve))
+
+    def of(self, point: Mapping[str, float]) -> str:
+        """The warning at a new point of the curve, in one line; empty if there is nothing to say, or it was said."""
+        if self._said or not self._is_collapsed(point):
+            return ""
+        self._said = True
+        return (
+            f"after iteration {point['iteration']:.0f} the features hardly depend on the image (content_divergence "
+            f"{point['content_divergence']:.1g}): its penalty may be paid that way, so try a smaller weight"
+        )
+
+    @staticmethod
+    def _is_collapsed(point: Mapping[str, float]) -> bool:
+        return point.get("content_divergence", math.inf) < COLLAPSED
+
+
+def _case(lr: list[np.ndarray], scale: int) -> _Case:
+    bases = [torch.from_numpy(images.bicubic_upscale(image, scale)).permute(2, 0, 1) for image in lr]
+    return _Case(torch.stack([images.to_float(image) for image in lr]), torch.stack(bases))
+
+
+def _degraded(degradation: Degradation[Any], wide: list[np.ndarray], scale: int) -> Tensor:
+    """Two views of each window, (2N, 3, h, w), of draws that no training has: its iterations are no such number."""
+    windows = torch.stack([images.to_float(image) for image in wide]).repeat(2, 1, 1, 1)
+    streams = [generator(0, 2**63, number, 0) for number in range(len(windows))]
+    height, width = windows.shape[2:]
+    draws = [degradation.draw(stream, height, width, scale) for stream in streams]
+    return degradation.apply(windows, draws, streams, scale)
+
+
+def _window(store: PatchStore, side: int, crop: int, inside: int, draw: np.random.Generator) -> np.ndarray:
+    """A window (side, side, 3), drawn again while its middle is flat, unless the images have nothing else."""
     for _ in range(_TRIES):
         image = store.image(int(draw.integers(store.image_count)))
-        top, left = (int(draw.integers(side - crop + 1)) for side in image.shape[:2])
-        window = np.ascontiguousarray(image[top : top + crop, left : left + crop])
-        if window.std(axis=(0, 1)).max() >= _CONTRAST:
+        top, left = (int(draw.integers(length - side + 1)) for length in image.shape[:2])
+        window = np.ascontiguousarray(image[top : top + side, left : left + side])
+        if window[inside : inside + crop, inside : inside + crop].std(axis=(0, 1)).max() >= _CONTRAST:
             break
     return window
+
+
+def divergences(a: Tensor, b: Tensor) -> dict[str, float]:
+    """How far apart the feature statistics of two views are, and those of two contents; no affine map changes either.
+
+    Args:
+        a: Features (N, C, H, W) of N contents.
+        b: Those of the other view.
+
+    Returns:
+        `view_divergence`: mean symmetric Kullback-Leibler divergence of the views of one content, as the penalty of
+        `affine_alignment`; `content_divergence`: that of a view of one content and the other view of another one,
+        near 0 where features do not depend on the image.
+    """
+    white = affine.whitened(affine.moments(a.detach(), b.detach(), Share()), _RIDGE)
+    contents = affine.of_contents(white)
+    return {
+        "view_divergence": float(affine.of_views(white).mean()),
+        "content_divergence": float(contents.mean()) if len(contents) else math.nan,
+    }
 
 
 def statistics_distances(a: Tensor, b: Tensor) -> dict[str, float]:
@@ -100,9 +221,26 @@ def statistics_distances(a: Tensor, b: Tensor) -> dict[str, float]:
     }
 
 
-def _psnr(sr: Tensor, hr: Tensor, border: int) -> float:
-    """Mean over the images, without a border, of 10 log10(255² / mean squared error), as `metrics.psnr_db`."""
-    levels = (sr.float() * 255).round().clamp(0, 255)
+def added_detail(sr: Tensor, hr: Tensor, base: Tensor, border: int) -> list[Detail]:
+    """What a network adds to each image, of SR rounded to 8 bits.
+
+    Args:
+        sr: SR images (N, 3, H, W) in [0, 1], not clamped.
+        hr: HR images in levels of 0..255.
+        base: Bicubic upsampling of the LR images, in levels.
+        border: px removed at each side.
+    """
     inside = slice(border, -border)
-    error = devices.exact((levels - hr)[..., inside, inside]).square().mean((1, 2, 3))
-    return sum(10 * math.log10(255**2 / value) if value else math.inf for value in error.tolist()) / len(error)
+    levels = (sr.float() * 255).round().clamp(0, 255)
+    below, target, made = (devices.exact(image.float()[..., inside, inside]) for image in (base, hr, levels))
+    missing, added = target - below, made - below
+    pairs = ((missing, missing), (added, added), (missing, added))
+    sums = zip(*((a * b).sum((1, 2, 3)).tolist() for a, b in pairs), strict=True)
+    count = missing[0].numel()
+    return [Detail(of_missing, of_added, product, count) for of_missing, of_added, product in sums]
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Of what is known; an undefined cosine, of nothing that is added, counts as 0."""
+    known = [0.0 if math.isnan(value) else value for value in values]
+    return sum(known) / len(known)

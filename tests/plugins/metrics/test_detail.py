@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from blindsr.config import registry
-from blindsr.plugins.metrics import _detail, detail_amplitude, detail_cosine, psnr_best_db
-from blindsr.plugins.metrics._detail import Detail, DetailOf
+from blindsr.plugins.metrics import detail_amplitude, detail_cosine, psnr_best_db
 from blindsr.plugins.metrics.base import RGB
+from blindsr.plugins.metrics.operators import detail as operator
+from blindsr.plugins.metrics.operators.detail import Detail, DetailOf
 from blindsr.plugins.metrics.psnr_db import psnr
 from blindsr.runtime.errors import UserError
 
@@ -41,7 +42,7 @@ def test_a_grey_step_by_hand() -> None:
 @pytest.mark.parametrize("rows", [1, 5, 64])
 def test_psnr_is_that_of_bicubic_and_the_parts(border: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """PSNR(SR) = PSNR(B) - 10 log10(1 - 2gc + g²), to the last digits, since all sums are of whole numbers."""
-    monkeypatch.setattr(_detail, "_ROWS", rows)
+    monkeypatch.setattr(operator, "_ROWS", rows)
     lr, hr = picture(6, 5), picture(24, 20, 1)
     for seed in range(5):
         sr = picture(24, 20, 10 + seed)

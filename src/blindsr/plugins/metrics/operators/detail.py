@@ -1,4 +1,4 @@
-"""What a network adds to a bicubic upsampling, detail_of apart: how right it is, and how much of it there is.
+"""What a network adds to a bicubic upsampling: how right it is, and how much of it there is.
 
 With B the bicubic upsampling of the LR image, D = HR - B the detail that is missing and R = SR - B what the network
 adds: |SR - HR|² = |D|² - 2 <D, R> + |R|². So with the cosine c = <D, R> / (|D| |R|) and the amplitude g = |R| / |D|,
