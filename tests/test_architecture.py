@@ -152,8 +152,9 @@ def test_deps_are_the_rooms_that_a_stage_imports() -> None:
 
 def test_dvc_and_provenance_name_the_same_code() -> None:
     placeholders = {"backbone": "${item.backbone}", "reg": "${item.reg}", "degradation": "${degradation.name}"}
+    of_control = {"backbone": "${item.control}"}
     for name, stage in stages().items():
-        plugins = placeholders | ({"backbone": "bicubic"} if name == "evaluate_bicubic" else {})
+        plugins = placeholders | (of_control if name == "evaluate_control" else {})
         code = [f"src/blindsr/{place.format(**plugins)}" for place in provenance.CODE[name.split("_")[0]]]
         assert [dep for dep in stage["deps"] if dep.startswith("src/")] == code, name
 

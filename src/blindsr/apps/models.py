@@ -1,4 +1,4 @@
-"""The networks that the apps are told to take: a trained run by its name, bicubic, or anyone's file."""
+"""The networks that the apps are told to take: a trained run by its name, a control, or anyone's file."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,13 +7,13 @@ from torch import nn
 
 from blindsr.config import params
 from blindsr.config.params import Params
-from blindsr.config.run import BICUBIC, did_you_mean
+from blindsr.config.run import CONTROLS, did_you_mean
 from blindsr.foreign import checkpoints
 from blindsr.model import networks
 from blindsr.runtime import paths
 from blindsr.runtime.errors import UserError
 
-_SCALE = 4  # of bicubic, outside of a project
+_SCALE = 4  # of a control, outside of a project
 
 
 class Model(NamedTuple):
@@ -25,35 +25,36 @@ class Model(NamedTuple):
 
 
 def locate(model: str) -> Path | None:
-    """The file of a model, which is there; None for bicubic.
+    """The file of a model, which is there; None for a control.
 
     Args:
-        model: a path, "bicubic", or the name of a run whose weights are in models/.
+        model: a path, "bicubic", "bilinear", or the name of a run whose weights are in models/.
 
     Raises:
         UserError: for no such file or run, with the nearest names.
     """
-    if model == BICUBIC:
+    if model in CONTROLS:
         return None
     path = Path(model)
     if path.exists():
         return path
     if path.suffix or len(path.parts) > 1:
-        raise UserError(f"{model}: no such file; give weights, ONNX, TorchScript, bicubic or the name of a run")
+        controls = ", ".join(CONTROLS)
+        raise UserError(f"{model}: no such file; give weights, ONNX, TorchScript, {controls} or the name of a run")
     path = paths.MODELS / f"{model}.safetensors"
     if not path.is_file():
         known = sorted(file.stem for file in paths.MODELS.glob("*-*-*.safetensors"))
-        there = did_you_mean(model, [*known, BICUBIC]) or f" ({', '.join(known) or 'none yet'}): run `make repro`"
+        there = did_you_mean(model, [*known, *CONTROLS]) or f" ({', '.join(known) or 'none yet'}): run `make repro`"
         raise UserError(f"{model} is no file and no trained run in {paths.MODELS}/{there}")
     return path
 
 
 def read(model: str, scale: int | None = None) -> Model:
-    """The network of a run, of "bicubic", or in a file that `checkpoints.read` knows.
+    """The network of a run, of a control, or in a file that `checkpoints.read` knows.
 
     Args:
         model: as for `locate`.
-        scale: the factor that it must have; None: its own. Bicubic has any: that of the project in the working
+        scale: the factor that it must have; None: its own. A control has any: that of the project in the working
             directory, or 4, for None.
 
     Raises:
@@ -64,7 +65,7 @@ def read(model: str, scale: int | None = None) -> Model:
         network, own = checkpoints.read(path) if scale is None else (checkpoints.load(path, scale), scale)
         return Model(network, own, path)
     factor = scale or default_scale(params.find(as_made=True))
-    return Model(networks.build_backbone(BICUBIC, {}, factor).eval(), factor, None)
+    return Model(networks.build_backbone(model, {}, factor).eval(), factor, None)
 
 
 def default_scale(project: Params | None) -> int:

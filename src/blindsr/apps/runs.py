@@ -10,7 +10,7 @@ from typing import Any
 from blindsr.analysis.training_cost import Cost
 from blindsr.apps import publish
 from blindsr.config.params import Params
-from blindsr.config.run import BICUBIC, Run
+from blindsr.config.run import CONTROLS, Run
 from blindsr.evaluation import benchmarks
 from blindsr.model import weight_files
 from blindsr.model.weight_files import WeightsInfo
@@ -35,7 +35,7 @@ def sync(params: Params, uri: str | None = None) -> None:
         print(", ".join(counts) or "no runs in mlflow.db")
     for run in params.runs:
         _sync_run(params, run, target)
-    _sync_bicubic(params, target)
+    _sync_controls(params, target)
     if paths.METRICS.exists():
         report.publish(params, target)
     print(f"all in {tracking.shown(target)}")
@@ -73,12 +73,13 @@ def _described(params: Params, run: Run, info: WeightsInfo) -> dict[str, Any]:
     return {**own, "profile": params.profile, "weight": params.reg.settings[run.reg].weight, **settings}
 
 
-def _sync_bicubic(params: Params, target: str) -> None:
-    scores = _means(BICUBIC)
-    if scores:
-        named = {"profile": params.profile}
-        with tracking.open_run(BICUBIC, f"{BICUBIC}-{params.profile}", named, store=target) as run:
-            run.summary(scores)
+def _sync_controls(params: Params, target: str) -> None:
+    for name in CONTROLS:
+        scores = _means(name)
+        if scores:
+            named = {"profile": params.profile}
+            with tracking.open_run(name, f"{name}-{params.profile}", named, store=target) as run:
+                run.summary(scores)
 
 
 def _means(name: str) -> dict[str, float]:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from blindsr.config import conf, registry
-from blindsr.config.run import BICUBIC, Row, Run, did_you_mean
+from blindsr.config.run import CONTROLS, Row, Run, did_you_mean
 from blindsr.config.schema import (
     AnalyseParams,
     BackboneParams,
@@ -90,12 +90,12 @@ class Params(Model):
 
     @property
     def scored(self) -> list[Run]:
-        """Every run with a file of scores, bicubic first."""
-        return [Run.bicubic(), *self.runs]
+        """Every run with a file of scores, the controls first."""
+        return [*map(Run.control, CONTROLS), *self.runs]
 
     @property
     def rows(self) -> list[Row]:
-        """Every row of the tables, bicubic's first."""
+        """Every row of the tables, the controls' first."""
         return list(dict.fromkeys(Row(run.backbone, run.reg) for run in self.scored))
 
     @property
@@ -128,8 +128,8 @@ def _check_plugins(kind: str, names: list[str], settings: dict[str, dict[str, An
     """Every name is a plug-in with settings, and every setting an argument of its `build`."""
     for name in [*names, *settings]:
         registry.require(kind, name)
-        if name == BICUBIC:
-            raise UserError("bicubic is always evaluated: take it out of backbone.names")
+        if name in CONTROLS:
+            raise UserError(f"{name} is always evaluated: take it out of backbone.names")
         if name not in settings:
             raise UserError(f"{kind} {name!r} has no settings: add them to conf/ ({kind}: {name})")
         _check_settings(kind, name, settings[name])

@@ -9,48 +9,55 @@ from blindsr.config import registry
 from blindsr.runtime.errors import UserError
 
 BICUBIC = "bicubic"
-"""Backbone without weights: a row of every table, never trained."""
+"""What added detail is measured from."""
+CONTROLS = (BICUBIC, "bilinear")
+"""Backbones without weights: rows of every table, never trained, that a network must beat."""
 
 
 class Row(NamedTuple):
-    """A line of the tables: all seeds of a network with a regularizer, or bicubic."""
+    """A line of the tables: all seeds of a network with a regularizer, or a control."""
 
     backbone: str
     reg: str
 
     @property
     def name(self) -> str:
-        """BACKBONE-REG, or "bicubic"."""
-        return self.backbone if self.backbone == self.reg else f"{self.backbone}-{self.reg}"
+        """BACKBONE-REG, or that of a control."""
+        return self.backbone if self.is_control else f"{self.backbone}-{self.reg}"
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is of a backbone without weights."""
+        return self.backbone in CONTROLS
 
 
 @dataclass(frozen=True)
 class Run:
-    """One trained network: a backbone with a regularizer, from one seed; or bicubic, the run without weights."""
+    """One trained network: a backbone with a regularizer, from one seed; or a control, which has no weights."""
 
     backbone: str
     reg: str
     seed: int
 
     @classmethod
-    def bicubic(cls) -> Self:
-        """The run that is never trained."""
-        return cls(BICUBIC, BICUBIC, 0)
+    def control(cls, name: str) -> Self:
+        """The run of one of `CONTROLS`, which is never trained."""
+        return cls(name, name, 0)
 
     @classmethod
     def parse(cls, name: str, known: Iterable[str] = ()) -> Self:
         """The run of a name.
 
         Args:
-            name: BACKBONE-REG-SEED, such as srresnet-rff-0, or bicubic.
+            name: BACKBONE-REG-SEED, such as srresnet-rff-0, or one of `CONTROLS`.
             known: names of the runs that there are; none: any run of the plug-ins.
 
         Raises:
             UserError: for a name of another form, of no plug-in, or not among `known`; it lists the nearest ones.
         """
         known = list(known)
-        if name == BICUBIC and (not known or name in known):
-            return cls.bicubic()
+        if name in CONTROLS and (not known or name in known):
+            return cls.control(name)
         backbone, _, rest = name.partition("-")
         reg, _, seed = rest.partition("-")
         if not seed.isdecimal() or seed != str(int(seed)):
@@ -68,18 +75,18 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Name of the run's files, its MLflow run and its DVC stage: BACKBONE-REG-SEED, or "bicubic"."""
-        return BICUBIC if self.is_bicubic else f"{self.backbone}-{self.reg}-{self.seed}"
+        """Name of the run's files, its MLflow run and its DVC stage: BACKBONE-REG-SEED, or that of a control."""
+        return self.backbone if self.is_control else f"{self.backbone}-{self.reg}-{self.seed}"
 
     @property
     def row(self) -> str:
-        """Name of its row of the tables: BACKBONE-REG, or "bicubic"."""
+        """Name of its row of the tables: BACKBONE-REG, or that of a control."""
         return Row(self.backbone, self.reg).name
 
     @property
-    def is_bicubic(self) -> bool:
-        """Whether this is the run without weights."""
-        return self.backbone == BICUBIC
+    def is_control(self) -> bool:
+        """Whether this run has no weights."""
+        return self.backbone in CONTROLS
 
     def __str__(self) -> str:
         return self.name

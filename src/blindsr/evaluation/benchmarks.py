@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from blindsr.config.params import RANKED, Params
-from blindsr.config.run import BICUBIC, Run
+from blindsr.config.run import Run
 from blindsr.data import images
 from blindsr.data.images import RGB
 from blindsr.data.pairs import REAL, Pair, groups
@@ -42,12 +42,12 @@ def stamps(pairs: Sequence[Pair]) -> dict[Key, str]:
 
 
 def network_of(params: Params, run: Run) -> tuple[nn.Module, WeightsInfo | None]:
-    """The network of models/<run>.safetensors with what the file says of it; the weightless one of bicubic.
+    """The network of models/<run>.safetensors with what the file says of it; that of a control.
 
     Raises UserError for weights that are missing or damaged, or of another scale than that of the settings.
     """
-    if run.is_bicubic:
-        return networks.build_backbone(BICUBIC, {}, params.scale), None
+    if run.is_control:
+        return networks.build_backbone(run.backbone, {}, params.scale), None
     path = paths.MODELS / f"{run}.safetensors"
     network, info = weight_files.load(path)
     if info.scale != params.scale:

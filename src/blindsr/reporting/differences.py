@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from blindsr.config.run import CONTROLS, Row
 from blindsr.reporting import statistics, tables
 from blindsr.reporting.scores import BASELINE
 from blindsr.reporting.statistics import Difference
@@ -66,8 +67,9 @@ def pooled(
     names = [*cases, MEAN] if by_case else [MEAN]
     for backbone, reg in compared(scores, baseline):
         sides: list[list[NDArray[np.float64]]] = [[], []]
+        other = Row(baseline, baseline) if baseline in CONTROLS else Row(backbone, baseline)
         for benchmark in benchmarks:
-            both = [known.get((benchmark, backbone, name)) for name in (reg, baseline)]
+            both = [known.get((benchmark, *row)) for row in ((backbone, reg), other)]
             for side, values in zip(sides, both, strict=True):
                 if values is not None:
                     means = values.mean(axis=2, keepdims=True)
@@ -75,7 +77,9 @@ def pooled(
         keys = pd.DataFrame({"benchmark": "all", "backbone": backbone, "reg": reg, "case": names})
         sizes = [values.shape[1] for values in sides[0]]
         first, second = (np.concatenate(side, axis=1) if side else None for side in sides)
-        frames.append(keys if first is None or second is None else described(keys, first, second, sizes))
+        if first is not None and second is not None:
+            keys = described(keys, first, second, sizes, untrained=other.is_control)
+        frames.append(keys)
     return judged(frames)
 
 
@@ -127,8 +131,13 @@ def _how_to_read(rows: pd.DataFrame, seeds: int, baseline: str) -> list[str]:
 
 
 def compared(scores: pd.DataFrame, baseline: str) -> list[tuple[str, str]]:
-    """(backbone, regularizer) of every row whose backbone has a baseline, in the order of the scores."""
+    """(backbone, regularizer) of every row whose backbone has a baseline, in the order of the scores.
+
+    With a control as the baseline, of every row that is none itself.
+    """
     pairs = list(scores[["backbone", "reg"]].drop_duplicates().itertuples(index=False, name=None))
+    if baseline in CONTROLS:
+        return [pair for pair in pairs if pair[0] not in CONTROLS] if (baseline, baseline) in pairs else []
     return [(backbone, reg) for backbone, reg in pairs if reg != baseline and (backbone, baseline) in pairs]
 
 

@@ -9,11 +9,12 @@ import pandas as pd
 
 from blindsr.config import registry
 from blindsr.config.params import Params
-from blindsr.config.run import Row
+from blindsr.config.run import BICUBIC, CONTROLS, Row
 from blindsr.plugins.metrics.base import Metric
-from blindsr.reporting import analyses, differences, scores, split_table, tables, verdicts
-from blindsr.reporting.paper import comparison, paper_tables
+from blindsr.reporting import analyses, differences, headline, power, rescaled, scores, split_table, tables, verdicts
+from blindsr.reporting.paper import comparison, lens, paper_tables
 from blindsr.reporting.paper.paper_tables import METHODS, PARTS, TRACKS, Grid
+from blindsr.reporting.rescaled import RESCALED
 from blindsr.reporting.scores import BASELINE, CONTROL
 from blindsr.reporting.tables import Table
 from blindsr.reporting.verdicts import Verdict
@@ -40,7 +41,7 @@ class Source:
         aligned: Sequence[str] = (),
     ) -> None:
         """Nothing is read yet."""
-        self.params, self.folder, self.scores = params, folder, scores
+        self.params, self.folder, self._scores = params, folder, scores
         self.suite, self.holes, self.aligned = suite, holes, aligned
         self.cases = list(params.suite.cases)
 
@@ -64,6 +65,24 @@ class Source:
         return known if self.faithful else f"{known}: not the paper's experiment"
 
     @cached_property
+    def scores(self) -> pd.DataFrame:
+        """Those given, and those of the rescaled baseline where they can be computed."""
+        known = set(rescaled.NEEDED) <= set(self._scores)
+        made = rescaled.rows(self._scores, rescaled.scales(self.curves)) if known else self._scores.iloc[:0]
+        return pd.concat([self._scores, made], ignore_index=True) if len(made) else self._scores
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Every row of the tables: that of the rescaled baseline after the baseline's."""
+        known = set(self.scores.loc[self.scores["reg"] == RESCALED, "backbone"])
+        found = []
+        for row in self.params.rows:
+            found.append(row)
+            if row.reg == BASELINE and row.backbone in known:
+                found.append(Row(row.backbone, RESCALED))
+        return found
+
+    @cached_property
     def metrics(self) -> dict[str, Metric]:
         """The records of the metrics, in the order of the tables."""
         return scores.records(self.params.evaluate.metrics)
@@ -71,13 +90,13 @@ class Source:
     @cached_property
     def grid(self) -> Grid:
         """The scores as arrays."""
-        params = self.params
-        return paper_tables.measure(self.scores, params.backbone.names, params.reg.names, self.suite, self.cases)
+        names = list(dict.fromkeys(row.reg for row in self.rows if not row.is_control))
+        return paper_tables.measure(self.scores, self.params.backbone.names, names, self.suite, self.cases)
 
     @cached_property
     def psnr(self) -> pd.DataFrame:
         """Mean PSNR in dB as from `tables.table`."""
-        return tables.table(self.scores, "psnr_db", self.suite, self.params.rows, self.cases)
+        return tables.table(self.scores, "psnr_db", self.suite, self.rows, self.cases)
 
     def analysis(self, name: str) -> pd.DataFrame:
         """analysis/<run>/<name>.csv of the runs that were analysed."""
@@ -103,6 +122,11 @@ class Source:
     def curves(self) -> pd.DataFrame:
         """The learning curves of all runs."""
         return analyses.read(self.params.runs, self.folder / "curves", "")
+
+    @property
+    def controls(self) -> set[str]:
+        """Backbones without weights that were scored."""
+        return set(CONTROLS) & set(self.scores["backbone"])
 
     @property
     def has_crops(self) -> bool:
@@ -148,11 +172,10 @@ def write(source: Source) -> ReportTables:
     """Write all tables, metrics.json and the file for `dvc plots`."""
     folder, params = source.folder / "tables", source.params
     printed = _of_the_paper(source)
-    made = [comparison.write(table, folder / table.key, notes) for table, notes in printed]
-    made += _differences(source, folder)
-    values = {
-        m: tables.table(source.scores, m, source.suite, source.params.rows, source.cases) for m in source.metrics
-    }
+    made = [_headline(source, folder)]
+    made += [comparison.write(table, folder / table.key, notes) for table, notes in printed]
+    made += _lens(source, folder) + _differences(source, folder)
+    values = {m: tables.table(source.scores, m, source.suite, source.rows, source.cases) for m in source.metrics}
     missing = source.notes(*source.suite)
     for name, metric in source.metrics.items():
         notes, title = [*missing, *source.no_trunk(name)], f"{name}, x{params.scale} ({source.size})"
@@ -215,6 +238,28 @@ def _of_the_paper(source: Source) -> list[tuple[comparison.PaperTable, list[str]
     return found
 
 
+def _headline(source: Source, folder: Path) -> Table:
+    """Every row with its gains over the controls, and what they are made of."""
+    suite = source.scores[source.scores["benchmark"].isin(source.suite)]
+    shown = [case for case in dict.fromkeys((source.cases[0], verdicts.HARDEST)) if case in source.cases]
+    values = headline.frame(suite, source.rows, source.suite, source.cases, shown)
+    title = f"What each row gains, over what, and of which kind ({source.size})"
+    seeds, notes = len(source.params.seeds), source.notes()
+    return headline.write(values, folder / "headline", title=title, seeds=seeds, notes=notes)
+
+
+def _lens(source: Source, folder: Path) -> list[Table]:
+    """What the paper's numbers can be made of, on those of its benchmarks whose interpolations were measured here."""
+    known = {
+        name: source.psnr.xs((name, name), level=("backbone", "reg")) for name in CONTROLS if name in source.controls
+    }
+    rows = lens.frame(known, source.cases) if source.beside_paper and BICUBIC in known else pd.DataFrame()
+    if rows.empty:
+        return []
+    title = "The paper's PSNR beside interpolations, and what its gains can be made of"
+    return [lens.write(rows, folder / "paper_lens", title=title, notes=[])]
+
+
 def _differences(source: Source, folder: Path) -> list[Table]:
     """Differences to the baseline: pooled and per case with intervals and tests, and as a plain table."""
     if BASELINE not in source.params.reg.names:
@@ -229,11 +274,17 @@ def _differences(source: Source, folder: Path) -> list[Table]:
         rows = build(suite, source.suite, source.cases, "psnr_db")
         title = f"{what}, {over} ({source.size})"
         made.append(differences.write(rows, folder / name, title=title, seeds=seeds, notes=notes))
-    if CONTROL in source.params.reg.names:
-        rows = differences.pooled(suite, source.suite, source.cases, "psnr_db", baseline=CONTROL)
-        title = f"psnr_db minus the same backbone with two views and no penalty, {everywhere} ({source.size})"
-        stem = folder / f"differences_{CONTROL}"
-        made.append(differences.write(rows, stem, title=title, seeds=seeds, notes=notes, baseline=CONTROL))
+    others = {
+        CONTROL: "the same backbone with two views and no penalty",
+        RESCALED: "the same backbone without regularizer, its detail at the amplitude that suits its training",
+        headline.BILINEAR: "bilinear upsampling",
+    }
+    for baseline, said in others.items():
+        if (suite["reg"] == baseline).any():
+            rows = differences.pooled(suite, source.suite, source.cases, "psnr_db", baseline=baseline)
+            title = f"psnr_db minus {said}, {everywhere} ({source.size})"
+            stem = folder / f"differences_{baseline}"
+            made.append(differences.write(rows, stem, title=title, seeds=seeds, notes=notes, baseline=baseline))
     if set(split_table.NEEDED) <= set(source.metrics):
         rows = split_table.pooled(suite, source.suite, source.cases)
         title = f"What {what} is made of, {everywhere} ({source.size})"
@@ -244,6 +295,10 @@ def _differences(source: Source, folder: Path) -> list[Table]:
         ]
         stem = folder / "differences_split"
         made.append(differences.write(rows, stem, title=title, seeds=seeds, notes=how, case="part"))
+    if seeds > 1:
+        rows = power.frame(suite, source.suite, source.cases)
+        title = f"How many seeds a difference needs ({source.size})"
+        made.append(power.write(rows, folder / "power", title=title, notes=notes))
     plain = tables.improvement(source.psnr)
     title, notes = f"{what} ({source.size})", source.notes(*source.suite)
     stem = folder / "improvement_psnr_db"
@@ -256,7 +311,7 @@ def _real(source: Source, folder: Path) -> list[Table]:
         return []
     settings = source.params.evaluate
     decimals = {n: m.decimals for n, m in (source.metrics | scores.records(settings.unaligned_metrics)).items()}
-    values = tables.real_table(source.scores, list(decimals), tracks, source.params.rows)
+    values = tables.real_table(source.scores, list(decimals), tracks, source.rows)
     title, notes = f"Real LR images, x{source.params.scale} ({source.size})", source.notes(*tracks)
     aligned = ", ".join(name for name in tracks if name in source.aligned and name not in source.holes)
     searched = [name for name in decimals if name not in source.metrics]

@@ -157,6 +157,42 @@ def significant_sign(p: ArrayLike, low: ArrayLike, high: ArrayLike, alpha: float
     return np.select([small & (np.asarray(low) > 0), small & (np.asarray(high) < 0)], [1, -1], 0)
 
 
+class Components(NamedTuple):
+    """Where the error of one mean difference comes from, in squared units of the scores."""
+
+    images: float
+    """Squared standard error that the images at hand bring."""
+    freedom: float
+    """Its degrees of freedom."""
+    method: float
+    """Variance between training runs of the method."""
+    baseline: float
+    """Likewise of the baseline."""
+
+
+def components(method: ArrayLike, baseline: ArrayLike, *, groups: Sequence[int] | None = None) -> Components:
+    """Components of the error of a difference, as `bootstrap_interval` has them.
+
+    Args:
+        method: Scores (seeds, images, 1), of two seeds or more.
+        baseline: Likewise, of the same images.
+        groups: Numbers of images of the benchmarks that are pooled; they count alike.
+
+    Raises:
+        ValueError: for shapes that do not fit, one seed, or one image in a group.
+    """
+    a, b, sizes = _checked(method, baseline, groups)
+    if min(len(a), len(b), *sizes) < 2 or a.shape[2] != 1:
+        raise ValueError(f"expected two seeds and images or more, and one comparison, got {a.shape} and {b.shape}")
+    parts = [
+        part.var(axis=0, ddof=1).item() / len(part) / len(sizes) ** 2 for part in _split(a.mean(0) - b.mean(0), sizes)
+    ]
+    spread = sum(part**2 / (size - 1) for part, size in zip(parts, sizes, strict=True))
+    freedom = sum(parts) ** 2 / spread if spread else float(sum(sizes) - len(sizes))
+    seeds = [float((_seed_effects(side, sizes) ** 2).sum() / (len(side) - 1)) for side in (a, b)]
+    return Components(sum(parts), freedom, *seeds)
+
+
 class _Estimate(NamedTuple):
     """A mean difference, its standard error, the skewness of its distribution, and its degrees of freedom, (K,)."""
 

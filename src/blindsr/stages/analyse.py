@@ -47,12 +47,12 @@ class Content(NamedTuple):
 def run(params: Params, trained: Run) -> None:
     """Analyse models/<run>.safetensors: means over the images of every benchmark and case.
 
-    Raises UserError for bicubic, and without scikit-learn, before anything is computed.
+    Raises UserError for a control, and without scikit-learn, before anything is computed.
     """
     packages.require("sklearn", "`blindsr analyse`", "scikit-learn")
     name = trained.name
-    if trained.is_bicubic:
-        raise UserError("bicubic has no features to analyse: name a trained run, such as srresnet-rff-0")
+    if trained.is_control:
+        raise UserError(f"{name} has no features to analyse: name a trained run, such as srresnet-rff-0")
     network, info = weight_files.load(paths.MODELS / f"{name}.safetensors")
     network.to(devices.choose(params.runtime.device))
     suite = [pair for pair in pairs.all_pairs(params) if pair.case != REAL]

@@ -1,4 +1,4 @@
-"""evaluate: one run, or bicubic, on every benchmark and case: reports/scores/<run>.csv.
+"""evaluate: one run, or a control, on every benchmark and case: reports/scores/<run>.csv.
 
 An interrupted evaluation resumes at the next image. On a machine with several GPUs
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from blindsr.config.params import Params
-from blindsr.config.run import BICUBIC, Run
+from blindsr.config.run import Run
 from blindsr.data import indices, pairs
 from blindsr.data.images import RGB
 from blindsr.data.pairs import Pair
@@ -34,7 +34,7 @@ _POLL = 0.2  # seconds between looks at what the other processes have scored
 
 
 def run(params: Params, scored: Run) -> None:
-    """Score models/<run>.safetensors, or the weightless backbone if the run is bicubic.
+    """Score models/<run>.safetensors, or the backbone without weights if the run is a control.
 
     Raises UserError that counts the images without a score, after the others were scored; each is named in a line.
     """
@@ -73,7 +73,7 @@ def run(params: Params, scored: Run) -> None:
         scores = _complete(found, stamps, journal)
         benchmarks.write_csv(scores, settings.metrics, paths.SCORES / f"{name}.csv")
         journal.clear()
-    key = info.run if info else f"{BICUBIC}-{params.profile}"
+    key = info.run if info else f"{name}-{params.profile}"
     with tracking.open_run(name, key, {"profile": params.profile}) as tracked:
         tracked.summary(benchmarks.means(scores))
 
@@ -126,7 +126,7 @@ def _key(params: Params, run: Run, device: str, trunk: Path | None) -> str:
 
     The images are not in it: each row of the journal has the hash of its own.
     """
-    weights = [] if run.is_bicubic else [paths.MODELS / f"{run}.safetensors"]
+    weights = [] if run.is_control else [paths.MODELS / f"{run}.safetensors"]
     determining = {
         "files": [files.sha256(path) for path in (*weights, *([trunk] if trunk else []))],
         "evaluate": params.evaluate.model_dump(),

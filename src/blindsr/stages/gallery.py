@@ -98,7 +98,7 @@ def _picture(image: RGB, window: tuple[int, ...], place: str) -> None:
 
 
 def _upscaler(params: Params, run: Run) -> Callable[[RGB], RGB]:
-    """The function from LR to SR images, uint8 RGB, of a trained run or bicubic: as in `evaluate`."""
+    """The function from LR to SR images, uint8 RGB, of a trained run or a control: as in `evaluate`."""
     network, _ = benchmarks.network_of(params, run)
     network.to(devices.choose(params.runtime.device))
     settings = params.evaluate

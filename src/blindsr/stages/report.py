@@ -47,7 +47,7 @@ def _page(source: Source, made: ReportTables, figures: list[PageFigure], gallery
         verdicts=made.verdicts,
         tables=[table for table in made.tables if table.key not in made.empty],
         figures=figures,
-        scores=score_data.build(source.scores, source.metrics, source.params.rows, source.suite, source.cases),
+        scores=score_data.build(source.scores, source.metrics, source.rows, source.suite, source.cases),
         gallery=gallery,
         settings=source.params.as_text(),
         versions={"blindsr": blindsr.__version__} | packages.versions(_VERSIONS),

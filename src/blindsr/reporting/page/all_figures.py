@@ -8,13 +8,16 @@ from typing import Any
 import pandas as pd
 
 from blindsr.config.run import BICUBIC, Row
-from blindsr.reporting import analysis_figures, figures, selection, visual_figures
+from blindsr.reporting import analysis_figures, detail_figures, figures, selection, split_table, visual_figures
 from blindsr.reporting.page.rendering import PageFigure
 from blindsr.reporting.report_tables import Source
 from blindsr.reporting.scores import BASELINE
 from blindsr.reporting.tables import MEAN
 from blindsr.reporting.verdicts import HARDEST
 from blindsr.runtime.errors import UserError
+
+TRAINED = "training"
+"""The degradation that is trained on, among the cases of the validation."""
 
 
 def draw(source: Source, entries: Sequence[Mapping[str, Any]]) -> list[PageFigure]:
@@ -37,11 +40,31 @@ def draw(source: Source, entries: Sequence[Mapping[str, Any]]) -> list[PageFigur
     add(
         "learning_curves",
         figures.learning_curves,
-        (source.curves, list(source.params.train.losses), HARDEST),
+        (source.curves, list(source.params.train.losses), TRAINED if _follows_training(source) else HARDEST),
         "Training",
         "Means over seeds, bands from the least to the greatest. PSNR is that of the averaged weights on windows of "
         "training images: under the degradations of training together, and under each of them alone or none.",
     )
+    if _follows_training(source):
+        add(
+            "detail_curves",
+            detail_figures.curves_of_detail,
+            (source.curves,),
+            "Added detail while training",
+            "How right and how much it is, under the degradation that is trained on and under test cases.",
+        )
+    if set(split_table.NEEDED) <= set(source.metrics):
+        suite = source.scores[source.scores["benchmark"].isin(source.suite)]
+        shown = [case for case in dict.fromkeys((source.cases[0], HARDEST)) if case in source.cases]
+        trained = suite[(suite["backbone"] != suite["reg"]) & suite["case"].isin(shown)]
+        if trained["detail_cosine"].notna().any():
+            add(
+                "cosine_amplitude",
+                detail_figures.cosine_and_amplitude,
+                (trained, shown),
+                "How right the added detail is, and how much there is of it",
+                "Lines: PSNR over bicubic upsampling. Up: more right; to the side: more or less of it. Small: seeds.",
+            )
     add(
         "frequency",
         figures.frequency_curves,
@@ -141,6 +164,11 @@ def _bicubic(source: Source) -> pd.DataFrame:
     bicubic = source.psnr.xs((BICUBIC, BICUBIC), level=("backbone", "reg"))
     own = bicubic.reindex(baseline.index.get_level_values("benchmark"))
     return (own.to_numpy() - baseline).groupby(level="backbone", sort=False).mean()
+
+
+def _follows_training(source: Source) -> bool:
+    """Whether the validation saw the degradation that is trained on."""
+    return f"detail_cosine_{TRAINED}" in source.curves
 
 
 def _frequency(source: Source) -> pd.DataFrame:

@@ -27,12 +27,12 @@ function set(node, attributes) {
 
 // ---- the scores
 
-const backbones = unique(data.models.map((model) => model.backbone)).filter((name) => name !== BICUBIC);
-const regularizers = unique(data.models.filter((model) => !isBicubic(model)).map((model) => model.reg));
+const backbones = unique(data.models.filter((model) => !isControl(model)).map((model) => model.backbone));
+const regularizers = unique(data.models.filter((model) => !isControl(model)).map((model) => model.reg));
 const metricNames = Object.keys(data.metrics);
 
-function isBicubic(model) {
-  return model.backbone === BICUBIC;
+function isControl(model) {
+  return model.backbone === model.reg;
 }
 
 /** One number per image, null where there is none; null if there is none at all. */
@@ -49,9 +49,9 @@ function modelNamed(name) {
   return data.models.find((model) => model.name === name);
 }
 
-/** The same backbone without a regularizer; null for bicubic and where it was not trained. */
+/** The same backbone without a regularizer; null for a control and where it was not trained. */
 function baselineOf(model) {
-  return isBicubic(model) ? null : modelOf(model.backbone, data.baseline);
+  return isControl(model) ? null : modelOf(model.backbone, data.baseline);
 }
 
 // ---- numbers
@@ -82,7 +82,7 @@ function gain(difference, metric) {
 }
 
 function nameOf(model) {
-  return isBicubic(model) ? BICUBIC : `${model.backbone} ${model.reg}`;
+  return isControl(model) ? model.name : `${model.backbone} ${model.reg}`;
 }
 
 // ---- controls

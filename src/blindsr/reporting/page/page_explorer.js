@@ -56,7 +56,7 @@ function explorer() {
     const found = [];
     for (const benchmark of data.benchmarks.filter(({ name }) => wanted(state.benchmarks, name))) {
       for (const model of data.models) {
-        const kept = isBicubic(model) || (wanted(state.backbones, model.backbone) && wanted(state.regs, model.reg));
+        const kept = isControl(model) || (wanted(state.backbones, model.backbone) && wanted(state.regs, model.reg));
         if (!kept) continue;
         const row = { model, backbone: model.backbone, reg: model.reg, benchmark: benchmark.name, values: {} };
         for (const testCase of cases) row.values[testCase] = cell(model, benchmark.name, testCase);
@@ -121,12 +121,12 @@ function explorer() {
     head.replaceChildren(el("tr", {},
       column("benchmark", "benchmark", "text"), column("backbone", "backbone", "text"), column("reg", "regularizer", "text name"),
       ...columns.map((name) => column(`=${name}`, name, name === "mean" ? "mean" : null))));
-    body.replaceChildren(...found.map((row) => el("tr", { class: isBicubic(row.model) ? "reference" : null },
+    body.replaceChildren(...found.map((row) => el("tr", { class: isControl(row.model) ? "reference" : null },
       el("th", { scope: "row" }, row.benchmark), el("th", { scope: "row" }, row.backbone), el("th", { scope: "row", class: "name" }, row.reg),
       ...columns.map((name) => number(row, name, top)))));
     const { label, higher_is_better: higher } = data.metrics[state.metric];
     const what = state.view === "values" ? label : `${label}, minus ${data.baseline} with the same backbone`;
-    const compared = state.view === "values" ? "" : "; bicubic has no backbone to compare with";
+    const compared = state.view === "values" ? "" : "; bicubic and bilinear have no backbone to compare with";
     byId("explorer-status").textContent = `${found.length} rows: ${what}, ${higher ? "higher" : "lower"} is better${compared}.`;
   }
 

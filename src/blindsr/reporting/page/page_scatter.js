@@ -18,9 +18,9 @@ function scatter(pictures) {
 
   const methods = () => [
     ...data.models.filter((model) => model.backbone === state.backbone && model.reg !== data.baseline).map((model) => model.reg),
-    BICUBIC,
+    ...data.models.filter(isControl).map((model) => model.reg),
   ];
-  const method = () => modelOf(state.reg === BICUBIC ? BICUBIC : state.backbone, state.reg);
+  const method = () => modelOf(state.reg, state.reg) ?? modelOf(state.backbone, state.reg); // a control's names are one
 
   function collect() {
     const [model, baseline] = [method(), modelOf(state.backbone, data.baseline)];
@@ -52,7 +52,7 @@ function scatter(pictures) {
 
   /** Every metric of every model with that backbone, where there is no picture to show. */
   function scoresOfImage(point) {
-    const models = data.models.filter((model) => isBicubic(model) || model.backbone === state.backbone);
+    const models = data.models.filter((model) => isControl(model) || model.backbone === state.backbone);
     const row = (model) => el("tr", {}, el("th", { scope: "row" }, nameOf(model)), ...metricNames.map((metric) =>
       el("td", {}, shown(scoresOf(metric, model, point.benchmark, state.testCase)?.[point.at] ?? null, metric))));
     byId("scatter-scores").replaceChildren(

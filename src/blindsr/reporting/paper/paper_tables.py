@@ -9,6 +9,7 @@ import pandas as pd
 from blindsr.reporting import differences, statistics
 from blindsr.reporting.paper import published
 from blindsr.reporting.paper.comparison import Line, PaperTable, TableCell
+from blindsr.reporting.rescaled import RESCALED
 from blindsr.reporting.scores import BASELINE
 from blindsr.reporting.statistics import Array
 from blindsr.reporting.tables import MEAN
@@ -17,6 +18,7 @@ BACKBONES = {"srresnet": "SRResNet", "rrdb": "RRDB", "msrn": "MSRN", "swinir": "
 """Names in the paper."""
 METHODS = {
     "none": "baseline",
+    RESCALED: "baseline, rescaled",
     "dropout": "+ Dropout",
     "brute_force": "+ brute-force",
     "linear": "+ linear",
@@ -63,7 +65,7 @@ def measure(
         key: np.concatenate([array, array[..., shared].mean(2, keepdims=True)], axis=2)
         for key, array in differences.arrays(suite, cases, "psnr_db").items()
     }
-    perceived = suite[suite["case"] == LPIPS_CASE]
+    perceived = suite[(suite["case"] == LPIPS_CASE) & (suite["reg"] != RESCALED)]  # of which no image is made
     lpips: Mapping[Key, Array] = {}
     if "lpips" in suite:
         known = perceived.groupby("benchmark")["lpips"].transform(lambda column: column.notna().all()).astype(bool)
