@@ -23,6 +23,10 @@ from blindsr.runtime import files, paths
 from blindsr.runtime.errors import UserError
 
 
+TRACKED = (RANKED, "detail_cosine", "detail_amplitude", "psnr_best_db")
+"""Metrics whose means the tracking server gets: what a network is compared by, and what that is made of."""
+
+
 def key_of(pair: Pair) -> Key:
     """What the row of scores of a pair is of."""
     return Key(pair.benchmark, pair.case, pair.image)
@@ -116,9 +120,14 @@ def read_csv(path: Path) -> list[Score]:
 
 
 def means(scores: Sequence[Score]) -> dict[str, float]:
-    """Mean PSNR per benchmark and case, as "psnr_db/<benchmark>/<case>", for the tracking server."""
+    """Means per benchmark and case, as "psnr_db/<benchmark>/<case>", for the tracking server.
+
+    Of `TRACKED`, as far as they were scored; images of which a metric says nothing are left out of its mean.
+    """
     groups: dict[str, list[float]] = {}
-    for score in scores:
-        if RANKED in score.values:
-            groups.setdefault(f"{RANKED}/{score.key.benchmark}/{score.key.case}", []).append(score.values[RANKED])
+    for metric in TRACKED:
+        for score in scores:
+            value = score.values.get(metric, math.nan)
+            if not math.isnan(value):
+                groups.setdefault(f"{metric}/{score.key.benchmark}/{score.key.case}", []).append(value)
     return {name: sum(values) / len(values) for name, values in groups.items()}
