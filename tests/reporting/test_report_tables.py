@@ -16,7 +16,7 @@ import pytest
 import synthetic_grid
 from blindsr.config.params import Params
 from blindsr.reporting import report_tables, scores
-from blindsr.reporting.report_tables import Source
+from blindsr.reporting.source import Source
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = [

@@ -10,7 +10,9 @@ from blindsr.runtime.errors import UserError
 
 BICUBIC = "bicubic"
 """What added detail is measured from."""
-CONTROLS = (BICUBIC, "bilinear")
+BILINEAR = "bilinear"
+"""What SRResNet adds its output to."""
+CONTROLS = (BICUBIC, BILINEAR)
 """Backbones without weights: rows of every table, never trained, that a network must beat."""
 
 

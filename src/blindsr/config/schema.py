@@ -215,7 +215,6 @@ class AnalyseParams(Model):
     """Resolution of the analyses; `crop` is in LR px, `contents` the number of crops of all images together."""
 
     frequency_bands: Annotated[int, Field(ge=2)]
-    entropy_bands: Annotated[int, Field(ge=2)]
     images: Positive
     crop: Positive
     contents: Annotated[int, Field(ge=2)]

@@ -22,7 +22,6 @@ from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import files, paths
 from blindsr.runtime.errors import UserError
 
-
 TRACKED = (RANKED, "detail_cosine", "detail_amplitude", "psnr_best_db")
 """Metrics whose means the tracking server gets: what a network is compared by, and what that is made of."""
 

@@ -112,13 +112,14 @@ def representation(separation: pd.DataFrame, stem: Path, *, title: str) -> Table
         row = {"backbone": backbone, "reg": reg, "seed": str(seed)}
         for _, one in mine.iterrows():
             interval = HOLE if pd.isna(one["low"]) else f"{one['chi']:.3g} [{one['low']:.3g}, {one['high']:.3g}]"
-            row[f"{one['space']} by {one['label']}"] = interval
+            row[f"{one['layer']} by {one['label']}"] = interval
         rows.append(row)
     text = pd.DataFrame(rows)
     notes = [
-        "Calinski-Harabasz index of crops under all test cases, in the space of the features that enter the last "
-        "convolution and in their t-SNE plane, with 95 % bootstrap intervals over crops. By degradation, lower is "
-        "more invariant. Crops of one image are not independent, so intervals of few images are too narrow."
+        "Calinski-Harabasz index of crops under all test cases, in the space of the features that enter a layer (the "
+        "last convolution, the first and the middle block), with 95 % bootstrap intervals over crops. By "
+        "degradation, lower is more invariant. Crops of one image are not independent, so intervals of few images "
+        "are too narrow."
     ]
     return tables.write_text(text, text, stem, left=3, title=title, notes=notes)
 
@@ -167,6 +168,47 @@ def interaction_strengths(strengths: pd.DataFrame, resamples: int = 2000) -> pd.
             strength = np.sqrt(max(own.mean(), 0))
             rows.append([backbone, reg, order, rate, strength, float(share), float(low), float(high)])
     return pd.DataFrame(rows, columns=[*ROW, "order", "rate", "strength", "share", "low", "high"])
+
+
+def trained_with(strengths: pd.DataFrame, reg: str, baseline: str, resamples: int = 2000) -> pd.DataFrame:
+    """Interaction of networks trained with a regularizer over that of the baseline, for each order.
+
+    A network that adds less has weaker interactions of everything; so each squared strength is divided by the mean
+    square of what the network adds to a bicubic upsampling, `added_energy`, before the two are compared.
+
+    Args:
+        strengths: As the analyse stage writes interaction.csv, of all runs.
+        reg: Regularizer.
+        baseline: That it is compared with.
+        resamples: Of the bootstrap over crops.
+
+    Returns:
+        Columns backbone, order, share (root of the quotient; 1: no change), low and high (95 % interval over crops,
+        NaN for one crop); empty where one of the two, or the energies, are missing.
+    """
+    rows = []
+    columns = ["backbone", "order", "share", "low", "high"]
+    if "added_energy" not in strengths:
+        return pd.DataFrame(columns=columns)
+    plain = strengths[strengths["rate"] == 0]
+    crop = ["benchmark", "image", "top", "left"]
+    for backbone, mine in plain.groupby("backbone", sort=False):
+        if not {reg, baseline} <= set(mine["reg"]):
+            continue
+        for order, own in mine.groupby("order"):
+            sides = [
+                own[own["reg"] == name].groupby(crop)[["squared_strength", "added_energy"]].mean().to_numpy()
+                for name in (reg, baseline)
+            ]
+            count = len(sides[0])
+            weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=resamples) / count
+            weights = np.concatenate([np.full((1, count), 1 / count), weights])
+            relative = [_ratio(weights @ side[:, 0], weights @ side[:, 1]) for side in sides]
+            drawn = np.sqrt(_ratio(relative[0], relative[1]))
+            known = drawn[1:][~np.isnan(drawn[1:])]
+            low, high = np.quantile(known, [0.025, 0.975]) if len(known) and count > 1 else (np.nan, np.nan)
+            rows.append([backbone, order, float(drawn[0]), float(low), float(high)])
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _ratio(of: ArrayLike, base: ArrayLike) -> NDArray[np.float64]:

@@ -67,7 +67,7 @@ def channel_entropy(entropy: pd.DataFrame, stem: Path, *, title: str) -> None:
 
 def separation(found: pd.DataFrame, stem: Path, *, title: str) -> None:
     """Calinski-Harabasz index by degradation and by content in feature space, with intervals (Fig. 8)."""
-    of_features = found[found["space"] == "features"]
+    of_features = found[found["layer"] == "last"]
     regs = list(dict.fromkeys(found["reg"]))
     with mpl.rc_context(STYLE):
         figure, axes = _panels(found, 2, width=4.2, height=0.9 + 0.33 * len(regs))

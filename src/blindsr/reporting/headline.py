@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from blindsr.config.run import CONTROLS, Row
+from blindsr.config.run import BILINEAR, Row
 from blindsr.reporting import differences, split_table, tables
 from blindsr.reporting.rescaled import RESCALED
 from blindsr.reporting.scores import BASELINE
 from blindsr.reporting.tables import HOLE, MEAN, Table
 
-BILINEAR = CONTROLS[1]
 _KEYS = ["backbone", "reg"]
 _OF_DETAIL = {"detail_cosine": "cosine", "detail_amplitude": "amplitude", "psnr_best_db": "PSNR at best amplitude"}
 _PARTS = ["direction", "amplitude"]

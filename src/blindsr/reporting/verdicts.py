@@ -6,14 +6,18 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from blindsr.reporting import statistics
+from blindsr.config.run import BILINEAR, CONTROLS
+from blindsr.reporting import analyses, statistics
 from blindsr.reporting.differences import ALPHA
 from blindsr.reporting.paper.paper_tables import BACKBONES, METHODS, TRACKS, Grid, Key
+from blindsr.reporting.rescaled import RESCALED
 from blindsr.reporting.scores import BASELINE, CONTROL
 from blindsr.reporting.statistics import Array
 
 Word = Literal["supported", "contradicted", "undecided", "not testable"]
 HARDEST = "b+n+j"
+_SATURATED = 90.0
+"""Percent of error above which a band holds next to nothing of the HR: no network differs there."""
 RULE = (
     "A claim about every network and benchmark is supported if every difference lies on its side with certainty; "
     "contradicted if any lies on the other side with certainty; and undecided otherwise. Certainty of a difference "
@@ -35,12 +39,23 @@ class Comparison(NamedTuple):
     """Scores (seeds, images, 1) of two rows of the grid; the claim is that the first are larger.
 
     `groups` are the numbers of images of the benchmarks that are pooled, if there are several: they count alike.
+    `untrained`: the second is no training run.
     """
 
     name: str
     first: Array
     second: Array
     groups: list[int] | None = None
+    untrained: bool = False
+
+
+class Evidence(NamedTuple):
+    """What the analyse stage found of all runs, as it writes it; None where there is none."""
+
+    separation: pd.DataFrame | None = None
+    interaction: pd.DataFrame | None = None
+    frequency: pd.DataFrame | None = None
+    entropy: pd.DataFrame | None = None
 
 
 class Outcome(NamedTuple):
@@ -57,12 +72,8 @@ class Outcome(NamedTuple):
     possible: bool
 
 
-def judge(grid: Grid, separation: pd.DataFrame | None, strengths: pd.DataFrame | None) -> list[Verdict]:
-    """A verdict for each claim, by `RULE`.
-
-    `separation` as the analyse stage writes it, of all runs, `strengths` as from `analyses.interaction_strengths`;
-    None where there are none.
-    """
+def judge(grid: Grid, evidence: Evidence) -> list[Verdict]:
+    """A verdict for each claim, by `RULE`."""
     ours, plain = "rff", BASELINE
     tracks = {key: scores for key, scores in grid.real.items() if key[0] in TRACKS.values()}
     claims: list[tuple[str, str, list[Comparison], str]] = [
@@ -87,20 +98,42 @@ def judge(grid: Grid, separation: pd.DataFrame | None, strengths: pd.DataFrame |
             _pairs(grid, grid.psnr, ours, CONTROL),
             "dB",
         ),
+        (
+            "Alignment (RFF) raises PSNR over the baseline at its best amplitude",
+            "control of our own",
+            _pairs(grid, grid.psnr, ours, RESCALED),
+            "dB",
+        ),
+        (
+            "Alignment (RFF) adds detail that is more right than the baseline's",
+            "control of our own",
+            _pairs(grid, grid.cosine, ours, plain),
+            "of cosine",
+        ),
+        (
+            "Networks with alignment (RFF) have more PSNR than bilinear upsampling",
+            "control of our own",
+            _pairs(grid, grid.psnr, ours, BILINEAR),
+            "dB",
+        ),
         ("Alignment (RFF) raises PSNR on NTIRE 2018", "Table 2 left", _pairs(grid, tracks, ours, plain), "dB"),
         ("Full alignment (RFF) beats linear alignment", "ablation", _pairs(grid, grid.psnr, ours, "linear"), "dB"),
     ]
     return [
         *(_everywhere(*claim) for claim in claims),
         _unstable(grid),
-        _clusters(grid, separation),
-        _interaction(strengths),
-    ]  # fmt: skip
+        _spectra(evidence.frequency),
+        _diversity(evidence.entropy),
+        _clusters(grid, evidence.separation),
+        _interaction(evidence.interaction),
+    ]
 
 
 def outcomes(comparisons: Sequence[Comparison]) -> list[Outcome]:
     """The differences first minus second; all of them are one family for Holm's correction."""
-    found = [statistics.compare(one.first, one.second, groups=one.groups) for one in comparisons]
+    found = [
+        statistics.compare(one.first, one.second, groups=one.groups, untrained=one.untrained) for one in comparisons
+    ]
     if not found:
         return []
     corrected = statistics.holm([float(one.p[0]) for one in found])
@@ -146,10 +179,11 @@ def _pairs(grid: Grid, known: Mapping[Key, Array], first: str, second: str) -> l
     found = []
     for backbone in grid.backbones:
         for benchmark in dict.fromkeys(key[0] for key in known):
-            sides = [known.get((benchmark, backbone, reg)) for reg in (first, second)]
+            other = (second, second) if second in CONTROLS else (backbone, second)
+            sides = [known.get((benchmark, *row)) for row in ((backbone, first), other)]
             if sides[0] is not None and sides[1] is not None:
-                name = f"{_name(backbone)}, {benchmark}"
-                found.append(Comparison(name, sides[0][..., -1:], sides[1][..., -1:]))
+                ends = (sides[0][..., -1:], sides[1][..., -1:])
+                found.append(Comparison(f"{_name(backbone)}, {benchmark}", *ends, untrained=second in CONTROLS))
     return found
 
 
@@ -193,7 +227,7 @@ def _clusters(grid: Grid, separation: pd.DataFrame | None) -> Verdict:
     claim, where = "Features are less clustered by degradation with alignment (RFF)", "Fig. 8"
     sides: list[tuple[str, pd.DataFrame]] = []
     if separation is not None:
-        mine = separation[(separation["space"] == "features") & (separation["label"] == "degradation")]
+        mine = separation[(separation["layer"] == "last") & (separation["label"] == "degradation")]
         sides = [
             (b, mine[(mine["backbone"] == b) & (mine["reg"] == r)]) for b in grid.backbones for r in ("rff", BASELINE)
         ]
@@ -213,22 +247,74 @@ def _clusters(grid: Grid, separation: pd.DataFrame | None) -> Verdict:
     return Verdict(claim, where, verdict, numbers)
 
 
-def _interaction(strengths: pd.DataFrame | None) -> Verdict:
-    claim, where = "Dropout weakens the interaction of patches", "Sec. 3, Lemma 3.1"
-    left = pd.DataFrame()
-    if strengths is not None:
-        own = strengths[(strengths["reg"] == BASELINE) & (strengths["rate"] > 0)]
-        left = own.dropna(subset=["share"])
-    if left.empty:
-        return Verdict(claim, where, "not testable", "This run has no interactions of the baseline.")
-    verdict: Word = (
-        "supported" if (left["high"] < 1).all() else "contradicted" if (left["low"] > 1).any() else "undecided"
+def _spectra(frequency: pd.DataFrame | None) -> Verdict:
+    """In the upper half of the bands that the baseline does not miss altogether."""
+    claim, where = "Dropout loses fine detail: its spectra are further off at high frequencies", "Fig. 2"
+    if frequency is None or "image" not in frequency:
+        return Verdict(claim, where, "not testable", "This run has no spectra per image.")
+    of_baseline = frequency[frequency["reg"] == BASELINE].groupby("band")["mape_percent"].mean()
+    seen = of_baseline.index[of_baseline < _SATURATED]
+    high = frequency[frequency["band"].isin(seen[len(seen) // 2 :])]
+    what = f"Error in the bands {', '.join(map(str, seen[len(seen) // 2 :]))} of {len(of_baseline)}"
+    return _of_images(claim, where, high, "mape_percent", what, "percent", more=True)
+
+
+def _diversity(entropy: pd.DataFrame | None) -> Verdict:
+    claim, where = "Dropout leaves channels that are less diverse in frequency", "Fig. 3"
+    if entropy is None or "image" not in entropy:
+        return Verdict(claim, where, "not testable", "This run has no entropy per image.")
+    return _of_images(
+        claim, where, entropy, "entropy_nats", "Entropy of the dominant frequencies", "nats", more=False
     )
-    said = [
-        f"{_name(one.backbone)}, rate {one.rate:g}: {one.share:.0%} [{one.low:.0%}, {one.high:.0%}]"
-        for one in left.itertuples()
-    ]
-    return Verdict(claim, where, verdict, f"Strength of the highest order that is left: {'; '.join(said)}.")
+
+
+def _of_images(
+    claim: str, where: str, found: pd.DataFrame, column: str, what: str, unit: str, *, more: bool
+) -> Verdict:
+    """Dropout minus the baseline, per image, whose interval decides; `more`: the claim is that Dropout has more."""
+    said, signs = [], []
+    for backbone, mine in found.groupby("backbone", sort=False):
+        sides = [_by_image(mine[mine["reg"] == reg], column) for reg in ("dropout", BASELINE)]
+        if any(side.empty for side in sides) or not sides[0].columns.equals(sides[1].columns):
+            continue
+        sizes = list(sides[0].columns.get_level_values("benchmark").value_counts(sort=False))
+        one = statistics.compare(*(side.to_numpy()[..., None] for side in sides), groups=sizes)
+        low, high = float(one.low[0]), float(one.high[0])
+        signs.append(1 if low > 0 else -1 if high < 0 else 0)
+        said.append(f"{_name(str(backbone))} {one.mean[0]:+.3g} {unit} [{low:+.3g}, {high:+.3g}]")
+    if not said:
+        return Verdict(claim, where, "not testable", "This run has no Dropout beside the baseline.")
+    wanted = 1 if more else -1
+    verdict: Word = (
+        "supported" if all(sign == wanted for sign in signs) else "contradicted" if -wanted in signs else "undecided"
+    )
+    return Verdict(claim, where, verdict, f"{what}, with Dropout minus without: {'; '.join(said)}.")
+
+
+def _by_image(found: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Means over cases and bands: a row per seed, a column per image; images without a value are left out."""
+    wide = found.groupby(["seed", "benchmark", "image"])[column].mean().unstack(["benchmark", "image"])
+    return wide.dropna(axis=1).sort_index(axis=1)
+
+
+def _interaction(strengths: pd.DataFrame | None) -> Verdict:
+    """Of networks trained with Dropout and without, for equal energy of what they add."""
+    claim, where = "Dropout weakens the interaction of patches", "Sec. 3, Lemma 3.1"
+    found = pd.DataFrame()
+    if strengths is not None:
+        found = analyses.trained_with(strengths, "dropout", BASELINE).dropna(subset=["share"])
+    if found.empty:
+        return Verdict(claim, where, "not testable", "This run has no interactions of both sides.")
+    highest = found[found["order"] == found.groupby("backbone")["order"].transform("max")]
+    verdict: Word = (
+        "supported" if (highest["high"] < 1).all() else "contradicted" if (highest["low"] > 1).any() else "undecided"
+    )
+    said = [f"{_name(one.backbone)} {one.share:.0%} [{one.low:.0%}, {one.high:.0%}]" for one in highest.itertuples()]
+    return Verdict(
+        claim, where, verdict,
+        "Strength of the highest order in networks trained with Dropout, of that without, each divided by the energy "
+        f"of what the network adds: {'; '.join(said)}.",
+    )  # fmt: skip
 
 
 def _name(backbone: str) -> str:

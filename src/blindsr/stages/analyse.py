@@ -32,6 +32,7 @@ from blindsr.runtime.progress import Bar
 
 Row = list[Any]
 _BATCH = 64  # crops a forward pass
+_IMAGE = ["benchmark", "case", "image"]
 
 
 class Content(NamedTuple):
@@ -70,7 +71,7 @@ def run(params: Params, trained: Run) -> None:
 
 
 def _whole_images(network: nn.Module, suite: list[Pair], params: Params, folder: Path, name: str) -> None:
-    """Spectrum error (Fig. 2) and channel entropy (Fig. 3) of each benchmark and case."""
+    """Spectrum error (Fig. 2) and channel entropy (Fig. 3) of the first images of each benchmark under each case."""
     settings = params.analyse
     groups: dict[tuple[str, str], list[Pair]] = {}
     for pair in suite:
@@ -80,18 +81,16 @@ def _whole_images(network: nn.Module, suite: list[Pair], params: Params, folder:
     total = sum(len(group[: settings.images]) for group in groups.values())
     with Bar(f"analyse {name}", total) as bar:
         for (benchmark, case), group in groups.items():
-            errors, entropies = [], []
             for pair in group[: settings.images]:  # whole feature maps of many large images would take hours
                 features, sr = _forward(network, pair)
                 hr = images.mod_crop(images.read_rgb(pair.hr), params.scale)
-                errors.append(radial_mape(sr, hr, bands=settings.frequency_bands))
-                entropies.append(channel_entropy(features, bands=settings.entropy_bands))
+                for band, error in enumerate(radial_mape(sr, hr, bands=settings.frequency_bands)):
+                    text = "" if np.isnan(error) else f"{error:.6f}"
+                    frequency.append([benchmark, case, pair.image, band, text])
+                entropy.append([benchmark, case, pair.image, f"{channel_entropy(features):.6f}"])
                 bar.advance()
-            for band, error in enumerate(np.nanmean(errors, axis=0)):
-                frequency.append([benchmark, case, band, f"{error:.6f}"])
-            entropy.append([benchmark, case, f"{np.mean(entropies):.6f}"])
-    files.write_csv(folder / "frequency.csv", ["benchmark", "case", "band", "mape_percent"], frequency)
-    files.write_csv(folder / "channel_entropy.csv", ["benchmark", "case", "entropy_nats"], entropy)
+    files.write_csv(folder / "frequency.csv", [*_IMAGE, "band", "mape_percent"], frequency)
+    files.write_csv(folder / "channel_entropy.csv", [*_IMAGE, "entropy_nats"], entropy)
 
 
 @torch.inference_mode()
@@ -137,23 +136,25 @@ def _crop(content: Content, case: str, size: int) -> Tensor:
 
 
 def _representation(network: nn.Module, contents: list[Content], params: Params, folder: Path) -> None:
-    """Deep features of every crop under every case: how well they tell cases and contents apart (Fig. 8)."""
+    """Deep features of every crop under every case: how well they tell cases and contents apart (Fig. 8).
+
+    The t-SNE plane is for the eye alone: rounding that differs between CPUs changes it, so no number is made of it.
+    """
     cases, settings = list(params.suite.cases), params.analyse
     if len(cases) < 2 or len(contents) < 2:
         raise UserError("the analysis of representations needs 2 test cases and 2 crops or more: raise "
                         "analyse.contents, or name more cases in suite.cases")  # fmt: skip
     crops = torch.stack([_crop(content, case, settings.crop) for case in cases for content in contents])
-    features = np.concatenate(
-        [batch.flatten(1).numpy() for batch in _in_batches(partial(_features, network), network, crops)]
-    )
-    components = degradation_representation.principal_components(features.reshape(len(cases), len(contents), -1))
-    plane = degradation_representation.plane(components, settings.perplexity)
     rows: list[Row] = []
-    for space, points in (("features", components), ("plane", plane)):
+    for layer in _layers(network):
+        deep = partial(_features, network, layer)
+        features = np.concatenate([batch.flatten(1).numpy() for batch in _in_batches(deep, network, crops)])
+        components = degradation_representation.principal_components(features.reshape(len(cases), len(contents), -1))
         for label in degradation_representation.LABELS:
-            found = degradation_representation.separation(points, label)
-            rows.append([space, label, *(f"{value:.6g}" for value in found)])
-    files.write_csv(folder / "separation.csv", ["space", "label", "chi", "low", "high"], rows)
+            found = degradation_representation.separation(components, label)
+            rows.append([layer, label, *(f"{value:.6g}" for value in found)])
+    files.write_csv(folder / "separation.csv", ["layer", "label", "chi", "low", "high"], rows)
+    plane = degradation_representation.plane(components, settings.perplexity)  # of the last layer, as a picture
     points_of = [
         [case, content.benchmark, content.image, content.top, content.left, *(f"{value:.4f}" for value in place)]
         for case, places in zip(cases, plane, strict=True)
@@ -171,7 +172,8 @@ def _interaction(network: nn.Module, contents: list[Content], params: Params, fo
     neighbours = interaction.neighbours(settings.grid)
     rows: list[Row] = []
     for content in contents[: settings.crops]:
-        game = _game(network, _crop(content, case, params.analyse.crop), settings.grid)
+        crop = _crop(content, case, params.analyse.crop)
+        game, energy = _game(network, crop, settings.grid), _added(network, crop, params.scale)
         chosen = generator.choice(len(neighbours), min(settings.pairs, len(neighbours)), replace=False)
         for pair in (neighbours[number] for number in sorted(chosen)):
             for order in orders:
@@ -181,9 +183,17 @@ def _interaction(network: nn.Module, contents: list[Content], params: Params, fo
                         interaction.effects(game, pair, drawn.present), drawn.complete
                     )
                     which = [content.benchmark, content.image, content.top, content.left, *pair]
-                    rows.append([*which, order, rate, f"{strength:.6g}"])
-    header = ["benchmark", "image", "top", "left", "i", "j", "order", "rate", "squared_strength"]
+                    rows.append([*which, order, rate, f"{strength:.6g}", f"{energy:.6g}"])
+    header = ["benchmark", "image", "top", "left", "i", "j", "order", "rate", "squared_strength", "added_energy"]
     files.write_csv(folder / "interaction.csv", header, rows)
+
+
+def _added(network: nn.Module, crop: Tensor, scale: int) -> float:
+    """Mean square, in squared levels, of what the network adds to the bicubic upsampling of a crop."""
+    levels = (255 * crop).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    base = torch.from_numpy(images.bicubic_upscale(levels, scale)).permute(2, 0, 1)
+    sr = 255 * next(iter(_in_batches(network, network, crop[None])))[0]
+    return float((sr.double() - base).square().mean())
 
 
 def _game(network: nn.Module, crop: Tensor, grid: int) -> interaction.Game:
@@ -200,8 +210,14 @@ def _game(network: nn.Module, crop: Tensor, grid: int) -> interaction.Game:
     return play
 
 
-def _features(network: nn.Module, lr: Tensor) -> Tensor:
-    return taps.read(network, lr)[1]["last"]
+def _layers(network: nn.Module) -> list[str]:
+    """The first block, the middle one and the last convolution, of which the inputs are looked at."""
+    count = len(getattr(network, "blocks", ()))
+    return [*dict.fromkeys(f"blocks.{number}" for number in (0, count // 2) if number < count), "last"]
+
+
+def _features(network: nn.Module, layer: str, lr: Tensor) -> Tensor:
+    return taps.read(network, lr, (layer,))[1][layer]
 
 
 @torch.inference_mode()

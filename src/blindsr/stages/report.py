@@ -14,7 +14,8 @@ from blindsr.data.indices import Index
 from blindsr.reporting import report_tables, scores
 from blindsr.reporting.page import all_figures, rendering, score_data
 from blindsr.reporting.page.rendering import Page, PageFigure
-from blindsr.reporting.report_tables import ReportTables, Source
+from blindsr.reporting.report_tables import ReportTables
+from blindsr.reporting.source import Source
 from blindsr.runtime import files, packages, paths, tracking
 
 _VERSIONS = ("torch", "numpy", "scipy", "pillow", "opencv-python-headless", "scikit-image", "scikit-learn", "dvc")

@@ -10,7 +10,7 @@ from blindsr.config.run import Run
 from blindsr.reporting import scores
 from blindsr.reporting.page import all_figures
 from blindsr.reporting.page.rendering import PageFigure
-from blindsr.reporting.report_tables import Source
+from blindsr.reporting.source import Source
 from blindsr.runtime.errors import UserError
 
 ALWAYS = ["learning_curves", "frequency", "channel_entropy"]

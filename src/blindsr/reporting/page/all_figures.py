@@ -10,8 +10,8 @@ import pandas as pd
 from blindsr.config.run import BICUBIC, Row
 from blindsr.reporting import analysis_figures, detail_figures, figures, selection, split_table, visual_figures
 from blindsr.reporting.page.rendering import PageFigure
-from blindsr.reporting.report_tables import Source
 from blindsr.reporting.scores import BASELINE
+from blindsr.reporting.source import Source
 from blindsr.reporting.tables import MEAN
 from blindsr.reporting.verdicts import HARDEST
 from blindsr.runtime.errors import UserError

@@ -53,6 +53,8 @@ class Grid(NamedTuple):
     """LPIPS under `LPIPS_CASE`, one column; empty without trunk weights."""
     real: Mapping[Key, Array]
     """Plain PSNR in dB on the tracks of real LR images, one column."""
+    cosine: Mapping[Key, Array]
+    """Mean cosine of the added detail over the cases, one column; empty where it was not scored."""
 
 
 def measure(
@@ -71,7 +73,12 @@ def measure(
         known = perceived.groupby("benchmark")["lpips"].transform(lambda column: column.notna().all()).astype(bool)
         lpips = differences.arrays(perceived[known], [LPIPS_CASE], "lpips")
     real = differences.arrays(scores[scores["case"] == REAL], [REAL], "psnr_db")
-    return Grid(backbones, regularizers, benchmarks, cases, psnr, lpips, real)
+    cosine: Mapping[Key, Array] = {}
+    if "detail_cosine" in suite:
+        trained = suite[suite["backbone"].isin(backbones)].fillna({"detail_cosine": 0.0})  # of nothing that is added
+        found = differences.arrays(trained, cases, "detail_cosine")
+        cosine = {key: array[..., shared].mean(2, keepdims=True) for key, array in found.items()}
+    return Grid(backbones, regularizers, benchmarks, cases, psnr, lpips, real, cosine)
 
 
 class _Paper:
