@@ -52,7 +52,7 @@ def write(
     for number, run in enumerate(parsed.scored):
         gain = gains.get(run.reg, -1.0)
         _scores(folder / "scores" / f"{run}.csv", parsed, sizes, number, run.backbone, gain, lpips)
-        if not run.is_bicubic:
+        if not run.is_control:
             _rest(folder, parsed, run.name, gain)
     if gallery:
         _gallery(folder, parsed, sizes, [row.name for row in parsed.rows])
@@ -75,6 +75,10 @@ def _scores(
             psnr = difficulty - 0.5 * order + own + generator.normal(0, 0.02, count)
             values = {"psnr_db": psnr, "psnr_y_db": psnr + 1.5, "ssim": 0.5 + psnr / 100}
             values["lpips"] = 0.9 - psnr / 50 if lpips else np.full(count, np.nan)
+            # more PSNR by a better cosine, at one amplitude; bicubic adds nothing
+            values["detail_cosine"] = np.full(count, np.nan if backbone == "bicubic" else 0.3 + own / 10)
+            values["detail_amplitude"] = np.full(count, 0.0 if backbone == "bicubic" else 0.5)
+            values["psnr_best_db"] = psnr + 0.1
             keys = {"benchmark": benchmark, "case": case, "image": [_name(n) for n in range(count)]}
             frames.append(pd.DataFrame(keys | values))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,21 +90,26 @@ def _rest(folder: Path, parsed: Params, name: str, gain: float) -> None:
     share, iterations = max(gain, 0.0), np.array([20, 40, 60])
     chi = 1.0 - gain
     curve = {"iteration": iterations, "l1": [0.3, 0.2, 0.1], "penalty": share / 1e3, "penalty_gradient_share": share,
-             "view_distance": share, "psnr_db_clean": 24 + gain, "psnr_db_b-n-j": 23.0}  # fmt: skip
+             "view_distance": share, "detail_scale_training": 0.8}  # fmt: skip
+    for case, psnr in (("training", 23.5), ("clean", 24 + gain), ("b-n-j", 23.0)):
+        curve |= {f"psnr_db_{case}": psnr, f"detail_cosine_{case}": 0.3, f"detail_amplitude_{case}": 0.5}
+    images = np.repeat(["00", "01"], 4 * len(cases))
     frames = {
         folder / "curves" / f"{name}.csv": curve,
-        analysis / "frequency.csv": {"benchmark": "Toy", "case": np.repeat(cases, 4),
-                                     "band": [0, 1, 2, 3] * len(cases),
-                                     "mape_percent": np.tile([5.0, 10.0, 20.0, 40.0], len(cases)) - gain},
-        analysis / "channel_entropy.csv": {"benchmark": "Toy", "case": cases, "entropy_nats": 1.0 + gain},
-        analysis / "separation.csv": {"space": ["features", "features", "plane", "plane"],
+        analysis / "frequency.csv": {"benchmark": "Toy", "case": np.tile(np.repeat(cases, 4), 2), "image": images,
+                                     "band": [0, 1, 2, 3] * 2 * len(cases),
+                                     "mape_percent": np.tile([5.0, 10.0, 20.0, 40.0], 2 * len(cases)) - gain},
+        analysis / "channel_entropy.csv": {"benchmark": "Toy", "case": cases * 2, "image": images[::4],
+                                           "entropy_nats": 1.0 + gain},
+        analysis / "separation.csv": {"layer": ["last", "last", "blocks.0", "blocks.0"],
                                       "label": ["degradation", "content"] * 2, "chi": [chi, 5, chi, 9],
                                       "low": [chi - 0.05, 4, chi - 0.05, 8], "high": [chi + 0.05, 6, chi + 0.05, 10]},
         analysis / "plane.csv": {"case": cases, "benchmark": "Toy", "image": "00", "top": 0, "left": 0,
                                  "x": np.arange(len(cases)), "y": gain},
         analysis / "interaction.csv": {"benchmark": "Toy", "image": ["00"] * 3 + ["01"] * 3, "top": 0, "left": 0,
                                        "order": [0, 14, 14] * 2, "rate": [0, 0, 0.5] * 2,
-                                       "squared_strength": [0.25, 0.36, 0.09, 0.25, 0.36, 0.16]},
+                                       "squared_strength": [0.25, 0.36, 0.09, 0.25, 0.36, 0.16],
+                                       "added_energy": 1 + max(gain, 0)},
         analysis / "cost.csv": {"parameters": [10], "lr_images": 16, "hr_patches": 8, "iteration_flops": 10**10,
                                 "penalty_flops": 10**8, "iterations": parsed.train.iterations},
     }  # fmt: skip

@@ -99,8 +99,9 @@ def test_dropout_rates_are_those_of_the_paper(composed: dict[str, Any]) -> None:
         ("seeds", [1, 1], "seeds: must hold at least one entry, each once"),
         ("seeds", [-1], "seeds.0"),
         ("analysed_seeds", [7], "analysed_seeds 7 must be among seeds [0]"),
-        ("backbone.names", ["srrresnet"], "choose one of bicubic, msrn, rrdb, srresnet, swinir"),
+        ("backbone.names", ["srrresnet"], "choose one of bicubic, bilinear, msrn, rrdb, srresnet, swinir"),
         ("backbone.names", ["bicubic"], "bicubic is always evaluated"),
+        ("backbone.names", ["bilinear"], "bilinear is always evaluated"),
         ("backbone.names", ["SRResNet"], "backbone.names.0"),
         ("reg.names", ["rfff"], "choose one of adaptive_dropout, affine_alignment"),
         ("reg.settings.rff.weight", -1, "reg.settings.rff.weight"),
@@ -182,8 +183,8 @@ def test_a_scale_that_divides_neither_crop_nor_window_names_both() -> None:
 
 def test_runs_rows_and_scored_runs_are_in_the_order_of_the_tables() -> None:
     parsed = params.parse(conf.compose(ROOT / "conf", ["reg=rff", "seeds=[3, 5]", "analysed_seeds=[5]"]))
-    assert [run.name for run in parsed.scored] == ["bicubic", "srresnet-rff-3", "srresnet-rff-5"]
-    assert parsed.rows == [("bicubic", "bicubic"), ("srresnet", "rff")]
+    assert [run.name for run in parsed.scored] == ["bicubic", "bilinear", "srresnet-rff-3", "srresnet-rff-5"]
+    assert parsed.rows == [("bicubic", "bicubic"), ("bilinear", "bilinear"), ("srresnet", "rff")]
     assert parsed.analysed == [Run("srresnet", "rff", 5)]
 
 

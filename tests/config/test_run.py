@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from blindsr.config.run import BICUBIC, Row, Run, did_you_mean
+from blindsr.config.run import CONTROLS, Row, Run, did_you_mean
 from blindsr.runtime.errors import UserError
 
 KNOWN = ["srresnet-none-0", "srresnet-rff-0", "srresnet-rff_released-0", "rrdb-rff-0"]
@@ -12,16 +12,18 @@ KNOWN = ["srresnet-none-0", "srresnet-rff-0", "srresnet-rff_released-0", "rrdb-r
 
 def test_a_run_and_its_row_have_one_name_each() -> None:
     run = Run("srresnet", "rff_released", 12)
-    assert (run.name, run.row, str(run), run.is_bicubic) == (
+    assert (run.name, run.row, str(run), run.is_control) == (
         "srresnet-rff_released-12", "srresnet-rff_released", "srresnet-rff_released-12", False,
     )  # fmt: skip
     assert Row("srresnet", "rff_released").name == run.row
 
 
-def test_bicubic_is_one_word_as_a_run_and_as_a_row() -> None:
-    run = Run.bicubic()
-    assert (run.name, run.row, run.is_bicubic) == (BICUBIC, BICUBIC, True)
-    assert Row(BICUBIC, BICUBIC).name == BICUBIC
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_is_one_word_as_a_run_and_as_a_row(name: str) -> None:
+    run = Run.control(name)
+    assert (run.name, run.row, run.is_control) == (name, name, True)
+    assert Row(name, name).name == name
+    assert Row(name, name).is_control
 
 
 def test_a_run_is_frozen_and_equal_by_its_parts() -> None:
@@ -32,7 +34,7 @@ def test_a_run_is_frozen_and_equal_by_its_parts() -> None:
         run.seed = 2  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("name", ["srresnet-rff-0", "swinir-rff_released-17", "bicubic"])
+@pytest.mark.parametrize("name", ["srresnet-rff-0", "swinir-rff_released-17", *CONTROLS])
 def test_a_name_comes_back(name: str) -> None:
     assert Run.parse(name).name == name
     assert Run.parse(name, [*KNOWN, name]).name == name

@@ -91,7 +91,7 @@ def test_settings_are_frozen():
         PAPER_CASES["clean"].noise_sigma = 3
 
 
-def test_clean_is_bicubic_of_the_cropped_image():
+def test_clean_is_control_of_the_cropped_image():
     hr = picture(67, 50)
     lr = degrade_case(hr, PAPER_CASES["clean"], draw())
     assert lr.shape == (16, 12, 3)

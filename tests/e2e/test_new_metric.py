@@ -88,7 +88,7 @@ def expected(name: str, case: str) -> float:
 
 
 def test_from_a_file_to_the_page(settings: Params) -> None:
-    for run in (Run.bicubic(), RUN):
+    for run in (Run.control("bicubic"), RUN):
         evaluate.run(settings, run)
     scored = pd.read_csv(paths.SCORES / f"{BICUBIC}.csv").set_index(["image", "case"])
     assert list(scored) == ["benchmark", "psnr_db", "mae_gain", "lpips"]

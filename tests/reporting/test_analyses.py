@@ -88,19 +88,19 @@ def test_every_loss_has_a_column(tmp_path: Path):
     assert "over that plus the norm of the losses' together." in (tmp_path / "r.md").read_text()
 
 
-def test_representation_has_a_column_per_space_and_label(tmp_path: Path):
+def test_representation_has_a_column_per_layer_and_label(tmp_path: Path):
     found = pd.DataFrame(
         {
-            "backbone": "net", "reg": ["none", "none", "rff"], "seed": 0, "space": "features",
+            "backbone": "net", "reg": ["none", "none", "rff"], "seed": 0, "layer": "last",
             "label": ["degradation", "content", "degradation"], "chi": [4.0, 20, 0.5], "low": [2.0, 10, np.nan],
             "high": [8.0, 40, np.nan],
         }
     )  # fmt: skip
     analyses.representation(found, tmp_path / "r", title="T")
     rows = markdown(tmp_path / "r")
-    assert rows["net", "none"]["features by degradation"] == "4 [2, 8]"
-    assert rows["net", "none"]["features by content"] == "20 [10, 40]"
-    assert rows["net", "rff"]["features by degradation"] == ""
+    assert rows["net", "none"]["last by degradation"] == "4 [2, 8]"
+    assert rows["net", "none"]["last by content"] == "20 [10, 40]"
+    assert rows["net", "rff"]["last by degradation"] == ""
 
 
 def strengths(dropped=(0.36, 0.36)):
@@ -130,3 +130,23 @@ def test_no_interaction_at_all_is_a_hole(tmp_path: Path):
     assert np.isnan(still["share"]).all()
     analyses.interaction(still, tmp_path / "i", title="T")
     assert markdown(tmp_path / "i")["net", "rff"]["left at rate 0.5 (%)"] == ""
+
+
+def trained(energy: float = 1.0) -> pd.DataFrame:
+    """Two crops of net-none and of net-dropout, the squared strengths of order 4 under each."""
+    crops = [("none", 0, 4.0, 2.0), ("none", 1, 2.0, 4.0), ("dropout", 0, 1.0, 2.0), ("dropout", 1, 0.5, 4.0)]
+    rows = [("net", reg, 0, "Toy", "a", top, 0, 4, 0.0, strength, of * (energy if reg == "dropout" else 1))
+            for reg, top, strength, of in crops]  # fmt: skip
+    names = ["backbone", "reg", "seed", "benchmark", "image", "top", "left", "order", "rate"]
+    return pd.DataFrame(rows, columns=[*names, "squared_strength", "added_energy"])
+
+
+def test_interaction_of_trained_networks_is_relative_to_what_they_add():
+    """A quarter of the squared strength is half the strength; of a quarter of the energy it is no change."""
+    (row,) = analyses.trained_with(trained(), "dropout", "none").to_dict("records")
+    assert (row["backbone"], row["order"]) == ("net", 4)
+    assert (row["share"], row["low"], row["high"]) == pytest.approx((0.5, 0.5, 0.5))
+    (row,) = analyses.trained_with(trained(energy=0.25), "dropout", "none").to_dict("records")
+    assert row["share"] == pytest.approx(1)
+    assert analyses.trained_with(trained(), "rff", "none").empty
+    assert analyses.trained_with(trained().drop(columns="added_energy"), "dropout", "none").empty

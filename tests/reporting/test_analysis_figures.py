@@ -41,7 +41,7 @@ def entropy(backbones, stem):
 
 
 def separation(backbones, stem):
-    found = rows(backbones, ("space", ["features", "plane"]), ("label", ["degradation", "content"]), chi=5)
+    found = rows(backbones, ("layer", ["last", "blocks.0"]), ("label", ["degradation", "content"]), chi=5)
     found = (found + 0.1).assign(low=found["chi"] * 0.5 + 0.05, high=found["chi"] * 2 + 0.2)
     figures.separation(found.reset_index(), stem, title="drawn")
     return {*REGS, "index by content"}

@@ -13,7 +13,7 @@ from blindsr.reporting import scores
 from blindsr.runtime.errors import UserError
 
 METRICS = ["psnr_db", "psnr_y_db", "ssim", "lpips"]
-RUNS = [Run.bicubic(), Run("net", "none", 3)]
+RUNS = [Run.control("bicubic"), Run("net", "none", 3)]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from blindsr.evaluation.scoring import Key, Score
 from blindsr.reporting import scores, tables
 
 METRICS = ["psnr_db", "psnr_y_db", "ssim", "lpips"]
-RUNS = [Run.bicubic(), Run("net", "none", 0), Run("net", "rff", 0)]
+RUNS = [Run.control("bicubic"), Run("net", "none", 0), Run("net", "rff", 0)]
 ROWS = [Row("bicubic", "bicubic"), Row("net", "none"), Row("net", "rff")]
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blindsr.reporting import analyses, statistics, verdicts
+from blindsr.reporting import statistics, verdicts
 from blindsr.reporting.paper.paper_tables import Grid
-from blindsr.reporting.verdicts import Comparison
+from blindsr.reporting.verdicts import Comparison, Evidence
 
 CASES = ["clean", "blur", "b+n+j"]
 RAISES = "Alignment (RFF) raises PSNR everywhere"
@@ -18,6 +18,11 @@ CONTROL = "Alignment (RFF) raises PSNR over its two views without a penalty"
 NTIRE = "Alignment (RFF) raises PSNR on NTIRE 2018"
 LINEAR = "Full alignment (RFF) beats linear alignment"
 UNSTABLE = "Brute-force alignment falls below the baseline, alignment of moments does not"
+RESCALED = "Alignment (RFF) raises PSNR over the baseline at its best amplitude"
+RIGHT = "Alignment (RFF) adds detail that is more right than the baseline's"
+BILINEAR = "Networks with alignment (RFF) have more PSNR than bilinear upsampling"
+SPECTRA = "Dropout loses fine detail: its spectra are further off at high frequencies"
+DIVERSITY = "Dropout leaves channels that are less diverse in frequency"
 CLUSTERS = "Features are less clustered by degradation with alignment (RFF)"
 INTERACTION = "Dropout weakens the interaction of patches"
 
@@ -27,13 +32,15 @@ def grid(
     *,
     lpips: dict[str, float] | None = None,
     real: dict[str, float] | None = None,
+    cosine: dict[str, float] | None = None,
+    bilinear: float | None = None,
     images: int = 30,
     seeds: int = 3,
     others: dict[str, dict[str, float]] | None = None,
 ) -> Grid:
     """Regularizer -> gain in dB over the baseline, of all cases or of each, on Toy; three seeds, noise of 0.02 dB.
 
-    `others` are further benchmarks; `lpips` and `real` differences to the baseline likewise.
+    `others` are further benchmarks; `lpips`, `real`, `cosine` and `bilinear` differences to the baseline likewise.
     """
     generator = np.random.default_rng(0)
     difficulty = generator.normal(25, 2, images)[:, None]
@@ -50,19 +57,21 @@ def grid(
     psnr = {(name, "net", reg): scored(gain) for name, mine in sets.items() for reg, gain in mine.items()}
     found = {("Toy", "net", reg): row(gain, 0.002, 4) for reg, gain in (lpips or {}).items()}
     tracks = {("NTIRE2018_mild", "net", reg): row(gain, columns=1) for reg, gain in (real or {}).items()}
-    return Grid(["net"], list(gains), list(sets), CASES, psnr, found, tracks)
+    if bilinear is not None:
+        psnr["Toy", "bilinear", "bilinear"] = scored(bilinear)[:1]
+    cosines = {("Toy", "net", reg): row(gain, 0.002, 1) for reg, gain in (cosine or {}).items()}
+    return Grid(["net"], list(gains), list(sets), CASES, psnr, found, tracks, cosines)
 
 
-def judged(
-    known: Grid, separation: pd.DataFrame | None = None, interaction: pd.DataFrame | None = None
-) -> dict[str, verdicts.Verdict]:
-    return {one.claim: one for one in verdicts.judge(known, separation, interaction)}
+def judged(known: Grid, **evidence: pd.DataFrame) -> dict[str, verdicts.Verdict]:
+    return {one.claim: one for one in verdicts.judge(known, Evidence(**evidence))}
 
 
 def test_every_claim_has_a_verdict_whatever_is_here() -> None:
-    nothing = judged(Grid(["net"], [], [], CASES, {}, {}, {}))
+    nothing = judged(Grid(["net"], [], [], CASES, {}, {}, {}, {}))
     assert list(nothing) == [
-        RAISES, DROPOUT, HARDEST, WORSE, BETTER, CONTROL, NTIRE, LINEAR, UNSTABLE, CLUSTERS, INTERACTION
+        RAISES, DROPOUT, HARDEST, WORSE, BETTER, CONTROL, RESCALED, RIGHT, BILINEAR, NTIRE, LINEAR, UNSTABLE, SPECTRA,
+        DIVERSITY, CLUSTERS, INTERACTION,
     ]  # fmt: skip
     assert {one.verdict for one in nothing.values()} == {"not testable"}
 
@@ -93,6 +102,15 @@ def test_every_claim_has_a_verdict_whatever_is_here() -> None:
         (BETTER, grid({"none": 0}, lpips={"none": 0, "rff": -0.01}), "supported"),
         (BETTER, grid({"none": 0}, lpips={"none": 0, "rff": 0.01}), "contradicted"),
         (BETTER, grid({"none": 0}, lpips={"none": 0, "rff": 0.0}), "undecided"),
+        (RESCALED, grid({"none": 0, "none_rescaled": 0.2, "rff": 0.3}), "supported"),
+        (RESCALED, grid({"none": 0, "none_rescaled": 0.4, "rff": 0.3}), "contradicted"),
+        (RESCALED, grid({"none": 0, "rff": 0.3}), "not testable"),
+        (RIGHT, grid({"none": 0}, cosine={"none": 0, "rff": 0.01}), "supported"),
+        (RIGHT, grid({"none": 0, "rff": 0.3}, cosine={"none": 0, "rff": -0.01}), "contradicted"),
+        (RIGHT, grid({"none": 0}, cosine={"none": 0, "rff": 0}), "undecided"),
+        (BILINEAR, grid({"none": 0, "rff": 0.3}, bilinear=0.1), "supported"),
+        (BILINEAR, grid({"none": 0, "rff": 0.3}, bilinear=0.5), "contradicted"),
+        (BILINEAR, grid({"none": 0, "rff": 0.3}), "not testable"),
         (NTIRE, grid({"none": 0}, real={"none": 0, "rff": 0.3}), "supported"),
         (NTIRE, grid({"none": 0}, real={"none": 0, "rff": -0.3}), "contradicted"),
         (NTIRE, grid({"none": 0, "rff": 0.3}), "not testable"),
@@ -122,7 +140,7 @@ def test_numbers_by_hand() -> None:
     base = np.arange(30.0).reshape(1, 30, 1).repeat(4, axis=2).repeat(2, axis=0)
     psnr = {("A", "rrdb", "none"): base, ("A", "rrdb", "rff"): base + 0.3, ("B", "rrdb", "none"): base,
             ("B", "rrdb", "rff"): base + 0.1}  # fmt: skip
-    one = judged(Grid(["rrdb"], ["none", "rff"], ["A", "B"], CASES, psnr, {}, {}))[RAISES]
+    one = judged(Grid(["rrdb"], ["none", "rff"], ["A", "B"], CASES, psnr, {}, {}, {}))[RAISES]
     assert one == (
         RAISES,
         "Table 1",
@@ -143,11 +161,11 @@ def test_certainty_is_corrected_over_the_comparisons_of_a_claim() -> None:
 
 
 def separation(ours: tuple[float, float, float], plain: tuple[float, float, float]) -> pd.DataFrame:
-    rows = [("net", reg, 0, space, label, *(value * factor for value in values))
+    rows = [("net", reg, 0, layer, label, *(value * factor for value in values))
             for reg, values in (("rff", ours), ("none", plain))
-            for space, label, factor in (("features", "degradation", 1), ("features", "content", -1),
-                                         ("plane", "degradation", -1))]  # fmt: skip
-    return pd.DataFrame(rows, columns=["backbone", "reg", "seed", "space", "label", "chi", "low", "high"])
+            for layer, label, factor in (("last", "degradation", 1), ("last", "content", -1),
+                                         ("blocks.0", "degradation", -1))]  # fmt: skip
+    return pd.DataFrame(rows, columns=["backbone", "reg", "seed", "layer", "label", "chi", "low", "high"])
 
 
 @pytest.mark.parametrize(
@@ -160,7 +178,7 @@ def separation(ours: tuple[float, float, float], plain: tuple[float, float, floa
     ],
 )
 def test_of_clusters(ours: tuple[float, ...], plain: tuple[float, ...], verdict: str) -> None:
-    one = judged(grid({"none": 0, "rff": 0}), separation(ours, plain))[CLUSTERS]
+    one = judged(grid({"none": 0, "rff": 0}), separation=separation(ours, plain))[CLUSTERS]
     assert one.verdict == verdict
     if verdict == "supported":
         assert "net 1 [0.5, 1.5] against 3 [2, 4]" in one.numbers
@@ -168,36 +186,77 @@ def test_of_clusters(ours: tuple[float, ...], plain: tuple[float, ...], verdict:
 
 def test_clusters_need_both_sides_of_every_network() -> None:
     frame = separation((1.0, 0.5, 1.5), (3.0, 2.0, 4.0))
-    for part in (frame[frame["reg"] == "rff"], frame[frame["space"] == "plane"]):
-        assert judged(grid({"none": 0, "rff": 0}), part)[CLUSTERS].verdict == "not testable"
+    for part in (frame[frame["reg"] == "rff"], frame[frame["layer"] == "blocks.0"]):
+        assert judged(grid({"none": 0, "rff": 0}), separation=part)[CLUSTERS].verdict == "not testable"
 
 
-def strengths(*left: float, reg: str = "none") -> pd.DataFrame:
-    """Crops whose interaction of order 14 has the squared strength 1, and `left` of it under Dropout at 0.5."""
+def strengths(*left: float, energy: float = 1.0, reg: str = "dropout") -> pd.DataFrame:
+    """Crops whose interaction of order 14 has the squared strength 1 without a regularizer, and `left` with `reg`."""
     rows = [
-        ("Toy", "a", 0, place, 14, rate, value)
+        ("net", name, "Toy", "a", 0, place, order, 0.0, value, energy if name == reg else 1.0)
         for place, share in enumerate(left)
-        for rate, value in ((0.0, 1.0), (0.5, share))
+        for name, value in (("none", 1.0), (reg, share))
+        for order in (0, 14)
     ]
-    columns = ["benchmark", "image", "top", "left", "order", "rate", "squared_strength"]
-    found = pd.DataFrame(rows, columns=columns).assign(backbone="net", reg=reg, seed=0)
-    return analyses.interaction_strengths(found)
+    columns = ["backbone", "reg", "benchmark", "image", "top", "left", "order", "rate", "squared_strength"]
+    return pd.DataFrame(rows, columns=[*columns, "added_energy"]).assign(seed=0)
 
 
 @pytest.mark.parametrize(
-    ("left", "verdict"),
+    ("left", "energy", "verdict"),
     [
-        ((0.25, 0.25, 0.36), "supported"),
-        ((1.44, 1.44, 1.69), "contradicted"),
-        ((0.25, 1.69, 1.0), "undecided"),
+        ((0.25, 0.25, 0.36), 1.0, "supported"),
+        ((1.44, 1.44, 1.69), 1.0, "contradicted"),
+        ((0.25, 1.69, 1.0), 1.0, "undecided"),
+        ((0.25, 0.25, 0.36), 0.1, "contradicted"),  # it adds a tenth of the energy: what is left is strong
     ],
 )
-def test_of_interaction(left: tuple[float, ...], verdict: str) -> None:
-    assert judged(grid({"none": 0}), None, strengths(*left))[INTERACTION].verdict == verdict
+def test_of_interaction(left: tuple[float, ...], energy: float, verdict: str) -> None:
+    found = judged(grid({"none": 0}), interaction=strengths(*left, energy=energy))
+    assert found[INTERACTION].verdict == verdict
 
 
-def test_interaction_is_that_of_the_baseline() -> None:
-    found = judged(grid({"none": 0}), None, strengths(0.25, 0.36, reg="rff"))[INTERACTION]
+def test_interaction_is_of_networks_trained_with_dropout() -> None:
+    found = judged(grid({"none": 0}), interaction=strengths(0.25, 0.36, reg="rff"))[INTERACTION]
     assert found.verdict == "not testable"
-    one = judged(grid({"none": 0}), None, strengths(0.25, 0.25))[INTERACTION]
-    assert "net, rate 0.5: 50% [50%, 50%]" in one.numbers
+    one = judged(grid({"none": 0}), interaction=strengths(0.25, 0.25))[INTERACTION]
+    assert "net 50% [50%, 50%]" in one.numbers
+    older = judged(grid({"none": 0}), interaction=strengths(0.25, 0.25).drop(columns="added_energy"))[INTERACTION]
+    assert older.verdict == "not testable"
+
+
+def by_image(gain: float, column: str, bands: tuple[float, ...] = (0.0,)) -> pd.DataFrame:
+    """Ten images of net-none and of net-dropout, which differ by `gain` in every band, with a little noise."""
+    generator = np.random.default_rng(0)
+    rows = [
+        ("net", reg, 0, "Toy", case, f"{image}", band, value + own + generator.normal() / 9)
+        for reg, own in (("none", 0.0), ("dropout", gain))
+        for case in ("clean", "blur")
+        for image in range(10)
+        for band, value in enumerate(bands)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["backbone", "reg", "seed", "benchmark", "case", "image", "band", column])
+
+
+@pytest.mark.parametrize(("gain", "verdict"), [(2.0, "supported"), (-2.0, "contradicted"), (0.0, "undecided")])
+def test_of_spectra_where_they_are_not_saturated(gain: float, verdict: str) -> None:
+    """Bands 0 to 3 count, of which 2 and 3 are the upper half; what happens in the lower ones does not matter."""
+    found = by_image(gain, "mape_percent", bands=(10.0, 30.0, 50.0, 80.0, 98.0, 99.0))
+    found.loc[found["band"] < 2, "mape_percent"] -= 40.0 * (found["reg"] == "dropout") * np.sign(gain)
+    one = judged(grid({"none": 0}), frequency=found)[SPECTRA]
+    assert one.verdict == verdict
+    assert one.numbers.startswith("Error in the bands 2, 3 of 6, with Dropout minus without: net ")
+
+
+@pytest.mark.parametrize(("gain", "verdict"), [(-0.5, "supported"), (0.5, "contradicted"), (0.0, "undecided")])
+def test_of_diversity(gain: float, verdict: str) -> None:
+    found = by_image(gain, "entropy_nats").drop(columns="band")
+    assert judged(grid({"none": 0}), entropy=found)[DIVERSITY].verdict == verdict
+
+
+def test_means_over_images_decide_neither() -> None:
+    for name, claim, column in (("frequency", SPECTRA, "mape_percent"), ("entropy", DIVERSITY, "entropy_nats")):
+        older = by_image(1.0, column).drop(columns="image")
+        assert judged(grid({"none": 0}), **{name: older})[claim].verdict == "not testable"
+        alone = by_image(1.0, column).query("reg == 'none'")
+        assert judged(grid({"none": 0}), **{name: alone})[claim].verdict == "not testable"

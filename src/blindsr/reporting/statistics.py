@@ -57,7 +57,7 @@ def compare(
         baseline: Likewise, of the same images.
         groups: Numbers of images of the benchmarks that are pooled, in order: each benchmark counts alike in mean,
             interval and tests, whatever its size. None: one group.
-        untrained: The baseline is no training run, as an interpolation is: one "seed" of it is all that there is.
+        untrained: One side is no training run, as an interpolation is: one "seed" of it is all that there is.
         margin: Largest difference that counts as none, > 0, in the unit of the scores.
         confidence: Of the interval, in (0, 1).
         resamples: Of the bootstrap.
@@ -72,7 +72,7 @@ def compare(
     low, high = _interval(estimate, confidence)
     above, below = (_above(estimate, value) for value in (-margin, margin))
     p, p_equivalent = 2 * np.minimum(_above(estimate, 0.0), 1 - _above(estimate, 0.0)), np.maximum(above, 1 - below)
-    if len(a) == 1 or (len(b) == 1 and not untrained):
+    if 1 in (len(a), len(b)) and not (untrained and max(len(a), len(b)) > 1):
         p, p_equivalent = np.full_like(p, np.nan), np.full_like(p, np.nan)
     pairs = a.mean(0) - b.mean(0)
     return Difference(estimate.mean, low, high, p, p_equivalent, rank_biserial(pairs), cohens_d(pairs))
@@ -129,8 +129,9 @@ def cohens_d(differences: ArrayLike) -> Array:
     values = np.asarray(differences, dtype=np.float64)
     if len(values) < 2:
         return np.full(values.shape[1], np.nan)
-    deviation = values.std(axis=0, ddof=1)
-    return np.divide(values.mean(0), deviation, out=np.full_like(deviation, np.nan), where=deviation > 0)
+    deviation, mean = values.std(axis=0, ddof=1), values.mean(0)
+    differs = deviation > 1e-9 * np.abs(mean)  # more than rounding
+    return np.divide(mean, deviation, out=np.full_like(deviation, np.nan), where=differs)
 
 
 def holm(p: ArrayLike) -> Array:

@@ -13,7 +13,7 @@ from blindsr.reporting.page.rendering import PageFigure
 from blindsr.reporting.source import Source
 from blindsr.runtime.errors import UserError
 
-ALWAYS = ["learning_curves", "frequency", "channel_entropy"]
+ALWAYS = ["learning_curves", "detail_curves", "cosine_amplitude", "frequency", "channel_entropy"]
 
 
 def source(folder: Path, parsed: Params, *, gallery: bool, here: bool = True) -> Source:

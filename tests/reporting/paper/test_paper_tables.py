@@ -90,6 +90,7 @@ def test_main_table_has_the_papers_order() -> None:
         for benchmark in ("Set5", "Set14")
         for row in (
             ("bicubic", ""),
+            ("bilinear", ""),
             ("SRResNet", "baseline"),
             ("SRResNet", "+ ours"),
             ("SRResNet", "improvement"),
@@ -143,7 +144,7 @@ def test_published_values_stand_at_their_cells() -> None:
 
 def test_a_benchmark_without_scores_is_a_hole_beside_the_papers_value() -> None:
     table = paper_tables.main_table(measured(scores()), "t", ["Set5", "Set14"], "T")
-    for line in table.lines[4:]:
+    for line in table.lines[5:]:
         assert all(math.isnan(one.value) and math.isnan(one.p) for one in line.cells)
     assert not table.is_empty
 
@@ -171,7 +172,7 @@ def test_dropout_table_has_extras_but_not_the_ablations_rows() -> None:
     names = ["none", "dropout", "brute_force", "linear", "rff", "mine", "rff_released"]
     table = paper_tables.dropout_table(measured(scores(), regularizers=names), ["Set5"], "T")
     assert [line.label for line in table.lines] == [
-        "", "baseline", "+ Dropout", "+ ours", "+ mine", "+ released code"
+        "", "", "baseline", "+ Dropout", "+ ours", "+ mine", "+ released code"
     ]  # fmt: skip
     dropout = cell(table, ("Set5", "SRResNet", "+ Dropout"), "noise")
     assert dropout.value == pytest.approx(23.5)
@@ -184,7 +185,7 @@ def test_dropout_table_has_extras_but_not_the_ablations_rows() -> None:
 def test_ablation_table_is_the_mean_of_the_cases() -> None:
     grid = measured(scores())
     table = paper_tables.ablation_table(grid._replace(cases=paper_tables.CASES), ["Set5", "Set14"], "T")
-    assert [line.label for line in table.lines] == ["", "baseline", "+ brute-force", "+ linear", "+ ours"]
+    assert [line.label for line in table.lines] == ["", "", "baseline", "+ brute-force", "+ linear", "+ ours"]
     assert table.columns == ["Set5", "Set14"]
     ours = cell(table, ("", "SRResNet", "+ ours"), "Set5")
     assert ours.value == pytest.approx(25.5)
@@ -207,7 +208,7 @@ def test_a_case_of_ones_own_is_not_in_the_means() -> None:
 def test_lpips_table_is_of_clean_images() -> None:
     table = paper_tables.lpips_table(measured(scores()), ["Set5"], "T")
     assert table.lower_is_better
-    assert [line.label for line in table.lines] == ["", "baseline", "+ Dropout", "+ ours"]
+    assert [line.label for line in table.lines] == ["", "", "baseline", "+ Dropout", "+ ours"]
     ours = cell(table, ("", "SRResNet", "+ ours"), "Set5")
     assert (ours.value, ours.paper) == (pytest.approx(0.27), 0.238)
     assert ours.gain == pytest.approx((0.01, 0.01))
@@ -236,10 +237,11 @@ def test_average_counts_benchmarks_alike() -> None:
     table = paper_tables.average_table(
         measured(scores(), other, benchmarks=["Set5", "Set14"]), ["Set5", "Set14"], "T"
     )
-    assert table.columns == ["bicubic", "+ Dropout", "+ ours"]
+    assert table.columns == ["bicubic", "bilinear", "+ Dropout", "+ ours"]
     assert lines(table) == [("", "SRResNet", "")]
     assert table.lines[0].signed
-    bicubic, dropout, ours = table.lines[0].cells
+    bicubic, bilinear, dropout, ours = table.lines[0].cells
+    assert math.isnan(bilinear.value)
     assert ours.value == pytest.approx((1 + 3) / 2)
     # Set5 loses 1 dB on average under clean and gains 0.5 under noise: -0.25; Set14's first image counts twice
     assert dropout.value == pytest.approx((-0.25 + (0.25 + 0.25 + 0.25 - 1.25) / 4) / 2)
@@ -252,7 +254,7 @@ def test_average_of_the_paper_is_the_one_it_quotes(backbone: str, ours: float, d
     cases = ["clean", "blur", "noise", "jpeg", "b+n", "b+j", "n+j", "b+n+j"]
     grid = paper_tables.measure(scores().iloc[:0], [backbone], ["none", "dropout", "rff"], ["Set5"], cases)
     cells = paper_tables.average_table(grid, ["Set5"], "T").lines[0].cells
-    assert [round(one.paper, 2) for one in cells[1:]] == [dropout, ours]
+    assert [round(one.paper, 2) for one in cells[2:]] == [dropout, ours]
 
 
 def test_networks_of_ones_own_keep_their_name() -> None:

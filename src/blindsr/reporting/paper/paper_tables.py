@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from blindsr.config.run import CONTROLS
 from blindsr.reporting import differences, statistics
 from blindsr.reporting.paper import published
 from blindsr.reporting.paper.comparison import Line, PaperTable, TableCell
@@ -102,11 +103,12 @@ class _Paper:
 
 
 def main_table(grid: Grid, key: str, benchmarks: Sequence[str], title: str) -> PaperTable:
-    """A part of Table 1: per benchmark and backbone the baseline, ours and the improvement, bicubic first."""
+    """A part of Table 1: per benchmark and backbone the baseline, ours and the improvement, controls first."""
     paper, lines = _Paper(), []
     for benchmark in benchmarks:
-        bicubic = grid.psnr.get((benchmark, "bicubic", "bicubic"))
-        lines.append(_values(benchmark, "bicubic", "", bicubic, [_NOTHING] * (len(grid.cases) + 1)))
+        for name in CONTROLS:
+            of_control = grid.psnr.get((benchmark, name, name))
+            lines.append(_values(benchmark, name, "", of_control, [_NOTHING] * (len(grid.cases) + 1)))
         for backbone in grid.backbones:
             own = [grid.psnr.get((benchmark, backbone, reg)) for reg in (BASELINE, "rff")]
             printed = [paper.line(backbone, reg, benchmark, grid.cases) for reg in (BASELINE, "rff")]
@@ -121,8 +123,9 @@ def dropout_table(grid: Grid, benchmarks: Sequence[str], title: str) -> PaperTab
     """The supplement's comparison: baseline, Dropout and ours, and what else was trained beside the ablation's."""
     paper, lines = _Paper(), []
     for benchmark in benchmarks:
-        bicubic = grid.psnr.get((benchmark, "bicubic", "bicubic"))
-        lines.append(_values(benchmark, "bicubic", "", bicubic, [_NOTHING] * (len(grid.cases) + 1)))
+        for name in CONTROLS:
+            of_control = grid.psnr.get((benchmark, name, name))
+            lines.append(_values(benchmark, name, "", of_control, [_NOTHING] * (len(grid.cases) + 1)))
         for backbone in grid.backbones:
             baseline = grid.psnr.get((benchmark, backbone, BASELINE))
             for reg in [BASELINE, "dropout", "rff", *_extra(grid)]:
@@ -170,13 +173,13 @@ def ntire_table(grid: Grid, title: str) -> PaperTable:
 def average_table(grid: Grid, benchmarks: Sequence[str], title: str) -> PaperTable:
     """Fig. 6: mean improvement over the baseline, over all cases and over the benchmarks at hand; one row a network.
 
-    Bicubic's column is its own difference to the baseline.
+    The columns of the controls are their own differences to the baseline.
     """
     paper, lines = _Paper(), []
     methods = [reg for reg in grid.regularizers if reg != BASELINE]
     for backbone in grid.backbones:
         cells = []
-        for owner, reg in [("bicubic", "bicubic"), *((backbone, reg) for reg in methods)]:
+        for owner, reg in [*zip(CONTROLS, CONTROLS, strict=True), *((backbone, reg) for reg in methods)]:
             pairs = [
                 (grid.psnr[name, owner, reg][..., -1:], grid.psnr[name, backbone, BASELINE][..., -1:])
                 for name in benchmarks
@@ -187,18 +190,18 @@ def average_table(grid: Grid, benchmarks: Sequence[str], title: str) -> PaperTab
                 for name in names:
                     theirs = [paper.line(backbone, r, name, grid.cases)[-1][0] for r in (reg, BASELINE)]
                     gains.append(theirs[0] - theirs[1])
-            cells.append(_pooled(pairs, float(np.mean(gains))))
+            cells.append(_pooled(pairs, float(np.mean(gains)), untrained=owner in CONTROLS))
         lines.append(Line("", _name(backbone), "", cells, signed=True))
-    columns = ["bicubic", *(_label(reg) for reg in methods)]
+    columns = [*CONTROLS, *(_label(reg) for reg in methods)]
     return PaperTable("figure6_average", title, ["network"], columns, lines, 2)
 
 
-def _pooled(pairs: list[tuple[Array, Array]], printed: float) -> TableCell:
+def _pooled(pairs: list[tuple[Array, Array]], printed: float, *, untrained: bool) -> TableCell:
     if not pairs:
         return TableCell(paper=printed)
     sizes = [method.shape[1] for method, _ in pairs]
     method, baseline = (np.concatenate([pair[side] for pair in pairs], axis=1) for side in (0, 1))
-    return _cells(method, baseline, [(printed, False)], groups=sizes)[0]
+    return _cells(method, baseline, [(printed, False)], groups=sizes, untrained=untrained)[0]
 
 
 def _values(
@@ -249,21 +252,26 @@ def _by_benchmark(
     """Bicubic, then every backbone with every regularizer: a column per benchmark, of the last column of each."""
     lines = []
     rows = [(backbone, reg) for backbone in grid.backbones for reg in regularizers]
-    for backbone, reg in [("bicubic", "bicubic"), *rows]:
+    for backbone, reg in [*zip(CONTROLS, CONTROLS, strict=True), *rows]:
         cells: list[TableCell] = []
         for name in benchmarks:
             own, baseline = known.get((name, backbone, reg)), known.get((name, backbone, BASELINE))
             take = None if own is None else own[..., -1:]
             against = baseline[..., -1:] if baseline is not None and reg != BASELINE else None
             cells += _values("", "", "", take, [printed(backbone, reg, name)], against).cells
-        lines.append(Line("", _name(backbone), "" if backbone == "bicubic" else _label(reg), cells))
+        lines.append(Line("", _name(backbone), "" if backbone in CONTROLS else _label(reg), cells))
     return lines
 
 
 def _cells(
-    method: Array, baseline: Array, printed: Sequence[Printed], groups: list[int] | None = None
+    method: Array,
+    baseline: Array,
+    printed: Sequence[Printed],
+    groups: list[int] | None = None,
+    *,
+    untrained: bool = False,
 ) -> list[TableCell]:
-    found = statistics.compare(method, baseline, groups=groups)
+    found = statistics.compare(method, baseline, groups=groups, untrained=untrained)
     return [
         TableCell(float(mean), float(low), float(high), paper, suspect, float(p), (float(low), float(high)))
         for mean, low, high, p, (paper, suspect) in zip(
