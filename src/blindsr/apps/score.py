@@ -25,6 +25,7 @@ from blindsr.runtime import devices, files, provenance
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
+_METRICS = ["psnr_db", "psnr_y_db", "ssim", "lpips", "detail_cosine", "detail_amplitude", "psnr_best_db"]
 _OVERLAP = 32
 
 
@@ -63,7 +64,7 @@ def run(
         UserError: for wrong arguments, and one that counts the images without scores, after all others are written.
     """
     project = params.find()
-    other = EvaluateParams(crop_border=models.default_scale(None), overlap=_OVERLAP, threads=1)
+    other = EvaluateParams(metrics=_METRICS, crop_border=models.default_scale(None), overlap=_OVERLAP, threads=1)
     settings = project.evaluate if project else other
     columns = list(dict.fromkeys(metrics)) or settings.metrics
     if against:

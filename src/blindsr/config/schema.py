@@ -190,9 +190,7 @@ class EvaluateParams(Model):
     `max_shift` (HR px) bounds the search for the best shift of real LR images.
     """
 
-    metrics: Names = [
-        "psnr_db", "psnr_y_db", "ssim", "lpips", "detail_cosine", "detail_amplitude", "psnr_best_db",
-    ]  # fmt: skip
+    metrics: Names = ["psnr_db", "psnr_y_db", "ssim", "lpips"]
     unaligned_metrics: Annotated[list[str], AfterValidator(distinct)] = ["psnr_shift_db"]
     crop_border: Annotated[int, Field(ge=0)]
     tile: Positive | Literal["auto"] | None = None
