@@ -29,14 +29,22 @@ _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowErro
 
 
 def read_rgb(path: str | Path, *, apply_orientation: bool = False) -> RGB:
-    """The image at `path` as RGB uint8 of shape (H, W, 3).
+    """Read an image as 8-bit RGB.
 
-    Greyscale is repeated over the three channels, palettes and CMYK are converted, an alpha channel is
-    dropped (colours are kept as stored), 16 bits a channel are cut to their high byte as Pillow does for
-    RGB, and of an animation the first frame is taken. The EXIF orientation is ignored, since data sets are
-    compared pixel by pixel as stored; `apply_orientation` turns a user's photo upright instead.
+    Greyscale is repeated over the three channels, palettes and CMYK are converted, an alpha channel is dropped
+    (colours are kept as stored), 16 bits a channel are cut to their high byte as Pillow does for RGB, and of an
+    animation the first frame is taken.
 
-    Raises UserError for a missing, unreadable, damaged or non-image file, or one without 8- or 16-bit pixels.
+    Args:
+        path: Of the file.
+        apply_orientation: Turn the image upright by its EXIF orientation, which is ignored otherwise, since data sets
+            are compared pixel by pixel as stored.
+
+    Returns:
+        uint8 (H, W, 3).
+
+    Raises:
+        UserError: for a missing, unreadable, damaged or non-image file, or one without 8- or 16-bit pixels.
     """
     path = Path(path)
     try:
@@ -56,11 +64,17 @@ def read_rgb(path: str | Path, *, apply_orientation: bool = False) -> RGB:
 
 
 def read_hr(path: Path) -> RGB:
-    """An image that scores are of: RGB uint8 (H, W, 3) of a file whose 8-bit RGB pixels are not a matter of taste.
+    """Read an image that scores are of, whose 8-bit RGB pixels are not a matter of taste.
 
-    Greyscale is repeated over the channels, as the protocol says, and opaque alpha is dropped. Raises UserError for
-    16 bits a channel or alpha that is not opaque, which would have to be cut or blended somehow, and as
-    `read_rgb` does.
+    Args:
+        path: Of the file. Greyscale is repeated over the channels, as the protocol says; opaque alpha is dropped.
+
+    Returns:
+        uint8 (H, W, 3).
+
+    Raises:
+        UserError: for 16 bits a channel or alpha that is not opaque, which would have to be cut or blended somehow,
+            and as `read_rgb`.
     """
     try:
         problem = _problem(path)
@@ -93,11 +107,15 @@ def _to_rgb(image: Image.Image, path: Path) -> RGB:
 
 
 def write_png(path: str | Path, image: RGB) -> None:
-    """Write an RGB uint8 (H, W, 3) image to `path` as PNG, whole or not at all.
+    """Write an image as PNG, whole or not at all. The bytes depend on the pixels alone (no time, no metadata).
 
-    The bytes depend on the pixels alone (no time, no metadata). They go to a temporary file in the same
-    folder, which then takes the place of `path`. Raises ValueError for a wrong shape or type, UserError
-    where the folder cannot be written (missing, read-only, full).
+    Args:
+        path: Of the file, which a temporary file of the same folder takes the place of.
+        image: RGB uint8 (H, W, 3).
+
+    Raises:
+        ValueError: for a wrong shape or type.
+        UserError: where the folder cannot be written (missing, read-only, full).
     """
     path = Path(path)
     require_rgb(image)
@@ -125,19 +143,35 @@ def require_rgb(image: RGB) -> None:
 
 
 def mod_crop(image: RGB, scale: int) -> RGB:
-    """`image` without the rows and columns at the bottom and right that exceed a multiple of `scale`.
+    """Leave out the rows and columns at the bottom and right that exceed a multiple of the scale.
 
-    Raises UserError for an image smaller than `scale`.
+    Args:
+        image: RGB (H, W, 3).
+        scale: px.
+
+    Returns:
+        A view.
+
+    Raises:
+        UserError: for an image smaller than `scale`.
     """
     height, width = _downscaled(image, scale)
     return image[: height * scale, : width * scale]
 
 
 def bicubic_downscale(image: RGB, scale: int) -> RGB:
-    """Pillow's antialiased BICUBIC to (H // scale, W // scale).
+    """Pillow's antialiased BICUBIC downscaling.
 
-    Sides that are no multiple of `scale` are squeezed into that size: `mod_crop` first to keep the geometry.
-    Raises UserError for an image smaller than `scale`.
+    Args:
+        image: RGB uint8 (H, W, 3). Sides that are no multiple of `scale` are squeezed: `mod_crop` first to keep the
+            geometry.
+        scale: HR px along a side of an LR px.
+
+    Returns:
+        uint8 (H // scale, W // scale, 3).
+
+    Raises:
+        UserError: for an image smaller than `scale`.
     """
     height, width = _downscaled(image, scale)
     return _bicubic(image, width, height)
@@ -169,9 +203,17 @@ def to_float(image: RGB) -> Tensor:
 
 
 def to_uint8(image: Tensor) -> RGB:
-    """Float (3, H, W) → uint8 (H, W, 3): clamped to [0, 1], then rounded to the nearest level, half to even.
+    """Clamp to [0, 1] and round to the nearest level, half to even.
 
-    Raises ValueError for another shape, UserError for NaN pixels, which no image may silently stand for.
+    Args:
+        image: Float (3, H, W).
+
+    Returns:
+        uint8 (H, W, 3).
+
+    Raises:
+        ValueError: for another shape.
+        UserError: for NaN pixels, which no image may silently stand for.
     """
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"expected a tensor of shape (3, H, W), got {tuple(image.shape)}")

@@ -24,22 +24,28 @@ _BATCH_PIXELS = 2**19  # LR pixels of a batch on a GPU
 
 
 def upscale(network: Net, lr: Tensor, scale: int, tile: Tile = None, overlap: int = 16) -> Tensor:
-    """The SR image (3, h · scale, w · scale) of `lr` (3, h, w), both RGB in [0, 1]; float32 on the CPU.
+    """Upscale one image, whole or in tiles, without gradients.
 
-    `network` maps (B, 3, h, w) to (B, 3, h · scale, w · scale). A module runs in eval mode, without gradients,
-    on the device and in the floating-point type of its parameters, and is left in the mode it was in. Values
-    are not clamped.
+    Nothing of tiles is blended: of each only the square itself is kept, so with an `overlap` of at least the
+    receptive field's radius the result is that of the whole image, up to rounding. All tiles have one shape, which
+    suits compiled networks and those with a smallest size.
 
-    With `tile`, in LR pixels, the image is computed in squares of that side. Each is given at least `overlap`
-    pixels of its surroundings, where the image has them, and only the square itself is kept, so nothing is
-    blended: with `overlap` of at least the receptive field's radius the result is that of the whole image, up
-    to rounding. Networks that work in windows (SwinIR) need `tile` and `overlap` to be multiples of the window.
-    All tiles have one shape, which suits compiled networks and those with a smallest size. "auto" takes the
-    whole image up to `AUTO_PIXELS`, else the rectangles within them that repeat the fewest pixels: the same on
-    every device, so that scores do not depend on its memory.
+    Args:
+        network: Maps (B, 3, h, w) to (B, 3, h · scale, w · scale). A module runs in eval mode, on the device and in
+            the floating-point type of its parameters, and is left in the mode it was in.
+        lr: RGB (3, h, w) in [0, 1].
+        scale: Upscaling factor.
+        tile: Side of a tile in LR px; None: the whole image. "auto": the whole image up to `AUTO_PIXELS`, else the
+            rectangles within them that repeat the fewest pixels: the same on every device, so that scores do not
+            depend on its memory. Networks that work in windows (SwinIR) need multiples of the window.
+        overlap: LR px of its surroundings that a tile is given, where the image has them.
 
-    Raises UserError for a tile below 1, a negative overlap or too little memory; ValueError for a wrong shape
-    or type of `lr`, or a wrong shape of what the network returns.
+    Returns:
+        RGB (3, h · scale, w · scale), float32 on the CPU, not clamped.
+
+    Raises:
+        UserError: for a tile below 1, a negative overlap or too little memory.
+        ValueError: for a wrong shape or type of `lr`, or a wrong shape of what the network returns.
     """
     if lr.ndim != 3 or lr.shape[0] != 3 or not lr.numel():
         raise ValueError(f"expected an LR image of shape (3, h, w), got {tuple(lr.shape)}")
@@ -53,10 +59,20 @@ def upscale(network: Net, lr: Tensor, scale: int, tile: Tile = None, overlap: in
 
 
 def upscale_rgb(network: Net, lrs: Sequence[RGB], scale: int, tile: Tile = None, overlap: int = 16) -> Iterator[RGB]:
-    """The SR images (h · scale, w · scale, 3) of uint8 RGB images (h, w, 3), in order, rounded to 8 bits.
+    """Upscale images and round them to 8 bits; arguments and errors are those of `upscale`.
 
-    As `upscale`; on a GPU, images of one size that follow each other go through the network together. No float
-    image of the whole SR is made: beyond what the network needs for a tile there are only the SR's own bytes.
+    On a GPU, images of one size that follow each other go through the network together. No float image of the whole
+    SR is made: beyond what the network needs for a tile there are only the SR's own bytes.
+
+    Args:
+        network: As for `upscale`.
+        lrs: RGB uint8 (h, w, 3).
+        scale: Likewise.
+        tile: Likewise.
+        overlap: Likewise.
+
+    Returns:
+        SR images (h · scale, w · scale, 3), uint8, in order.
     """
     start = 0
     while start < len(lrs):

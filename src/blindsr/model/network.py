@@ -47,6 +47,14 @@ class Network(nn.Module):
 
 
 def build_regularizer(name: str, hyper: dict[str, Any]) -> Regularizer:
-    """Regularizer `name`. Raises UserError for an unknown name or setting, or a value that `build` refuses."""
+    """A regularizer.
+
+    Args:
+        name: Of a plug-in.
+        hyper: Keyword settings of its `build`.
+
+    Raises:
+        UserError: for an unknown name or setting, or a value that `build` refuses.
+    """
     regularizer: Regularizer = registry.build("regularizer", name, hyper)
     return regularizer

@@ -10,7 +10,16 @@ from blindsr.plugins.backbones.base import Backbone
 
 
 def build_backbone(name: str, hyper: dict[str, Any], scale: int) -> Backbone:
-    """Backbone `name`. Raises UserError for an unknown name or setting, or a value that `build` refuses."""
+    """A backbone with its initial weights, from torch's default generator.
+
+    Args:
+        name: Of a plug-in.
+        hyper: Keyword settings of its `build`.
+        scale: Upscaling factor.
+
+    Raises:
+        UserError: for an unknown name or setting, or a value that `build` refuses.
+    """
     backbone: Backbone = build("backbone", name, {"scale": scale, **hyper})
     return backbone
 
@@ -21,7 +30,13 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def count_flops(backbone: nn.Module, height: int, width: int) -> int:
-    """Floating-point operations (two per multiply-add) of one forward pass on an LR image of the given size."""
+    """Floating-point operations (two per multiply-add) of one forward pass.
+
+    Args:
+        backbone: On any device; nothing is computed.
+        height: Of the LR image, in px.
+        width: Likewise.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
     device = next((parameter.device for parameter in backbone.parameters()), torch.device("cpu"))

@@ -78,7 +78,15 @@ class Taps:
 
 
 def resolve(network: nn.Module, name: str) -> nn.Module:
-    """The submodule that a name of `Taps` means, without ":output". Raises UserError if there is none."""
+    """The submodule that a name of `Taps` means.
+
+    Args:
+        network: As for `Taps`.
+        name: As for `Taps`, without ":output".
+
+    Raises:
+        UserError: if there is none.
+    """
     path = name
     if name == "last":
         path = getattr(network, "last", "")

@@ -32,17 +32,30 @@ class WeightsInfo(BaseModel):
 
 
 def save(backbone: nn.Module, info: WeightsInfo, path: Path) -> None:
-    """Write the backbone's weights (float32 safetensors, public state-dict names) atomically."""
+    """Write a backbone's weights (float32 safetensors, public state-dict names), whole or not at all.
+
+    Args:
+        backbone: On any device.
+        info: What the file says of itself.
+        path: Of the file.
+    """
     state = {key: value.detach().cpu().contiguous() for key, value in backbone.state_dict().items()}
     metadata = {KEY: json.dumps(info.model_dump(), sort_keys=True)}
     files.write_atomic(path, safetensors.torch.save(state, metadata))
 
 
 def load(path: Path) -> tuple[Backbone, WeightsInfo]:
-    """Read what `save` wrote: the backbone in eval mode on the CPU, and the file's description.
+    """Read what `save` wrote.
 
-    Floats of another precision are widened or rounded to float32. Raises UserError that names the file if it is
-    missing, damaged, not of this project, or holds other numbers or shapes than its network has.
+    Args:
+        path: Of the file. Floats of another precision are widened or rounded to float32.
+
+    Returns:
+        The backbone in eval mode on the CPU, and the file's description.
+
+    Raises:
+        UserError: that names the file, if it is missing, damaged, not of this project, or holds other numbers or
+            shapes than its network has.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:

@@ -63,9 +63,12 @@ class Trunk(nn.Module):
 
 
 def load(path: str | Path) -> Trunk:
-    """The trunk with the weights of the state dict at `path` (.pth or .safetensors).
+    """The trunk with the weights of a state dict.
 
     Other keys of the file, as the classifier's of torchvision's alexnet-owt-7be5be79.pth, are ignored.
+
+    Args:
+        path: Of a .pth or .safetensors file.
 
     Raises:
         UserError: for a missing or unreadable file, missing keys or wrong shapes.

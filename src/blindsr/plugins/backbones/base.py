@@ -26,12 +26,27 @@ class Backbone(nn.Module):
         self.scale = scale
 
     def forward(self, lr: Tensor) -> Tensor:
-        """SR images (B, 3, scale · H, scale · W), not clamped, of LR images (B, 3, H, W)."""
+        """Upscale.
+
+        Args:
+            lr: LR images (B, 3, H, W), RGB in [0, 1].
+
+        Returns:
+            SR images (B, 3, scale · H, scale · W), not clamped.
+        """
         raise NotImplementedError
 
 
 def require_scale(scale: int, *supported: int) -> None:
-    """Raise ValueError unless the architecture is defined for `scale`."""
+    """Refuse a scale that the architecture is not defined for.
+
+    Args:
+        scale: That is asked for.
+        *supported: Those that there are.
+
+    Raises:
+        ValueError: for another one.
+    """
     if isinstance(scale, bool) or scale not in supported:
         allowed = str(supported[0]) if len(supported) == 1 else f"one of {', '.join(map(str, supported))}"
         raise ValueError(f"scale must be {allowed}, not {scale!r}")
@@ -51,7 +66,12 @@ def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
 
 @torch.no_grad()
 def kaiming_(*convolutions: nn.Conv2d, scale: float) -> None:
-    """Kaiming normal weights (fan in, gain √2) times `scale`, zero biases: BasicSR's `default_init_weights`."""
+    """Kaiming normal weights (fan in, gain √2) times a factor, zero biases: BasicSR's `default_init_weights`.
+
+    Args:
+        *convolutions: Whose parameters are drawn, in order, from torch's default generator.
+        scale: Factor of the weights.
+    """
     for convolution in convolutions:
         nn.init.kaiming_normal_(convolution.weight).mul_(scale)
         if convolution.bias is not None:
@@ -59,7 +79,12 @@ def kaiming_(*convolutions: nn.Conv2d, scale: float) -> None:
 
 
 def pixel_shuffle_upsampler(scale: int, channels: int) -> nn.Sequential:
-    """Convolution and pixel shuffle without activation: once for ×2 and ×3, twice for ×4 (indices 0 and 2)."""
+    """Convolution and pixel shuffle without activation: once for ×2 and ×3, twice for ×4 (indices 0 and 2).
+
+    Args:
+        scale: 2, 3 or 4.
+        channels: Of the features that come in and go out.
+    """
     layers: list[nn.Module] = []
     for factor in (2, 2) if scale == 4 else (scale,):
         layers += [conv3x3(channels, factor**2 * channels), PixelShuffle(factor)]
@@ -80,7 +105,15 @@ class PixelShuffle(nn.PixelShuffle):
 
 
 def pad_to_multiple(image: Tensor, step: int) -> Tensor:
-    """Extend (..., H, W) at the bottom and right to multiples of `step` by reflection, as often as it takes."""
+    """Extend images at the bottom and right by reflection, as often as it takes.
+
+    Args:
+        image: (..., H, W).
+        step: px whose multiples both sides become.
+
+    Returns:
+        (..., H', W'), the image itself at the top left.
+    """
     for axis in (-2, -1):
         size = image.shape[axis]
         if size % step:

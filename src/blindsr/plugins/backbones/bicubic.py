@@ -11,10 +11,17 @@ _FIXED_POINT = 2**22  # Pillow's weights of 8-bit images are whole multiples of 
 
 
 def build(*, scale: int = 4) -> Backbone:
-    """No parameters and no settings; any scale. Raises ValueError unless scale is a whole number >= 1.
+    """Bicubic upsampling: no parameters, no layers, and so no features.
 
-    The result is clamped to [0, 1]. For 8-bit LR images it is, rounded to 8 bits, that of Pillow's
-    `Image.resize(..., BICUBIC)`. There are no layers, and so no features.
+    Args:
+        scale: HR px along a side of an LR px, a whole number >= 1.
+
+    Returns:
+        Its result is clamped to [0, 1]. For 8-bit LR images it is, rounded to 8 bits, that of Pillow's
+        `Image.resize(..., BICUBIC)`.
+
+    Raises:
+        ValueError: for another scale.
     """
     require_counts(scale=scale)
     return _Bicubic(scale)

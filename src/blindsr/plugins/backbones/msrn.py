@@ -15,11 +15,18 @@ _DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 
 
 def build(*, scale: int = 4, num_blocks: int = 8, num_features: int = 64) -> Backbone:
-    """Multi-scale blocks whose outputs, beside the head's, are fused by a 1×1 convolution and upsampled.
+    """Multi-scale blocks whose outputs, beside the head's, are fused by a 1×1 convolution (ECCV 2018).
 
-    State-dict names are those of the published code (MIVRC/MSRN-PyTorch). That code works on RGB in [0, 255];
-    its checkpoints are converted to [0, 1] while they are loaded, without a change of the function.
-    Raises ValueError unless scale is 2, 3 or 4 and the numbers are >= 1.
+    State-dict names are those of the published code (MIVRC/MSRN-PyTorch). That code works on RGB in [0, 255]; its
+    checkpoints are converted to [0, 1] while they are loaded, without a change of the function.
+
+    Args:
+        scale: 2, 3 or 4.
+        num_blocks: >= 1; 8 in the paper.
+        num_features: Channels, >= 1; 64 in the paper.
+
+    Raises:
+        ValueError: for other values.
     """
     require_scale(scale, 2, 3, 4)
     require_counts(num_blocks=num_blocks, num_features=num_features)

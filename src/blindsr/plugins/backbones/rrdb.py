@@ -19,11 +19,19 @@ from blindsr.plugins.backbones.base import (
 
 
 def build(*, scale: int = 4, num_blocks: int = 23, num_features: int = 64, growth: int = 32) -> Backbone:
-    """`num_blocks` blocks of three dense blocks, each of whose convolutions adds `growth` channels.
+    """Blocks of three dense blocks, nearest upsampling and convolutions (ESRGAN, Wang et al., 2018).
 
-    State-dict names, function and initialization are those of BasicSR's RRDBNet: ×2 and ×1 are the ×4 network on
-    2×2 and 4×4 LR pixels as channels of one.
-    Raises ValueError unless scale is 1, 2 or 4 and the numbers are >= 1.
+    State-dict names, function and initialization are those of BasicSR's RRDBNet (basicsr/archs/rrdbnet_arch.py): ×2
+    and ×1 are the ×4 network on 2×2 and 4×4 LR pixels as channels of one.
+
+    Args:
+        scale: 1, 2 or 4.
+        num_blocks: >= 1; 23 in the paper.
+        num_features: Channels, >= 1; 64 in the paper.
+        growth: Channels that each convolution of a dense block adds, >= 1; 32 in the paper.
+
+    Raises:
+        ValueError: for other values.
     """
     require_scale(scale, 1, 2, 4)
     require_counts(num_blocks=num_blocks, num_features=num_features, growth=growth)

@@ -14,9 +14,17 @@ from blindsr.plugins.backbones.base import Backbone, PixelShuffle, conv3x3, kaim
 def build(*, scale: int = 4, num_blocks: int = 16, num_features: int = 64) -> Backbone:
     """Residual blocks, pixel-shuffle upsampling, and a bilinear upsampling of the input added to the result.
 
-    State-dict names and function are those of BasicSR's MSRResNet; the initialization is that of the paper's
-    released code, in which the first upsampling convolution keeps PyTorch's default.
-    Raises ValueError unless scale is 2, 3 or 4 and the numbers are >= 1.
+    State-dict names and function are those of BasicSR's MSRResNet (basicsr/archs/srresnet_arch.py); the
+    initialization is that of the paper's released code, in which the first upsampling convolution keeps PyTorch's
+    default.
+
+    Args:
+        scale: 2, 3 or 4.
+        num_blocks: >= 1; 16 in the paper.
+        num_features: Channels, >= 1; 64 in the paper.
+
+    Raises:
+        ValueError: for other values.
     """
     require_scale(scale, 2, 3, 4)
     require_counts(num_blocks=num_blocks, num_features=num_features)

@@ -36,14 +36,24 @@ def build(
     mlp_ratio: float = 2.0,
     upsampler: str = "nearest+conv",
 ) -> Backbone:
-    """One residual group per entry of `depths` (blocks in it) and of `num_heads` (heads of each), `dim` channels.
+    """Residual groups of window-attention blocks (SwinIR, Liang et al., ICCV workshops 2021).
 
-    `upsampler` is "nearest+conv" (published for real images, ×2 and ×4) or "pixelshuffle" (×2, ×3, ×4). Any LR size
-    is taken: it is extended to whole windows by reflection at the bottom and right, and the features are cropped.
-    State-dict names, function and initialization are those of the public SwinIR, without stochastic depth; the
-    `attn_mask` of its checkpoints is ignored, since masks are made for the size at hand.
-    Raises ValueError for numbers < 1, lists of different length, a `dim` that the heads do not divide, another
-    upsampler, or a scale that the upsampler does not support.
+    Any LR size is taken: it is extended to whole windows by reflection at the bottom and right, and the features are
+    cropped. State-dict names, function and initialization are those of the public SwinIR (models/network_swinir.py),
+    without stochastic depth; the `attn_mask` of its checkpoints is ignored, since masks are made for the size at
+    hand.
+
+    Args:
+        scale: 2 or 4; with "pixelshuffle" 3 as well.
+        depths: Blocks of each residual group, >= 1.
+        dim: Channels, a multiple of every number of heads.
+        num_heads: Of each group, as many as `depths`.
+        window_size: px of a window's side, >= 1.
+        mlp_ratio: Hidden channels of a block's MLP, in units of `dim`.
+        upsampler: "nearest+conv" (published for real images) or "pixelshuffle".
+
+    Raises:
+        ValueError: for other values.
     """
     if upsampler not in ("nearest+conv", "pixelshuffle"):
         raise ValueError(f"upsampler must be 'nearest+conv' or 'pixelshuffle', not {upsampler!r}")

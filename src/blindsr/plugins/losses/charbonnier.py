@@ -15,8 +15,11 @@ def build(*, eps: float = 1e-3) -> Loss:
 
     Below differences of about `eps` it is quadratic, above them L1. Equal images have a loss of `eps`.
 
+    Args:
+        eps: > 0 and finite.
+
     Raises:
-        ValueError: unless eps is a finite number > 0.
+        ValueError: for another eps.
     """
     if not isinstance(eps, int | float) or isinstance(eps, bool) or not 0 < eps < math.inf:
         raise ValueError(f"eps must be a finite number > 0, not {eps!r}")

@@ -20,8 +20,10 @@ _DISTANCES = {"l1": functional.l1_loss, "l2": functional.mse_loss}
 def build(*, distance: str = "l1", trunk: Path | None = None) -> Loss:
     """Mean over AlexNet's five convolutions of the distance of the rectified features of SR and HR.
 
-    The distance of a layer is the mean over samples, channels and positions of the absolute ("l1") or the squared
-    ("l2") difference.
+    Args:
+        distance: Of a layer, mean over samples, channels and positions: of the absolute ("l1") or the squared ("l2")
+            difference.
+        trunk: AlexNet's weights, as for `alexnet.load`.
 
     Raises:
         ValueError: for another distance.

@@ -57,10 +57,17 @@ class Metric:
 
 
 def cropped_pair(sr: RGB, hr: RGB, crop_border: int, smallest: int = 1) -> tuple[RGB, RGB]:
-    """Views of both uint8 RGB images without `crop_border` pixels on each side.
+    """Views of both images without their border.
 
-    Raises ValueError for anything but uint8 (H, W, 3) or a negative border; UserError for a pair of different
-    sizes, or one with less than `smallest` pixels left on a side.
+    Args:
+        sr: RGB uint8 (H, W, 3).
+        hr: Likewise.
+        crop_border: px removed at each side, >= 0.
+        smallest: px that must be left on each side.
+
+    Raises:
+        ValueError: for another type or layout, or a negative border.
+        UserError: for a pair of different sizes, or with less left than `smallest`.
     """
     for image in (sr, hr):
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:

@@ -21,7 +21,11 @@ _LACKS = "no LPIPS trunk weights"
 
 
 def build(*, trunk: Path | None = None, device: str | torch.device = "cpu") -> Metric:
-    """LPIPS of whole images, without any border removed, by the weights at `trunk`; lacking without them.
+    """LPIPS of whole images (AlexNet, version 0.1; Zhang et al., CVPR 2018), without any border removed.
+
+    Args:
+        trunk: AlexNet's weights; without them the metric lacks them, and measures nothing.
+        device: That the network runs on.
 
     Raises:
         UserError: as `load_lpips` does.
@@ -61,10 +65,19 @@ class Lpips(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, sr: RGB, hr: RGB, crop_border: int = 0) -> float:
-        """Distance of two uint8 RGB images (H, W, 3), `crop_border` pixels removed from each side.
+        """Distance of two images, on the device of the weights.
 
-        Runs on the device of the weights. Raises ValueError for another type or layout, UserError for sizes
-        that differ or leave less than 31 pixels on a side.
+        Args:
+            sr: RGB uint8 (H, W, 3).
+            hr: Likewise.
+            crop_border: px removed from each side; at least 31 must be left.
+
+        Returns:
+            >= 0; 0 for equal images.
+
+        Raises:
+            ValueError: for another type or layout.
+            UserError: for sizes that differ or are too small.
         """
         return self.reference(hr, crop_border)(sr)
 
@@ -85,7 +98,15 @@ class Lpips(nn.Module):
         return distance
 
     def distances(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """Distances (B,) of two batches of RGB images (B, 3, H, W) in [-1, 1], H and W at least 31."""
+        """Distances of two batches.
+
+        Args:
+            sr: RGB images (B, 3, H, W) in [-1, 1], H and W at least 31.
+            hr: Likewise.
+
+        Returns:
+            (B,), >= 0.
+        """
         return self._distances(sr, [_unit(planes) for planes in self.trunk(hr)])
 
     def _distances(self, sr: Tensor, target: list[Tensor]) -> Tensor:
@@ -106,10 +127,13 @@ def _unit(features: Tensor) -> Tensor:
 
 
 def load_lpips(trunk: str | Path) -> Lpips:
-    """The metric with the five AlexNet convolutions of the state dict at `trunk` (.pth or .safetensors).
+    """The metric with the five AlexNet convolutions of a state dict, and the linear heads of the `lpips` package.
+
+    Args:
+        trunk: Of a .pth or .safetensors file.
 
     Raises:
-        UserError: as `alexnet.load` does, or where the `lpips` package with its linear heads is not installed.
+        UserError: as `alexnet.load` does, or where the `lpips` package is not installed.
     """
     metric = Lpips(alexnet.load(trunk))
     with torch.no_grad():

@@ -6,7 +6,11 @@ from blindsr.plugins.metrics.base import RGB, Metric, cropped_pair, decibel
 
 
 def build(*, crop_border: int = 4) -> Metric:
-    """PSNR of the images without `crop_border` px at each side."""
+    """PSNR in dB of uint8 images.
+
+    Args:
+        crop_border: px removed at each side first.
+    """
     return Metric(
         "psnr_db",
         label="PSNR",

@@ -7,7 +7,12 @@ from blindsr.runtime.errors import UserError
 
 
 def build(*, crop_border: int = 4, max_shift: int = 40) -> Metric:
-    """Best PSNR over shifts of up to `max_shift` HR px, of the images without `crop_border` px at each side."""
+    """Best PSNR in dB over shifts, for pairs that are not aligned (NTIRE 2018).
+
+    Args:
+        crop_border: px removed at each side first.
+        max_shift: HR px that are tried to each side.
+    """
     return Metric(
         "psnr_shift_db",
         label="PSNR at the best shift",

@@ -9,7 +9,11 @@ _LUMA = np.array([65.481, 128.553, 24.966])
 
 
 def build(*, crop_border: int = 4) -> Metric:
-    """PSNR-Y of the images without `crop_border` px at each side."""
+    """PSNR-Y in dB of uint8 images.
+
+    Args:
+        crop_border: px removed at each side first.
+    """
     return Metric(
         "psnr_y_db",
         label="PSNR-Y",

@@ -17,7 +17,11 @@ _POSITIONS = 2**14
 
 
 def build(*, crop_border: int = 4) -> Metric:
-    """SSIM of the images without `crop_border` px at each side."""
+    """SSIM of uint8 images.
+
+    Args:
+        crop_border: px removed at each side first.
+    """
     return Metric(
         "ssim",
         label="SSIM",
@@ -29,14 +33,23 @@ def build(*, crop_border: int = 4) -> Metric:
 
 
 def ssim(sr: RGB, hr: RGB, crop_border: int = 4) -> float:
-    """Mean SSIM of two uint8 RGB images of shape (H, W, 3), at most 1 (equal images).
+    """Mean SSIM of two images: per channel, then over the channels.
 
-    An 11×11 Gaussian window with sigma 1.5, population (co)variances, K1 0.01, K2 0.03, range 255; per
-    channel, averaged over the positions where the window lies inside the image with `crop_border` pixels
-    removed from each side, then over channels. The same as BasicSR's calculate_ssim and as scikit-image's
-    structural_similarity with gaussian_weights and use_sample_covariance=False.
+    An 11×11 Gaussian window with sigma 1.5, population (co)variances, K1 0.01, K2 0.03, range 255, averaged over the
+    positions where the window lies inside. The same as BasicSR's calculate_ssim (metrics/psnr_ssim.py) and as
+    scikit-image's structural_similarity with gaussian_weights and use_sample_covariance=False.
 
-    Raises ValueError for another type or layout, UserError for sizes that differ or are too small.
+    Args:
+        sr: RGB uint8 (H, W, 3).
+        hr: Likewise.
+        crop_border: px removed from each side first.
+
+    Returns:
+        At most 1, which equal images have.
+
+    Raises:
+        ValueError: for another type or layout.
+        UserError: for sizes that differ or are too small.
     """
     sr, hr = cropped_pair(sr, hr, crop_border, smallest=_WINDOW)
     height, width = hr.shape[0] - _WINDOW + 1, hr.shape[1] - _WINDOW + 1

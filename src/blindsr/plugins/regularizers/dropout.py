@@ -8,10 +8,14 @@ from blindsr.plugins.regularizers.operators import checks
 
 
 def build(*, rate: float = 0.5, elementwise: bool = False) -> Regularizer:
-    """Zero whole channels of a sample with probability `rate`, and divide the others by 1 - rate.
+    """Zero whole channels of a sample, and divide the others by 1 - rate, in training mode only.
 
-    Acts in training mode only. `rate` in [0, 1): 0.7 for SRResNet, 0.5 for RRDB, MSRN and SwinIR in the paper.
-    `elementwise` zeroes single values instead of channels. Raises ValueError for anything else.
+    Args:
+        rate: Chance of being zeroed, in [0, 1): in the paper 0.7 for SRResNet, 0.5 for RRDB, MSRN and SwinIR.
+        elementwise: Zero single values instead of channels.
+
+    Raises:
+        ValueError: for other values.
     """
     chosen = checks.share("rate", rate, "[0, 1)")
     if not isinstance(elementwise, bool):

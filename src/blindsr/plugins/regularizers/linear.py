@@ -8,11 +8,16 @@ from blindsr.plugins.regularizers.operators.moments import statistics_distance, 
 
 
 def build(*, stride: int = 1) -> Regularizer:
-    """Two views; penalty: ‖μ(a)-μ(b)‖² + ‖Σ(a)-Σ(b)‖_F² of each pair, mean over the batch.
+    """Two views; penalty: ‖μ(a)-μ(b)‖² + ‖Σ(a)-Σ(b)‖_F² of each pair, mean over the batch: the paper's ablation.
 
-    μ (C) and Σ (C, C) are the spatial mean and covariance (divided by H·W) of one sample's features. A `stride`
-    over 1 estimates them from every stride-th pixel in each direction: 1 / stride² of the cost, and not the paper's.
-    Raises ValueError unless stride is a whole number >= 1.
+    μ (C) and Σ (C, C) are the spatial mean and covariance (divided by H·W) of one sample's features.
+
+    Args:
+        stride: Over 1, both are estimated from every stride-th pixel in each direction: 1 / stride² of the cost, and
+            not the paper's.
+
+    Raises:
+        ValueError: unless it is a whole number >= 1.
     """
     return _Linear(checks.count("stride", stride))
 

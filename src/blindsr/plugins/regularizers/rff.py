@@ -14,13 +14,19 @@ from blindsr.plugins.regularizers.operators.moments import RandomMap, statistics
 
 
 def build(*, dim: int = 32, sigma: float = 1.0, stride: int = 1) -> Regularizer:
-    """Two views; penalty: that of `linear`, plus the same of φ(a) and φ(b), mean over the batch.
+    """Two views; penalty: that of `linear`, plus the same of φ(a) and φ(b), mean over the batch: the paper's method.
 
     φ: R^C -> R^dim, per pixel: φ(x) = √(2/dim)·cos(Wx + b), W ~ N(0, 1/sigma²), b ~ U(0, 2π), so that φ(x)·φ(y)
-    approximates exp(-‖x-y‖² / 2·sigma²). Both views get one draw, new in each call, from torch's default generator
-    of the CPU: the same on every device. The paper states neither `dim` nor `sigma`. The cost grows with `dim`:
-    at 32 it is twice that of `linear`. `stride` as for `linear`.
-    Raises ValueError unless dim and stride are whole numbers >= 1 and sigma a finite number > 0.
+    approximates exp(-‖x-y‖² / 2·sigma²). Both views get one draw, new in each call, from torch's default generator of
+    the CPU: the same on every device. The paper states neither `dim` nor `sigma`.
+
+    Args:
+        dim: Random features, >= 1; the cost grows with it, and is at 32 twice that of `linear`.
+        sigma: Bandwidth in units of the features, > 0.
+        stride: As for `linear`.
+
+    Raises:
+        ValueError: for other values.
     """
     return _RandomFourierFeatures(
         checks.count("dim", dim), checks.positive("sigma", sigma), checks.count("stride", stride)

@@ -52,12 +52,21 @@ class Kernel:
 def gaussian_kernels(
     size: Values, sigma_x: Values, sigma_y: Values, rotation: Values, beta: Values, plateau: NDArray[np.bool_]
 ) -> Values:
-    """Gaussian-like kernels of N parameter sets, as float64 of shape (N, 21, 21), each summing to 1.
+    """Gaussian-like kernels, as Real-ESRGAN draws them (basicsr/data/degradations.py).
 
-    With q the squared Mahalanobis distance from the centre, a kernel is exp(-q^beta / 2), or 1 / (1 + q^beta)
-    where `plateau` is true, cut to its `size` (odd, at most 21) and normalized. beta = 1 is the plain
-    Gaussian; sigma_x = sigma_y is the isotropic case. All arguments have shape (N,); sigmas are in pixels,
-    `rotation` in radians.
+    With q the squared Mahalanobis distance from the centre, a kernel is exp(-q^beta / 2), or 1 / (1 + q^beta) where
+    `plateau` is true, cut to its size and normalized. All arguments have shape (N,).
+
+    Args:
+        size: px, odd, at most 21.
+        sigma_x: px, > 0.
+        sigma_y: Likewise; equal ones are isotropic.
+        rotation: Radians.
+        beta: Shape, > 0; 1 is the plain Gaussian.
+        plateau: Which of the two forms.
+
+    Returns:
+        float64 (N, 21, 21), each summing to 1.
     """
     cos, sin = np.cos(rotation), np.sin(rotation)
     along = (cos / sigma_x)[:, None] * _X + (sin / sigma_x)[:, None] * _Y
@@ -71,10 +80,14 @@ def gaussian_kernels(
 
 
 def sinc_kernels(size: Values, cutoff: Values) -> Values:
-    """Circular low-pass kernels of N parameter sets, as float64 of shape (N, 21, 21), each summing to 1.
+    """Circular low-pass kernels: cutoff · J1(cutoff · r) / (2π · r) at distance r, with its limit at 0.
 
-    `size` (odd, at most 21) and `cutoff` (radians per pixel) have shape (N,). At distance r from the centre
-    the value is cutoff * J1(cutoff r) / (2 pi r), with its limit cutoff^2 / (4 pi) at r = 0.
+    Args:
+        size: px, odd, at most 21, (N,).
+        cutoff: Radians per px, (N,).
+
+    Returns:
+        float64 (N, 21, 21), each summing to 1.
     """
     from scipy import special  # a fifth of a second, which reading the settings is not to pay
 
@@ -124,10 +137,18 @@ def synthesize(specs: Sequence[Kernel | None]) -> Tensor:
 
 
 def blur(images: Tensor, kernels: Tensor) -> Tensor:
-    """Correlate each image with its own kernel, borders reflected: (N, 3, H, W) and (N, kh, kw) to (N, 3, H, W).
+    """Correlate each image with its own kernel, borders reflected.
 
-    kh and kw are odd; kernels are not flipped, as in `filter2D` of the public code (OpenCV's convention).
-    Raises ValueError where an image is too small to be reflected by half a kernel.
+    Args:
+        images: (N, 3, H, W).
+        kernels: (N, kh, kw), both odd; they are not flipped, as in `filter2D` of the public code (OpenCV's
+            convention).
+
+    Returns:
+        (N, 3, H, W).
+
+    Raises:
+        ValueError: where an image is too small to be reflected by half a kernel.
     """
     n, c, h, w = images.shape
     kh, kw = kernels.shape[-2:]

@@ -25,13 +25,23 @@ _CHROMINANCE_CORNER = ((17, 18, 24, 47), (18, 21, 26, 66), (24, 26, 56, 99), (47
 
 
 def jpeg(images: Tensor, quality: Tensor | Sequence[float]) -> Tensor:
-    """Compress and decompress images (N, 3, H, W), RGB in [0, 1], at N `quality` values in [1, 100).
+    """Compress and decompress images.
 
-    4:2:0 chroma subsampling, coefficients rounded to nearest, table factor 50 / quality below 50 and
-    2 - quality / 50 from there on; sides that are not multiples of 16 are padded with black. The pixels stay
-    unrounded in [0, 1]. Matches `DiffJPEG(differentiable=False)` of the public code, in one 64x64 matrix
-    product per 8x8 block instead of a tensor contraction. Raises ValueError for a wrong number of
-    qualities or, where they are not a tensor on another device, one out of range.
+    4:2:0 chroma subsampling, coefficients rounded to nearest, table factor 50 / quality below 50 and 2 - quality / 50
+    from there on; sides that are not multiples of 16 are padded with black. Matches `DiffJPEG(differentiable=False)`
+    of the public code (basicsr/utils/diffjpeg.py), in one 64x64 matrix product per 8x8 block instead of a tensor
+    contraction.
+
+    Args:
+        images: (N, 3, H, W), RGB in [0, 1].
+        quality: (N,), each in [1, 100).
+
+    Returns:
+        (N, 3, H, W) in [0, 1], not rounded.
+
+    Raises:
+        ValueError: for a wrong number of qualities or, where they are not a tensor on another device, one out of
+            range.
     """
     n, _, height, width = images.shape
     values = torch.as_tensor(quality, dtype=torch.float32)

@@ -30,12 +30,23 @@ def add_gaussian(
     generators: Sequence[np.random.Generator],
     mixings: Sequence[Mixing | None] = (),
 ) -> Tensor:
-    """Images (N, 3, H, W) in [0, 1] plus normal noise of N standard deviations `sigma` / 255, clipped.
+    """Add normal noise to images, and clip them. Nothing is rounded.
 
-    Where `grey` is true the three channels share one noise map. Where `mixings`, if given, has a matrix A, the
-    channels are correlated, with the covariance (`sigma` / 255)² A Aᵀ. Nothing is rounded. The public code draws
-    one grey map for a whole batch; here each image has its own. Raises ValueError for a wrong number of
-    parameters.
+    The public code draws one grey map for a whole batch; here each image has its own.
+
+    Args:
+        images: (N, 3, H, W) in [0, 1].
+        sigma: Standard deviation in levels of 0..255, (N,).
+        grey: Whether the three channels share one noise map, (N,).
+        generators: Of each image.
+        mixings: If given, a matrix A (3, 3) or None for each image: its channels are correlated, with the covariance
+            (sigma / 255)² A Aᵀ.
+
+    Returns:
+        (N, 3, H, W) in [0, 1].
+
+    Raises:
+        ValueError: for a wrong number of parameters.
     """
     mixings = mixings or [None] * len(images)
     _check(images, sigma, grey, generators, mixings)
@@ -51,12 +62,23 @@ def add_gaussian(
 def add_poisson(
     images: Tensor, scale: Values, grey: Sequence[bool], generators: Sequence[np.random.Generator]
 ) -> Tensor:
-    """Images (N, 3, H, W) in [0, 1] plus `scale` times the shot noise, clipped.
+    """Add shot noise to images, and clip them. Nothing is rounded.
 
-    With x the image rounded to 8 bits (its luma where `grey` is true) and v the number of distinct values
-    in x, rounded up to a power of two, the noise is Poisson(v x) / v - x: mean 0, variance x / v. Nothing
-    is rounded. The same distribution as `add_poisson_noise_pt` of the public code. Raises ValueError for a
-    wrong number of parameters.
+    With x the image rounded to 8 bits (its luma where `grey` is true) and v the number of distinct values in x,
+    rounded up to a power of two, the noise is Poisson(v · x) / v - x: mean 0, variance x / v. The same distribution
+    as `add_poisson_noise_pt` of the public code (basicsr/data/degradations.py).
+
+    Args:
+        images: (N, 3, H, W) in [0, 1].
+        scale: Factor of the noise, (N,).
+        grey: Whether the three channels share one noise map, (N,).
+        generators: Of each image.
+
+    Returns:
+        (N, 3, H, W) in [0, 1].
+
+    Raises:
+        ValueError: for a wrong number of parameters.
     """
     _check(images, scale, grey, generators)
     noise = torch.empty_like(images)

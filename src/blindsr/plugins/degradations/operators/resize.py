@@ -10,12 +10,21 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 def resize(images: Tensor, size: tuple[int, int] | float, mode: Mode) -> Tensor:
-    """Resize images (N, 3, H, W) to `size`, a (height, width) in pixels or a factor.
+    """Resize images.
 
-    A factor f gives floor(f H) x floor(f W) pixels spaced exactly 1/f apart, as the first resize of the
-    released code does; a (height, width) stretches the whole image to it, as the others do. The two agree
-    where f H and f W are whole. Bicubic results may leave [0, 1]; nearest keeps every s-th pixel, from the first
-    on, where a side is divided by s. Raises ValueError for an unknown `mode` and for a result without pixels.
+    Args:
+        images: (N, 3, H, W).
+        size: (height, width) in px, to which the whole image is stretched; or a factor f, which gives floor(f·H) x
+            floor(f·W) px spaced exactly 1/f apart, as the first resize of the released code does. The two agree where
+            f·H and f·W are whole.
+        mode: Of interpolation. Bicubic results may leave the range of the images; nearest keeps every s-th px, from
+            the first on, where a side is divided by s.
+
+    Returns:
+        (N, 3, h, w).
+
+    Raises:
+        ValueError: for an unknown mode, and for a result without pixels.
     """
     if mode not in MODES:
         raise ValueError(f"unknown resize mode {mode!r}: choose one of {', '.join(MODES)}")

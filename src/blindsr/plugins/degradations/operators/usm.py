@@ -9,13 +9,24 @@ _BLOCK = 64  # rows blurred by one matrix product
 
 
 def sharpen(images: Tensor, radius: int = 50, weight: float = 0.5, threshold: float = 10) -> Tensor:
-    """Sharpen images (N, 3, H, W) in [0, 1] where they differ from their blur by more than `threshold` / 255.
+    """Sharpen images where they differ from their blur by more than a threshold.
 
-    With B the Gaussian blur of image I over `radius` pixels (made odd by adding 1) and M the blurred mask of
-    |I - B| > threshold / 255, the result is M clip(I + weight (I - B)) + (1 - M) I, again in [0, 1]. Equals
-    `USMSharp` of the public code, whose 51x51 convolutions become two banded matrix products per blur;
-    rounding may flip single pixels of the mask, which moves the result by less than 1e-3.
-    Raises ValueError where a side of the images is not above radius / 2, since borders are reflected.
+    With B the Gaussian blur of image I and M the blurred mask of |I - B| > threshold / 255, the result is M · clip(I
+    + weight · (I - B)) + (1 - M) · I. Equals `USMSharp` of the public code (basicsr/utils/img_process_util.py), whose
+    51x51 convolutions become two banded matrix products per blur; rounding may flip single pixels of the mask, which
+    moves the result by less than 1e-3.
+
+    Args:
+        images: (N, 3, H, W) in [0, 1].
+        radius: px of the blur, made odd by adding 1.
+        weight: Of what is added.
+        threshold: Levels of 0..255.
+
+    Returns:
+        (N, 3, H, W) in [0, 1].
+
+    Raises:
+        ValueError: where a side of the images is not above radius / 2, since borders are reflected.
     """
     if radius < 1 or weight < 0 or threshold < 0:
         raise ValueError("radius must be at least 1, weight and threshold at least 0")
