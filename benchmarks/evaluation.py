@@ -24,7 +24,7 @@ from blindsr.data.images import RGB
 from blindsr.data.pairs import Pair
 from blindsr.evaluation import benchmarks
 from blindsr.evaluation.scoring import Measure
-from blindsr.model import inference, networks
+from blindsr.model import architecture, inference
 from blindsr.plugins.metrics import lpips
 from blindsr.runtime import devices
 
@@ -42,7 +42,7 @@ def run(quick: bool) -> list[Result]:
             pairs = _write(Path(folder), [photo[:side, :side] for photo in inputs.photos()[: 2 if quick else 5]])
             lrs = [images.read_rgb(pair.lr) for pair in pairs]
             torch.manual_seed(0)
-            network = networks.build_backbone("srresnet", {}, 4)
+            network = architecture.build_backbone("srresnet", {}, 4)
             upscale = partial(inference.upscale_rgb, network, scale=4, tile="auto", overlap=32)
             metrics = [registry.build("metric", name) for name in ("psnr_db", "psnr_y_db", "ssim")]
             measure = Measure([*metrics, lpips.record(lpips.Lpips())])  # random weights take the same time

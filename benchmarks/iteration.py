@@ -17,7 +17,7 @@ from benchmarks.plain import alignment, patches
 from benchmarks.plain.trainer import Trainer
 from benchmarks.step import cores
 from blindsr.data.patch_store import PatchStore
-from blindsr.model import networks, taps
+from blindsr.model import architecture, taps
 from blindsr.model.network import Network, build_regularizer
 from blindsr.plugins.regularizers import rff
 from blindsr.plugins.regularizers.base import Step
@@ -65,7 +65,7 @@ def run(quick: bool) -> list[Result]:
 
 def _network(hyper: dict[str, int]) -> Network:
     regularizer = build_regularizer("rff", {"dim": _DIM})
-    return Network(trainer.initialize(lambda: networks.build_backbone("srresnet", hyper, 4), 0), regularizer)
+    return Network(trainer.initialize(lambda: architecture.build_backbone("srresnet", hyper, 4), 0), regularizer)
 
 
 def _plain(folder: Path, count: int, network: Network, batch: int) -> Trainer:

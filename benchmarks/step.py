@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, duration, interleave
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.model.network import Network, build_regularizer
 from blindsr.plugins.regularizers.base import Step
 from blindsr.runtime import devices
@@ -67,7 +67,7 @@ def build(
     hyper: dict[str, int], images: int, side: int, regularizer: str = "none"
 ) -> tuple[Network, Callable[[], None]]:
     """SRResNet and its training step on random LR images, as the trainer does it: two views mean half as many HR."""
-    network = Network(networks.build_backbone("srresnet", hyper, 4), build_regularizer(regularizer, {}))
+    network = Network(architecture.build_backbone("srresnet", hyper, 4), build_regularizer(regularizer, {}))
     objective = Objective(network, build_losses(inputs.params().train), weight=1.0)
     optimizer = torch.optim.Adam(network.parameters())
     ema = Ema(network.backbone)

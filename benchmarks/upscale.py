@@ -17,7 +17,7 @@ from benchmarks import inputs
 from benchmarks.measure import Bound, Check, Result, compare
 from blindsr.apps.photos import upscale
 from blindsr.data import images
-from blindsr.model import networks, weight_files
+from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 
 
@@ -29,7 +29,7 @@ def run(quick: bool) -> list[Result]:
     """
     side, count = (32, 2) if quick else (384, 5)
     torch.manual_seed(0)
-    network = networks.build_backbone("srresnet", {}, 4).eval()
+    network = architecture.build_backbone("srresnet", {}, 4).eval()
     info = WeightsInfo(backbone="srresnet", hyper={}, scale=4, regularizer="none", seed=0, iterations=0, run="bench")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

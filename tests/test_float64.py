@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.model.network import Network, build_regularizer
 from blindsr.plugins.losses import l1
 from blindsr.plugins.regularizers.base import Step
@@ -97,7 +97,7 @@ HYPER = {
 @pytest.mark.parametrize("reg", ["none", "dropout", "brute_force", "linear", "two_views"])
 def test_a_forward_pass_with_its_loss_has_none(backbone: str, reg: str) -> None:
     """Fake tensors of MPS go through all but backward passes, uploads and slices of a machine without it."""
-    network = Network(networks.build_backbone(backbone, HYPER[backbone], 4), build_regularizer(reg, {}))
+    network = Network(architecture.build_backbone(backbone, HYPER[backbone], 4), build_regularizer(reg, {}))
     with FakeTensorMode(allow_non_fake_inputs=True), NoFloat64(), torch.no_grad():
         objective = Objective(on_mps(network), Losses({"l1": (1.0, l1.build())}), 1.0)
         lr, hr = torch.zeros(4, 3, 8, 8, device=MPS), torch.zeros(4 // network.views, 3, 32, 32, device=MPS)

@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.gpu_check import settings
 from benchmarks.gpu_check.spec import Spec
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.model.network import Network, build_regularizer
 from blindsr.runtime import devices
 from blindsr.training import trainer
@@ -33,7 +33,7 @@ class Subject:
         self.train = settings.training(small, spec.precision)
         self.spec, regularizer = spec, params.reg.settings[spec.reg]
         hyper = params.backbone.hyper[spec.backbone]
-        backbone = trainer.initialize(lambda: networks.build_backbone(spec.backbone, hyper, params.scale), 0)
+        backbone = trainer.initialize(lambda: architecture.build_backbone(spec.backbone, hyper, params.scale), 0)
         self.network = Network(backbone, build_regularizer(spec.reg, regularizer.hyper_for(spec.backbone)))
         layout = torch.channels_last if spec.channels_last and on_gpu else torch.contiguous_format
         self.network.to(self.device, memory_format=layout).train()  # type: ignore[call-overload]

@@ -12,7 +12,7 @@ from benchmarks.gpu_check import settings
 from benchmarks.gpu_check.protocol import emit
 from benchmarks.gpu_check.work_score import Suite
 from blindsr.data.patch_store import PatchStore
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.model.network import Network, build_regularizer
 from blindsr.model.weight_files import KEY, WeightsInfo
 from blindsr.runtime import devices, files
@@ -39,13 +39,13 @@ def run(
     train = settings.training(small, precision, iterations=iterations, log_every=log_every)
     train = train.model_copy(update={"validation": train.validation.model_copy(update={"every": 0})})
     hyper, regularizer = params.backbone.hyper[BACKBONE], params.reg.settings[reg]
-    backbone = trainer.initialize(lambda: networks.build_backbone(BACKBONE, hyper, params.scale), SEED)
+    backbone = trainer.initialize(lambda: architecture.build_backbone(BACKBONE, hyper, params.scale), SEED)
     network = Network(backbone, build_regularizer(reg, regularizer.hyper_for(BACKBONE)))
     info = WeightsInfo(
         backbone=BACKBONE, hyper=hyper, scale=params.scale, regularizer=reg, seed=SEED, iterations=0, run="gpu_check"
     )
     suite = Suite({name: Path(place) for name, place in images.items()}, small)
-    validate = _Scores(suite, networks.build_backbone(BACKBONE, hyper, params.scale), info, scored, Path(folder))
+    validate = _Scores(suite, architecture.build_backbone(BACKBONE, hyper, params.scale), info, scored, Path(folder))
     batches = Batches(
         PatchStore(Path(store)),
         train,

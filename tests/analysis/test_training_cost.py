@@ -5,14 +5,14 @@ import torch
 
 from blindsr.analysis.training_cost import training_cost
 from blindsr.config import registry
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.model.network import Network, build_regularizer
 
 
 def build(reg, backbone="srresnet", hyper=None):
     hyper = hyper or {"num_blocks": 1, "num_features": 4}
     with torch.device("meta"):
-        return Network(networks.build_backbone(backbone, hyper, 4), build_regularizer(reg, {}))
+        return Network(architecture.build_backbone(backbone, hyper, 4), build_regularizer(reg, {}))
 
 
 def test_a_convolutional_network_by_hand():
@@ -64,6 +64,6 @@ def test_every_regularizer_costs_at_least_the_network(reg):
 )
 def test_every_backbone_costs_about_three_forward_passes(backbone, hyper):
     with torch.device("cpu"):
-        forward = networks.count_flops(networks.build_backbone(backbone, hyper, 4), 8, 8)
+        forward = architecture.count_flops(architecture.build_backbone(backbone, hyper, 4), 8, 8)
     cost = training_cost(build("none", backbone, hyper), batch=2, crop=32, scale=4)
     assert 2.5 < cost.iteration_flops / (2 * forward) <= 3

@@ -16,7 +16,7 @@ from blindsr.apps import export
 from blindsr.config import params
 from blindsr.evaluation import benchmarks
 from blindsr.evaluation.scoring import Key, Score
-from blindsr.model import networks, weight_files
+from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import paths
 from blindsr.runtime.errors import UserError
@@ -52,7 +52,7 @@ def trained(backbone: str, hyper: dict | None = None, iterations: int = 1) -> tu
         iterations=iterations,
         run="f00d" * 4,
     )
-    network = networks.build_backbone(backbone, hyper, 4).eval()
+    network = architecture.build_backbone(backbone, hyper, 4).eval()
     weight_files.save(network, info, paths.MODELS / f"{backbone}-rff-0.safetensors")
     return f"{backbone}-rff-0", network
 

@@ -11,7 +11,7 @@ from blindsr.apps import export, models, score, suite
 from blindsr.apps.photos import upscale
 from blindsr.config import conf
 from blindsr.data import images
-from blindsr.model import networks, weight_files
+from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import paths
 from blindsr.runtime.errors import UserError
@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     info = WeightsInfo(backbone="srresnet", hyper=HYPER, scale=3, regularizer="rff", seed=0, iterations=1, run="x")
-    network = networks.build_backbone("srresnet", HYPER, 3)
+    network = architecture.build_backbone("srresnet", HYPER, 3)
     weight_files.save(network, info, paths.MODELS / "srresnet-rff-0.safetensors")
     (tmp_path / "hr").mkdir()
     hr = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)

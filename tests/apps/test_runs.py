@@ -15,7 +15,7 @@ import mlflow_server
 from blindsr.apps import runs
 from blindsr.config import conf, params
 from blindsr.config.run import Run
-from blindsr.model import networks, weight_files
+from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import paths, tracking
 from blindsr.runtime.errors import UserError
@@ -54,7 +54,7 @@ def write_weights(key: str) -> None:
         backbone="srresnet", hyper=hyper, scale=4, regularizer="rff", seed=0, iterations=40, run=key
     )  # fmt: skip
     torch.manual_seed(0)
-    weight_files.save(networks.build_backbone("srresnet", hyper, 4), info, paths.MODELS / f"{RUN}.safetensors")
+    weight_files.save(architecture.build_backbone("srresnet", hyper, 4), info, paths.MODELS / f"{RUN}.safetensors")
 
 
 def by_name(uri: str) -> dict[str, object]:

@@ -18,7 +18,7 @@ from blindsr.config.params import Params
 from blindsr.config.run import BICUBIC, Run
 from blindsr.data import images, suite
 from blindsr.data.indices import Index, IndexedImage
-from blindsr.model import networks, weight_files
+from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.plugins import metrics
 from blindsr.runtime import files, paths
@@ -58,7 +58,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     Index(name="Toy", images=entries).write(paths.INDEX)
     hyper = parsed.backbone.hyper["srresnet"]
     info = WeightsInfo(backbone="srresnet", hyper=hyper, scale=4, regularizer="none", seed=0, iterations=1, run="x")
-    weight_files.save(networks.build_backbone("srresnet", hyper, 4), info, paths.MODELS / f"{RUN}.safetensors")
+    weight_files.save(architecture.build_backbone("srresnet", hyper, 4), info, paths.MODELS / f"{RUN}.safetensors")
     return parsed
 
 

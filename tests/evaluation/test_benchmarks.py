@@ -15,7 +15,7 @@ from blindsr.data.pairs import REAL, Pair
 from blindsr.evaluation import benchmarks
 from blindsr.evaluation.benchmarks import key_of
 from blindsr.evaluation.scoring import Key, Measure, Score
-from blindsr.model import inference, networks
+from blindsr.model import architecture, inference
 from blindsr.plugins.metrics.psnr_db import psnr
 from blindsr.plugins.metrics.psnr_shift_db import psnr_best_shift
 
@@ -57,7 +57,7 @@ def test_all_cases_of_an_image_are_one_job_with_known_scores(pairs: list[Pair]) 
 
 
 def test_the_bicubic_backbone_is_pillows_within_a_level(pairs: list[Pair]) -> None:
-    network = networks.build_backbone("bicubic", {}, 4)
+    network = architecture.build_backbone("bicubic", {}, 4)
     lr = images.read_rgb(pairs[0].lr)
     ours = benchmarks.upscale(network, lr, scale=4, tile=None, overlap=0).astype(int)
     assert abs(ours - images.bicubic_upscale(lr, 4)).max() <= 1
@@ -182,14 +182,14 @@ from blindsr.evaluation import benchmarks
 from blindsr.config import registry
 from blindsr.data import images
 from blindsr.model import inference
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.data.pairs import Pair
 from blindsr.plugins.metrics import lpips
 from blindsr.evaluation.scoring import Measure
 blocks, height, width = map(int, sys.argv[1:])
 images.write_png("hr.png", np.zeros((height, width, 3), np.uint8))
 images.write_png("lr.png", np.zeros((height // 4, width // 4, 3), np.uint8))
-network = networks.build_backbone("rrdb", {"num_blocks": blocks, "num_features": 64, "growth": 32}, 4)
+network = architecture.build_backbone("rrdb", {"num_blocks": blocks, "num_features": 64, "growth": 32}, 4)
 upscale = partial(inference.upscale_rgb, network, scale=4, tile="auto", overlap=32)
 pair = Pair("Toy", "clean", "a", Path("hr.png"), Path("lr.png"))
 metrics = [registry.build("metric", name) for name in ("psnr_db", "psnr_y_db", "ssim")]

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from blindsr.foreign import checkpoints
-from blindsr.model import networks, weight_files
+from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime.errors import UserError
 
@@ -25,7 +25,7 @@ LR = torch.rand(1, 3, 9, 7, generator=torch.Generator().manual_seed(0))
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return networks.build_backbone("srresnet", HYPER, 4).eval()
+    return architecture.build_backbone("srresnet", HYPER, 4).eval()
 
 
 def refusal(path, scale=4):
@@ -167,7 +167,7 @@ def test_an_architecture_that_spandrel_alone_knows(spandrel, tmp_path):
 
 def test_spandrel_agrees_with_our_backbone_on_public_names(spandrel, tmp_path):
     torch.manual_seed(0)
-    ours = networks.build_backbone("rrdb", {"num_blocks": 2, "num_features": 8, "growth": 32}, 4).eval()
+    ours = architecture.build_backbone("rrdb", {"num_blocks": 2, "num_features": 8, "growth": 32}, 4).eval()
     theirs = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(ours.state_dict()))
     with torch.inference_mode():
         torch.testing.assert_close(theirs(LR), ours(LR).clamp(0, 1), rtol=0, atol=1e-5)

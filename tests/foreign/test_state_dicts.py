@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from blindsr.foreign import state_dicts
-from blindsr.model import networks
+from blindsr.model import architecture
 
 VARIANTS = [
     ("rrdb", {"num_blocks": 2, "num_features": 8, "growth": 4}, 4),
@@ -30,7 +30,7 @@ VARIANTS = [
 
 def network(name, hyper, scale):
     torch.manual_seed(0)
-    backbone = networks.build_backbone(name, hyper, scale).eval()
+    backbone = architecture.build_backbone(name, hyper, scale).eval()
     for parameter in backbone.parameters():
         parameter.data.normal_(0, 0.1)
     return backbone
@@ -167,7 +167,7 @@ def test_another_network_is_not_taken_for_ours(real_data):
 
 
 def test_a_full_rrdb_of_23_blocks_is_found():
-    full = networks.build_backbone("rrdb", {}, 4).state_dict()
+    full = architecture.build_backbone("rrdb", {}, 4).state_dict()
     found = state_dicts.build(full)
     assert not isinstance(found, str)
-    assert networks.count_parameters(found) == 16_697_987
+    assert architecture.count_parameters(found) == 16_697_987

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from blindsr.config.params import Params
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.model.network import Network, build_regularizer
 from blindsr.training import trainer
 from blindsr.training.distributed import World
@@ -28,7 +28,7 @@ def backbone(small: Params, name: str = "srresnet") -> nn.Module:
     """
 
     def build() -> nn.Module:
-        network = networks.build_backbone(name, small.backbone.hyper[name], 4)
+        network = architecture.build_backbone(name, small.backbone.hyper[name], 4)
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
                 module.reset_parameters()

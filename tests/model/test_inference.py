@@ -244,9 +244,9 @@ import resource
 import numpy as np
 import torch
 from blindsr.model import inference
-from blindsr.model import networks
+from blindsr.model import architecture
 torch.set_num_threads(1)
-network = networks.build_backbone("rrdb", {"num_blocks": 1, "num_features": 8, "growth": 4}, 4)
+network = architecture.build_backbone("rrdb", {"num_blocks": 1, "num_features": 8, "growth": 4}, 4)
 lr = np.zeros((750, 1000, 3), np.uint8)
 next(inference.upscale_rgb(network, [lr[:32, :32]], 4))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

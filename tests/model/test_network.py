@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from blindsr.config import conf, registry
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.model.network import Network, build_regularizer
 from blindsr.plugins.regularizers.base import Regularizer, Step
 from blindsr.runtime.errors import UserError
@@ -22,7 +22,7 @@ PAIRS += [(name, reg) for name in REDUCED if name != "srresnet" for reg in ("rff
 
 
 def build(backbone: str = "srresnet") -> nn.Module:
-    return networks.build_backbone(backbone, REDUCED[backbone], 4)
+    return architecture.build_backbone(backbone, REDUCED[backbone], 4)
 
 
 def step_for(network: Network, patches: int = 2) -> Step:

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 
 from blindsr.config import conf, registry
-from blindsr.model import networks, weight_files
+from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.plugins.backbones.base import Backbone
 from blindsr.runtime.errors import UserError
@@ -32,7 +32,7 @@ def info(backbone: str, regularizer: str = "none") -> WeightsInfo:
 
 def build(backbone: str) -> Backbone:
     torch.manual_seed(0)
-    return networks.build_backbone(backbone, REDUCED[backbone], 4)
+    return architecture.build_backbone(backbone, REDUCED[backbone], 4)
 
 
 @pytest.mark.parametrize("backbone", REDUCED)

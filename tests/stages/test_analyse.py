@@ -18,7 +18,7 @@ from blindsr.config.params import Params
 from blindsr.config.run import Run
 from blindsr.data import images
 from blindsr.data.pairs import Pair
-from blindsr.model import networks, weight_files
+from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.plugins.backbones.base import Backbone
 from blindsr.runtime import paths
@@ -129,7 +129,7 @@ def test_every_file_of_a_run(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(analyse.pairs, "all_pairs", lambda _: pairs)
     torch.manual_seed(0)
-    backbone = networks.build_backbone("srresnet", HYPER, 4)
+    backbone = architecture.build_backbone("srresnet", HYPER, 4)
     info = WeightsInfo(backbone="srresnet", hyper=HYPER, scale=4, regularizer="rff", seed=0, iterations=7, run="run")
     weight_files.save(backbone, info, paths.MODELS / "srresnet-rff-0.safetensors")
     tracked: dict[str, float] = {}

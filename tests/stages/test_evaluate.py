@@ -18,7 +18,7 @@ from blindsr.config.run import Run
 from blindsr.data import images, suite
 from blindsr.data.indices import Index, IndexedImage
 from blindsr.evaluation import benchmarks
-from blindsr.model import networks, weight_files
+from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import files, paths
 from blindsr.runtime.errors import UserError
@@ -75,7 +75,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             images.write_png(paths.LR / "Toy" / case / f"{name}.png", lr)
     Index(name="Toy", images=entries).write(paths.INDEX)
     info = WeightsInfo(backbone="srresnet", hyper=HYPER, scale=4, regularizer="none", seed=0, iterations=1, run="x")
-    weight_files.save(networks.build_backbone("srresnet", HYPER, 4), info, paths.MODELS / f"{RUN}.safetensors")
+    weight_files.save(architecture.build_backbone("srresnet", HYPER, 4), info, paths.MODELS / f"{RUN}.safetensors")
     return tmp_path
 
 

@@ -15,7 +15,7 @@ from blindsr.data.pairing import PrefixRule
 from blindsr.data.pairs import REAL
 from blindsr.evaluation import benchmarks
 from blindsr.evaluation.scoring import Key, Score
-from blindsr.model import networks, weight_files
+from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.reporting import selection
 from blindsr.runtime import devices, files, paths
@@ -63,7 +63,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     Index(name="Track", hr="Originals", pairing=rule, aligned=False, images=[track]).write(paths.INDEX)
     Index(name="Originals", images=[track.model_copy(update={"name": "x_lr"})]).write(paths.INDEX)
     for number, reg in enumerate(("none", "rff")):
-        network = networks.build_backbone("srresnet", HYPER, 4)
+        network = architecture.build_backbone("srresnet", HYPER, 4)
         for weight in network.parameters():  # far enough from each other, and from bilinear, to differ in 8 bits
             weight.data = weight.data * (1 + number) + 0.02 * (number + 1)
         info = WeightsInfo(
@@ -109,7 +109,7 @@ def psnr(model: str, entry: dict[str, Any]) -> float:
 def super_resolved(parsed: Params, model: str, benchmark: str, image: str, case: str) -> np.ndarray:
     """What `evaluate` scores: the whole SR image."""
     if model == "bicubic":
-        network = networks.build_backbone("bicubic", {}, 4)
+        network = architecture.build_backbone("bicubic", {}, 4)
     else:
         network, _ = weight_files.load(paths.MODELS / f"{model}-0.safetensors")
     lr = images.read_rgb(paths.LR / benchmark / case / f"{image}.png")

@@ -14,8 +14,8 @@ import yaml
 from blindsr.config import conf, params, registry
 from blindsr.config.params import Params
 from blindsr.data.patch_store import PatchStore
+from blindsr.model.architecture import build_backbone
 from blindsr.model.network import Network, build_regularizer
-from blindsr.model.networks import build_backbone
 from blindsr.training import trainer
 from blindsr.training.distributed import World
 from blindsr.training.losses import build_losses

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.runtime.errors import UserError
 from blindsr.training import initial
 
@@ -21,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def network(name: str = "srresnet", seed: int = 0, **hyper):
     torch.manual_seed(seed)
-    return networks.build_backbone(name, HYPER | hyper, 4)
+    return architecture.build_backbone(name, HYPER | hyper, 4)
 
 
 def test_weights_of_a_public_checkpoint_are_taken_relative_to_the_project(folder):
@@ -83,6 +83,6 @@ def test_a_cell_trains_on_from_its_own_weights(undisturbed, local_run):
     killed = local_run(f"train.init_from={copy}")
     die = "from blindsr.training import checkpoint as c; c.save = lambda *a: sys.exit(7)"
     killed.train(before=die, status=7)
-    wide = networks.build_backbone("srresnet", HYPER, 4)
+    wide = architecture.build_backbone("srresnet", HYPER, 4)
     torch.save(wide.state_dict(), copy)
     assert "has changed since this training began" in killed.train(status=2)

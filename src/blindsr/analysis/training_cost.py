@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.model.network import Network
 from blindsr.plugins.regularizers.base import Step
 
@@ -77,7 +77,7 @@ def training_cost(network: Network, batch: int, crop: int, scale: int) -> Cost:
     changed = of_input.get_total_flops()
     penalty = of_penalty.get_total_flops()
     return Cost(
-        parameters=networks.count_parameters(network),
+        parameters=architecture.count_parameters(network),
         lr_images=batch,
         hr_patches=patches,
         iteration_flops=counter.get_total_flops() + penalty,

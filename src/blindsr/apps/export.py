@@ -22,7 +22,7 @@ from blindsr.config.params import Params
 from blindsr.config.run import BICUBIC
 from blindsr.evaluation import benchmarks
 from blindsr.foreign import checkpoints
-from blindsr.model import networks, weight_files
+from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.plugins.backbones import swinir
 from blindsr.plugins.backbones.base import Backbone
@@ -215,7 +215,7 @@ def model_card(
     return template.render(
         name=name,
         info=metadata,
-        parameters=networks.count_parameters(backbone),
+        parameters=architecture.count_parameters(backbone),
         train=trained.train if trained else None,
         weight=trained.reg.settings[metadata["regularizer"]].weight if trained else None,
         data=trained.data.train if trained else None,

@@ -9,7 +9,7 @@ from blindsr.config import params
 from blindsr.config.params import Params
 from blindsr.config.run import CONTROLS, did_you_mean
 from blindsr.foreign import checkpoints
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.runtime import paths
 from blindsr.runtime.errors import UserError
 
@@ -65,7 +65,7 @@ def read(model: str, scale: int | None = None) -> Model:
         network, own = checkpoints.read(path) if scale is None else (checkpoints.load(path, scale), scale)
         return Model(network, own, path)
     factor = scale or default_scale(params.find(as_made=True))
-    return Model(networks.build_backbone(model, {}, factor).eval(), factor, None)
+    return Model(architecture.build_backbone(model, {}, factor).eval(), factor, None)
 
 
 def default_scale(project: Params | None) -> int:

@@ -16,7 +16,7 @@ from blindsr.data.images import RGB
 from blindsr.data.pairs import REAL, Pair, groups
 from blindsr.evaluation import scoring
 from blindsr.evaluation.scoring import Job, Key, Loaded, Measure, Result, Score
-from blindsr.model import inference, networks, weight_files
+from blindsr.model import architecture, inference, weight_files
 from blindsr.model.inference import Tile
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import files, paths
@@ -50,7 +50,7 @@ def network_of(params: Params, run: Run) -> tuple[nn.Module, WeightsInfo | None]
     Raises UserError for weights that are missing or damaged, or of another scale than that of the settings.
     """
     if run.is_control:
-        return networks.build_backbone(run.backbone, {}, params.scale), None
+        return architecture.build_backbone(run.backbone, {}, params.scale), None
     path = paths.MODELS / f"{run}.safetensors"
     network, info = weight_files.load(path)
     if info.scale != params.scale:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.runtime.errors import UserError
 
 State = Mapping[str, Tensor]
@@ -48,7 +48,7 @@ def build(state: State) -> nn.Module | str:
         if marker in state:
             try:
                 plan = read(state)
-                backbone = networks.build_backbone(plan.backbone, plan.hyper, plan.scale)
+                backbone = architecture.build_backbone(plan.backbone, plan.hyper, plan.scale)
                 backbone.load_state_dict(dict(state))
             except (UserError, RuntimeError, KeyError, IndexError, ValueError, ZeroDivisionError) as error:
                 reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[-1].strip()

@@ -9,7 +9,7 @@ import safetensors.torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
-from blindsr.model.networks import build_backbone
+from blindsr.model.architecture import build_backbone
 from blindsr.plugins.backbones.base import Backbone
 from blindsr.runtime import files
 from blindsr.runtime.errors import UserError

@@ -23,7 +23,7 @@ from blindsr.config.run import Run
 from blindsr.config.schema import AnalyseParams
 from blindsr.data import images, pairs
 from blindsr.data.pairs import REAL, Pair
-from blindsr.model import networks, taps, weight_files
+from blindsr.model import architecture, taps, weight_files
 from blindsr.model.network import Network, build_regularizer
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import devices, files, packages, paths, tracking
@@ -232,7 +232,7 @@ def _cost(params: Params, info: WeightsInfo, folder: Path) -> Cost:
     hyper = params.reg.settings[info.regularizer].hyper_for(info.backbone)
     with torch.device("meta"):
         network = Network(
-            networks.build_backbone(info.backbone, info.hyper, info.scale),
+            architecture.build_backbone(info.backbone, info.hyper, info.scale),
             build_regularizer(info.regularizer, hyper),
         )
     cost = training_cost(network, params.train.batch, params.train.crop, info.scale)

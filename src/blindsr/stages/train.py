@@ -12,7 +12,7 @@ from blindsr.config.params import Params
 from blindsr.config.run import Run
 from blindsr.data import indices
 from blindsr.data.patch_store import INDEX, PatchStore
-from blindsr.model import networks, weight_files
+from blindsr.model import architecture, weight_files
 from blindsr.model.network import Network, build_regularizer
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import devices, files, paths, provenance, tracking
@@ -119,7 +119,7 @@ def build_network(params: Params, run: Run) -> Network:
     """The network of a run with the initial weights of its seed, or those of `train.init_from`."""
     regularizer = build_regularizer(run.reg, params.reg.settings[run.reg].hyper_for(run.backbone))
     hyper = params.backbone.hyper[run.backbone]
-    network = trainer.initialize(lambda: networks.build_backbone(run.backbone, hyper, params.scale), run.seed)
+    network = trainer.initialize(lambda: architecture.build_backbone(run.backbone, hyper, params.scale), run.seed)
     initial.start_from(network, params.train.init_from, params.scale)
     return Network(network, regularizer)
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from blindsr.apps.photos.photos import Photo
 from blindsr.apps.photos.pixels import Upscaler
-from blindsr.model import inference, networks
+from blindsr.model import architecture, inference
 from blindsr.runtime import devices
 from blindsr.runtime.errors import UserError
 
@@ -82,7 +82,7 @@ def test_hidden_colours_leave_no_fringe():
 
 def test_tiled_equals_whole_where_the_overlap_covers_the_receptive_field():
     torch.manual_seed(0)
-    network = networks.build_backbone("srresnet", {"num_blocks": 2, "num_features": 8}, 4)
+    network = architecture.build_backbone("srresnet", {"num_blocks": 2, "num_features": 8}, 4)
     for parameter in network.parameters():
         parameter.data *= 3  # the initial weights are small: every convolution shall count
     photo = Photo(RNG.integers(0, 65536, (40, 52, 3), dtype=np.uint16))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from blindsr.apps.photos import photos, upscale
 from blindsr.data import images
-from blindsr.model import networks, weight_files
+from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import files, paths
 from blindsr.runtime.errors import UserError
@@ -38,7 +38,7 @@ def write_cell(seed: int) -> None:
     info = WeightsInfo(
         backbone="srresnet", hyper=hyper, scale=4, regularizer="rff", seed=0, iterations=1, run="x"
     )  # fmt: skip
-    weight_files.save(networks.build_backbone("srresnet", hyper, 4), info, paths.MODELS / f"{RUN}.safetensors")
+    weight_files.save(architecture.build_backbone("srresnet", hyper, 4), info, paths.MODELS / f"{RUN}.safetensors")
 
 
 def times(folder: Path) -> dict[str, int]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.plugins.backbones import msrn
 from steps import features_of
 
@@ -82,9 +82,9 @@ def test_size_and_cost():
     block = (9 + 25) * square + (9 + 25) * 4 * square + 4 * square
     weights = 9 * 3 * n + 8 * block + 9 * square + 9 * square + 2 * 9 * 4 * square + 9 * 3 * n
     biases = n + 8 * (2 * n + 2 * 2 * n + n) + 2 * n + 2 * 4 * n + 3
-    assert networks.count_parameters(network) == weights + biases == 6_078_019
+    assert architecture.count_parameters(network) == weights + biases == 6_078_019
     per_pixel = 9 * 3 * n + 8 * block + 2 * 9 * square + (1 + 4) * 9 * 4 * square + 16 * 9 * 3 * n
-    assert networks.count_flops(network, 32, 32) == 2 * 32 * 32 * per_pixel == 13_398_048_768
+    assert architecture.count_flops(network, 32, 32) == 2 * 32 * 32 * per_pixel == 13_398_048_768
 
 
 @pytest.mark.parametrize(("scale", "upsampling"), [(2, (2,)), (3, (3,)), (4, (2, 2))])

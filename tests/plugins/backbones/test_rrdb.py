@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.plugins.backbones import rrdb
 from steps import features_of
 
@@ -25,9 +25,9 @@ def test_size_and_cost():
     square = 9 * 64 * 64
     weights = 23 * 3 * dense + 9 * 3 * 64 + 4 * square + 9 * 64 * 3
     biases = 23 * 3 * (4 * 32 + 64) + 5 * 64 + 3
-    assert networks.count_parameters(network) == weights + biases == 16_697_987
+    assert architecture.count_parameters(network) == weights + biases == 16_697_987
     per_pixel = 9 * 3 * 64 + 23 * 3 * dense + square + (4 + 16 + 16) * square + 16 * 9 * 64 * 3
-    assert networks.count_flops(network, 32, 32) == 2 * 32 * 32 * per_pixel == 36_714_184_704
+    assert architecture.count_flops(network, 32, 32) == 2 * 32 * 32 * per_pixel == 36_714_184_704
 
 
 def test_names_and_shapes_of_the_public_checkpoints():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.plugins.backbones import srresnet
 from steps import features_of
 
@@ -17,9 +17,9 @@ def test_size_and_cost():
     square = 9 * 64 * 64
     weights = 9 * 3 * 64 + 32 * square + 2 * 4 * square + square + 9 * 64 * 3
     biases = 64 + 32 * 64 + 2 * 256 + 64 + 3
-    assert networks.count_parameters(network) == weights + biases == 1_517_571
+    assert architecture.count_parameters(network) == weights + biases == 1_517_571
     per_pixel = 9 * 3 * 64 + 32 * square + 4 * square + 4 * 4 * square + 16 * square + 16 * 9 * 64 * 3
-    assert networks.count_flops(network, 32, 32) == 2 * 32 * 32 * per_pixel == 5_193_990_144
+    assert architecture.count_flops(network, 32, 32) == 2 * 32 * 32 * per_pixel == 5_193_990_144
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.plugins.backbones import base, swinir
 from steps import features_of
 
@@ -36,11 +36,11 @@ def test_size_and_cost(upsampler, parameters, flops):
     nearest = upsampler == "nearest+conv"
     widths = [n, n, n] if nearest else [4 * n, 4 * n]
     ends = (9 * 3 + 1) * d + (9 * d + 1) * n + sum((9 * n + 1) * width for width in widths) + (9 * n + 1) * 3
-    assert networks.count_parameters(network) == body + ends == parameters
+    assert architecture.count_parameters(network) == body + ends == parameters
     attention = 2 * 64 * d  # each token meets the 64 of its window, twice
     upsampling = 9 * n * n * (4 + 16 + 16) if nearest else 9 * n * 4 * n * (1 + 4)
     per_pixel = 36 * (linear + attention) + 7 * 9 * square + 9 * 3 * d + 9 * d * n + upsampling + 16 * 9 * n * 3
-    assert networks.count_flops(network, 32, 32) == 2 * 32 * 32 * per_pixel == flops
+    assert architecture.count_flops(network, 32, 32) == 2 * 32 * 32 * per_pixel == flops
 
 
 @pytest.mark.parametrize(

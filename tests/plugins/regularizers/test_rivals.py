@@ -9,7 +9,7 @@ from scipy.fft import dctn
 from torch import Tensor, nn
 
 from blindsr.config import registry
-from blindsr.model import networks, taps
+from blindsr.model import architecture, taps
 from blindsr.plugins.regularizers import adaptive_dropout, cutblur, frequency_mask, input_mask, log_euclidean
 from blindsr.plugins.regularizers.base import Regularizer, Share, Step
 from steps import penalty
@@ -134,7 +134,7 @@ def test_dropout_adapts_layer_by_layer(backbone: str) -> None:
     """At a progress of k · 4 %, the first k layers are as they were, in every network."""
     small = {"swinir": {"depths": [2], "num_heads": [2], "dim": 8, "window_size": 4}, "rrdb": {"growth": 4}}
     settings = {"num_blocks": 2, "num_features": 8} if backbone != "swinir" else {}
-    network = networks.build_backbone(backbone, settings | small.get(backbone, {}), 4)
+    network = architecture.build_backbone(backbone, settings | small.get(backbone, {}), 4)
     regularizer = adaptive_dropout.build().train()
     names = regularizer.layers(network)
     assert len(names) == len(network.blocks) + 1

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from blindsr.config import conf
-from blindsr.model import networks
+from blindsr.model import architecture
 from blindsr.model.network import build_regularizer
 from blindsr.runtime.errors import UserError
 
@@ -28,13 +28,13 @@ def test_size_and_cost_of_the_papers_networks(
 ) -> None:
     full = conf.compose(ROOT / "conf", ["profile=paper"])["backbone"]["hyper"][name] | changes
     with torch.device("meta"):
-        backbone = networks.build_backbone(name, full, 4)
-    assert networks.count_parameters(backbone) == pytest.approx(parameters, rel=5e-4)
-    assert networks.count_flops(backbone, 32, 32) / 1e9 == pytest.approx(gflop, rel=2e-3)
+        backbone = architecture.build_backbone(name, full, 4)
+    assert architecture.count_parameters(backbone) == pytest.approx(parameters, rel=5e-4)
+    assert architecture.count_flops(backbone, 32, 32) / 1e9 == pytest.approx(gflop, rel=2e-3)
 
 
 def test_settings_that_build_refuses_are_one_line() -> None:
     with pytest.raises(UserError, match="backbone 'srresnet': num_blocks"):
-        networks.build_backbone("srresnet", {"num_blocks": 0}, 4)
+        architecture.build_backbone("srresnet", {"num_blocks": 0}, 4)
     with pytest.raises(UserError, match="regularizer 'dropout': rate"):
         build_regularizer("dropout", {"rate": 1.5})
