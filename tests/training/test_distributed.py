@@ -71,12 +71,15 @@ def test_ranks_make_the_samples_of_one(
     assert torch.equal(lr.flatten(0, 1), whole.lr)
 
 
-@pytest.mark.parametrize(("reg", "ranks"), [("rff", 2), ("rff", 4), ("rff_released", 2), ("dropout", 2)])
+@pytest.mark.parametrize(
+    ("reg", "ranks"), [("rff", 2), ("rff", 4), ("rff_released", 2), ("dropout", 2), ("affine_rff", 2)]
+)
 def test_ranks_end_with_the_weights_of_one(
     local_run: Callable[..., Any], undisturbed: Any, reg: str, ranks: int
 ) -> None:
     """Dropout's masks, random features and a penalty over the whole batch too."""
-    mine, alone = local_run(), undisturbed(reg)
+    own = ["reg=affine_rff"] if reg == "affine_rff" else []  # which the settings of the others do not name
+    mine, alone = local_run(*own), undisturbed(reg, *own)
     for rank, process in enumerate(together(mine, ranks, reg)):
         mine.wait(process, rank=str(rank))
     assert differs(mine, alone, reg) <= BOUND

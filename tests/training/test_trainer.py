@@ -194,6 +194,16 @@ def test_divergence_is_one_line(run, train_params) -> None:
         run(weight=float("nan"))
 
 
+def test_features_that_forget_the_image_are_said_once(run, capsys) -> None:
+    """The number of the validation stands in the curve, and the warning is one line."""
+    _, curve = run(validate=lambda iteration, ema: {"content_divergence": 1e-5}, label="net-rff-0")
+    assert len(curve) > 1
+    assert all(point["content_divergence"] == 1e-5 for point in curve)
+    said = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert len(said) == 1
+    assert said[0].startswith("warning: net-rff-0: after iteration ")
+
+
 def test_bf16_on_a_cpu_is_refused(run, train_params) -> None:
     with pytest.raises(UserError, match="bf16 needs an NVIDIA GPU"):
         run(params=train_params.model_copy(update={"precision": "bf16"}))

@@ -88,9 +88,16 @@ class World:
             raise self.error(UserError(f"rank {other} differs from rank 0: {hint}"))
 
     def gather(self, rows: Tensor) -> Tensor:
-        """Rows (B, …) of all ranks in their order, (ranks·B, …), for a result that every rank computes from them all.
+        """Rows of all ranks, to compute with; every rank calls it, and backpropagates, in the same order.
 
-        The gradient is that of the mean over the ranks of that one result, as DistributedDataParallel takes it.
+        The gradient is that of the mean over the ranks of what each computes from them, as DistributedDataParallel
+        takes it: the same for all, or something for its own samples.
+
+        Args:
+            rows: (B, …) of this rank.
+
+        Returns:
+            (ranks·B, …), in the order of the ranks.
         """
         return rows if self.ranks == 1 else _Gather.apply(rows, self.rank, self.ranks)
 
@@ -105,8 +112,9 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        # every rank backpropagates the same result, and the average over the ranks divides by their number
-        return gradient.chunk(ctx.ranks)[ctx.rank] * ctx.ranks, None, None
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)  # what every rank's result has of these rows; the average divides by their number
+        return total.chunk(ctx.ranks)[ctx.rank], None, None
 
 
 def launched() -> bool:
