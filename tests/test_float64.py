@@ -34,8 +34,8 @@ ON_THE_CPU = {
     "plugins/backbones/bicubic.py": {"upsample", "_weights"},  # brings MPS' images to the CPU
     "training/trainer.py": {"train"},  # sums that move to the device's widest type
     "foreign/checkpoints.py": {"<module>"},  # what a file may hold
-    "stages/analyse.py": {"play"},  # of what was brought back
-    "analysis/channel_entropy.py": {"dominant_bands"},  # likewise
+    "stages/analyse.py": {"_added", "play"},  # of what was brought back
+    "analysis/channel_entropy.py": {"dominant_frequencies"},  # likewise
 }
 """File -> functions that name float64 for tensors of the CPU."""
 

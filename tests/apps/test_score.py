@@ -57,7 +57,8 @@ def rows(path: str | Path) -> list[dict[str, str]]:
 def test_rows_means_table_and_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     score.run(folder, "bicubic", csv=Path("out/s.csv"), as_json=Path("s.json"))
     found = rows("out/s.csv")
-    assert list(found[0]) == ["benchmark", "case", "image", "psnr_db", "psnr_y_db", "ssim", "lpips"]
+    detail = ["detail_cosine", "detail_amplitude", "psnr_best_db"]
+    assert list(found[0]) == ["benchmark", "case", "image", "psnr_db", "psnr_y_db", "ssim", "lpips", *detail]
     keys = [(row["benchmark"], row["case"], row["image"]) for row in found]
     assert keys == [("Mine", case, name) for case in suite.PAPER.cases for name in "abc"]
     hr = images.read_rgb(folder / "a.png")
@@ -73,7 +74,9 @@ def test_rows_means_table_and_json(folder: Path, capsys: pytest.CaptureFixture[s
     shown = capsys.readouterr()
     line = next(line for line in shown.out.splitlines() if " noise " in line)
     assert f" {mean:.2f} " in line
-    assert line.rstrip(" │").endswith("-")  # no trunk, no LPIPS
+    cells = [cell.strip() for cell in line.split("│")[1:-1]]
+    assert (len(cells), cells[4]) == (8, "-")  # all of them in 80 columns; no trunk, no LPIPS
+    assert max(map(len, shown.out.splitlines())) <= 80
     assert "score: 24/24" in shown.err
 
 

@@ -15,7 +15,7 @@ import synthetic_grid
 from blindsr.cli import app
 from blindsr.config import conf, params
 from blindsr.config.params import Params
-from blindsr.config.run import BICUBIC, Run
+from blindsr.config.run import BICUBIC, CONTROLS, Run
 from blindsr.data import images, suite
 from blindsr.data.indices import Index, IndexedImage
 from blindsr.model import architecture, weight_files
@@ -88,7 +88,7 @@ def expected(name: str, case: str) -> float:
 
 
 def test_from_a_file_to_the_page(settings: Params) -> None:
-    for run in (Run.control("bicubic"), RUN):
+    for run in (*map(Run.control, CONTROLS), RUN):
         evaluate.run(settings, run)
     scored = pd.read_csv(paths.SCORES / f"{BICUBIC}.csv").set_index(["image", "case"])
     assert list(scored) == ["benchmark", "psnr_db", "mae_gain", "lpips"]

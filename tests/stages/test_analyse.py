@@ -142,9 +142,15 @@ def test_every_file_of_a_run(
     assert list(written) == [f"{name}.csv" for name in names]
     frames = {name: pd.read_csv(paths.ANALYSIS / "srresnet-rff-0" / f"{name}.csv") for name in names}
     assert len(frames["plane"]) == 2 * 8
-    assert frames["separation"][["space", "label"]].to_numpy().tolist() == [
-        ["features", "degradation"], ["features", "content"], ["plane", "degradation"], ["plane", "content"],
-    ]  # fmt: skip
+    layers = frames["separation"]["layer"].drop_duplicates().tolist()
+    assert layers == ["blocks.0", "last"]  # of one block
+    assert frames["separation"][["layer", "label"]].to_numpy().tolist() == [
+        [layer, label] for layer in layers for label in ("degradation", "content")
+    ]
+    assert (frames["separation"]["chi"] > 0).all()
+    for name, bands in (("frequency", settings.analyse.frequency_bands), ("channel_entropy", 1)):
+        assert frames[name].groupby(["benchmark", "case", "image"]).size().tolist() == [bands] * 2 * 2
+    assert (frames["interaction"]["added_energy"] > 0).all()
     assert set(frames["interaction"]["order"]) == {0, 1, 2}  # of a 2 × 2 grid: two other patches
     assert len(frames["interaction"]) == 6 * (3 + 1)
     assert frames["cost"].loc[0, "iterations"] == 7

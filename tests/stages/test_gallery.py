@@ -9,6 +9,7 @@ import pytest
 
 from blindsr.config import conf, params
 from blindsr.config.params import Params
+from blindsr.config.run import CONTROLS
 from blindsr.data import images, suite
 from blindsr.data.indices import Index, IndexedImage
 from blindsr.data.pairing import PrefixRule
@@ -72,7 +73,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
         weight_files.save(network, info, paths.MODELS / f"srresnet-{reg}-0.safetensors")
         for seed in parsed.seeds:
             write_scores(f"srresnet-{reg}-{seed}", {} if reg == "none" else GAINS, 20.0 + seed)
-    write_scores("bicubic", {}, 20.0)
+    for control in CONTROLS:
+        write_scores(control, {}, 20.0)
     return parsed
 
 
@@ -81,7 +83,9 @@ def write(path: Path, image: np.ndarray) -> None:
     images.write_png(path, image)
 
 
-OTHERS = {"psnr_y_db": 20.0, "ssim": 0.5}
+OTHERS = {
+    "psnr_y_db": 20.0, "ssim": 0.5, "detail_cosine": 0.3, "detail_amplitude": 0.5, "psnr_best_db": 21.0
+}  # fmt: skip
 
 
 def write_scores(name: str, gains: dict[str, dict[str, float]], level: float) -> None:
@@ -108,8 +112,8 @@ def psnr(model: str, entry: dict[str, Any]) -> float:
 
 def super_resolved(parsed: Params, model: str, benchmark: str, image: str, case: str) -> np.ndarray:
     """What `evaluate` scores: the whole SR image."""
-    if model == "bicubic":
-        network = architecture.build_backbone("bicubic", {}, 4)
+    if model in CONTROLS:
+        network = architecture.build_backbone(model, {}, 4)
     else:
         network, _ = weight_files.load(paths.MODELS / f"{model}-0.safetensors")
     lr = images.read_rgb(paths.LR / benchmark / case / f"{image}.png")
@@ -125,7 +129,7 @@ def test_the_index_is_complete(project: Params) -> None:
         ("Toy", "c", "median difference", 0.5),
         ("One", "x", "only image", 0.1),
     ]
-    models = ["bicubic", "srresnet-none", "srresnet-rff"]
+    models = ["bicubic", "bilinear", "srresnet-none", "srresnet-rff"]
     for entry in entries:
         place = f"gallery/{entry['benchmark']}/{entry['image']}"
         assert entry["hr"] == f"{place}/hr.png"
@@ -153,7 +157,7 @@ def test_pictures_are_the_windows_of_what_the_networks_give(project: Params) -> 
             sr = {
                 (case, model): super_resolved(project, model, benchmark, image, case)
                 for case in CASES
-                for model in ("bicubic", "srresnet-none", "srresnet-rff")
+                for model in (*CONTROLS, "srresnet-none", "srresnet-rff")
             }
         ends = [(sr[case, "srresnet-rff"], sr[case, "srresnet-none"]) for case in CASES]
         top, left, height, width = entry["window"]
@@ -182,7 +186,7 @@ def test_twice_the_same_bytes(project: Params) -> None:
 
     gallery.run(project)
     first = made()
-    assert len(first) == 1 + 3 * (1 + 2 * 4)
+    assert len(first) == 1 + 3 * (1 + 2 * 5)
     gallery.run(project)
     assert made() == first
 
@@ -197,7 +201,7 @@ def test_without_a_baseline_the_window_is_where_it_differs_from_bicubic(project:
         for case in CASES
     ]
     assert tuple(entry["window"]) == selection.window(ends, 32, 4)
-    assert sorted(entry["cases"]["clean"]["models"]) == ["bicubic", "srresnet-rff"]
+    assert sorted(entry["cases"]["clean"]["models"]) == ["bicubic", "bilinear", "srresnet-rff"]
 
 
 def test_no_benchmark_here_is_an_empty_index(project: Params) -> None:

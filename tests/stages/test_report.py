@@ -10,7 +10,7 @@ import pytest
 
 from blindsr.config import conf, params
 from blindsr.config.params import Params
-from blindsr.config.run import Run
+from blindsr.config.run import CONTROLS, Run
 from blindsr.data.indices import Index, IndexedImage
 from blindsr.data.pairing import PrefixRule
 from blindsr.data.pairs import REAL
@@ -42,11 +42,17 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     Index(name="Gone", missing="ask its authors").write(paths.INDEX)
     Index(name="lpips_alexnet", missing="no file").write(paths.INDEX)
     Index(name="embedded_train").write(paths.INDEX)
-    _scores(parsed, "bicubic", 24.0)
+    for control in CONTROLS:
+        _scores(parsed, control, 24.0)
     for run in parsed.runs:
         _scores(parsed, run.name, 25.0 + 0.1 * run.seed + (0.5 if run.reg == "rff" else 0.0))
         _analysis(parsed, run)
     return parsed
+
+
+OTHERS = {
+    "psnr_y_db": 26.0, "ssim": 0.8, "detail_cosine": 0.3, "detail_amplitude": 0.5, "psnr_best_db": 26.0
+}  # fmt: skip
 
 
 def _scores(parsed: Params, name: str, level: float) -> None:
@@ -54,7 +60,7 @@ def _scores(parsed: Params, name: str, level: float) -> None:
     rows = [
         Score(
             Key("Toy", case, image),
-            {"psnr_db": level + 0.05 * generator.normal(), "psnr_y_db": 26.0, "ssim": 0.8},
+            {"psnr_db": level + 0.05 * generator.normal(), **OTHERS},
         )
         for case in parsed.suite.cases
         for image in IMAGES
@@ -73,7 +79,7 @@ def _analysis(parsed: Params, run: Run) -> None:
         folder / "frequency.csv": {"benchmark": "Toy", "case": np.repeat(cases, 2), "band": [0, 1] * len(cases),
                                    "mape_percent": 10.0 + run.seed},
         folder / "channel_entropy.csv": {"benchmark": "Toy", "case": cases, "entropy_nats": 1.0},
-        folder / "separation.csv": {"space": ["features", "features"], "label": ["degradation", "content"],
+        folder / "separation.csv": {"layer": ["last", "last"], "label": ["degradation", "content"],
                                     "chi": [2.0, 5.0], "low": [1.0, 4.0], "high": [3.0, 6.0]},
         folder / "plane.csv": {"case": cases, "benchmark": "Toy", "image": "00", "top": 0, "left": 0,
                                "x": np.arange(len(cases)), "y": run.seed},
@@ -102,7 +108,7 @@ def test_several_seeds_are_one_row_with_an_interval_over_them(
     assert row["mark"] == "better"
     pooled = pd.read_csv(paths.TABLES / "differences_pooled.csv")
     assert pooled.loc[0, "difference"] == pytest.approx(0.5, abs=0.02)
-    assert "3 seeds: the interval covers other training runs" in (paths.TABLES / "differences.md").read_text()
+    assert "t test over the 3 seeds" in (paths.TABLES / "differences.md").read_text()
 
 
 def test_real_lr_images_have_a_table_of_their_own(settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,12 +153,14 @@ def test_every_table_and_figure_is_there_twice_the_same(settings: Params) -> Non
 
     report.run(settings)
     first = made()
-    figures = ["channel_entropy", "cost_quality", "frequency", "improvement", "interaction", "learning_curves",
+    figures = ["channel_entropy", "cosine_amplitude", "cost_quality", "frequency", "improvement", "interaction",
+               "learning_curves",
                "planes", "regularizers", "separation"]  # fmt: skip
-    tables = ["ablation", "differences", "differences_pooled", "dropout", "figure6_average", "improvement_psnr_db",
-              "interaction", "lpips", "psnr_db", "psnr_y_db", "regularizers", "representation", "ssim",
-              "table1_large", "table1_other", "table1_small", "table2_lpips", "table2_ntire",
-              "training_cost"]  # fmt: skip
+    tables = ["ablation", "detail_amplitude", "detail_cosine", "differences", "differences_bilinear",
+              "differences_pooled", "differences_split", "dropout", "figure6_average", "headline",
+              "improvement_psnr_db", "interaction", "lpips", "power", "psnr_best_db", "psnr_db", "psnr_y_db",
+              "regularizers", "representation", "ssim", "table1_large", "table1_other", "table1_small",
+              "table2_lpips", "table2_ntire", "training_cost"]  # fmt: skip
     expected = {f"{name}{suffix}" for name in figures for suffix in (".png", ".svg")}
     expected |= {f"{name}{suffix}" for name in tables for suffix in (".csv", ".md", ".tex")}
     assert set(first) == expected | {"verdicts.md", "report.html", "metrics.json", "psnr.csv"}

@@ -16,9 +16,9 @@ def print_table(name: str, scores: Sequence[Score], metrics: Sequence[Metric], c
     """Print a row per case, and their mean, with a column per metric; `name` says what of."""
     means = _means(scores, [metric.name for metric in metrics])
     table = Table()
-    table.add_column("case")
-    for metric in metrics:
-        table.add_column(metric.name, justify="right", no_wrap=True)
+    table.add_column("case", no_wrap=True)
+    for metric in metrics:  # a word a line: all metrics fit into 80 columns
+        table.add_column(metric.name.replace("_", "\n"), justify="right", no_wrap=True)
     for case in cases:
         table.add_row(case, *(_shown(metric, means[metric.name].get(case)) for metric in metrics))
     table.add_section()
