@@ -208,9 +208,10 @@ def peak(folder: Path, *arguments: int) -> float:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
-def test_a_4000x3000_image_is_scored_under_4_gib_with_the_tiles_of_rrdb(tmp_path: Path) -> None:
+def test_a_large_image_is_scored_in_little_memory_with_the_tiles_of_rrdb(tmp_path: Path) -> None:
     """All metrics, LPIPS among them. One residual block instead of 23, which would take ten minutes: activations are
-    largest in the upsampling, after the blocks, so that deeper networks add their weights alone (seen below)."""
+    largest in the upsampling, after the blocks, so that deeper networks add their weights alone (seen below). Six
+    megapixels: 2431 MiB were seen, and 2.6 GiB for twice as many, which takes two minutes."""
     deep, shallow = peak(tmp_path, 23, 512, 512), peak(tmp_path, 1, 512, 512)
     assert 30 < deep - shallow < 150  # 60 MiB of weights
-    assert peak(tmp_path, 1, 3000, 4000) + deep - shallow < 4096
+    assert peak(tmp_path, 1, 2000, 3000) + deep - shallow < 2800
