@@ -76,7 +76,8 @@ def regularizers(
     names = {name: style.loss_label(name) for name in losses}
     names |= {"penalty": "penalty", "penalty_gradient_share": "share of gradient (%)"}
     names |= {"view_distance": "view distance"}
-    names |= {name: f"{name.replace('_', ' ')} (validation)" for name in ("mean_distance", "covariance_distance")}
+    measured = ("mean_distance", "covariance_distance", "view_divergence", "content_divergence")
+    names |= {name: f"{name.replace('_', ' ')} (validation)" for name in measured}
     columns = [column for column in names if column in curves]
     rows = []
     for (backbone, reg), mine in curves.groupby(ROW, sort=False):
@@ -101,6 +102,13 @@ def regularizers(
             "Mean and covariance distance, of every row: squared distances of the averaged network's statistics "
             "under the first and the last case of the validation, the means' over the features' variance, the "
             "covariances' over their own squared norms (2: nothing in common)."
+        )
+    if "view_divergence" in columns:
+        notes.append(
+            "View and content divergence, of every row: symmetric Kullback-Leibler divergence, per channel, of the "
+            "statistics of two views of one image under the degradation that is trained on, and of two images; no "
+            "affine map of the features changes either. An alignment lowers the first beside the second; a second "
+            "near 0 means features that do not depend on the image."
         )
     return tables.write_text(text, text, stem, left=2, title=title, notes=notes)
 
