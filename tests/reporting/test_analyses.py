@@ -92,13 +92,14 @@ def test_divergences_of_the_validation_stand_beside_each_other(tmp_path: Path):
     curves = pd.DataFrame(
         {
             "backbone": "net", "reg": "rff", "seed": 0, "iteration": [4, 8], "l1": 0.1, "penalty": 0.5,
-            "view_divergence": [0.4, 0.2], "content_divergence": [3.0, 2.5],
+            "view_divergence": [0.4, 0.2], "content_divergence": [3.0, 2.5], "covariance_share": [0.1, 0.002],
         }
     )  # fmt: skip
     analyses.regularizers(curves, ["l1"], {"rff": 1.0}, tmp_path / "r", title="T")
     row = markdown(tmp_path / "r")["net", "rff"]
     assert row["view divergence (validation)"] == "0.2"
     assert row["content divergence (validation)"] == "2.5"
+    assert row["covariance of raw penalty (%)"] == "0.2"
     assert "near 0 means features that do not depend on the image" in (tmp_path / "r.md").read_text()
 
 

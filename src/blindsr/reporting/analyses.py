@@ -13,6 +13,7 @@ from blindsr.reporting.tables import HOLE, MEAN, Table
 from blindsr.runtime.errors import UserError
 
 ROW = ["backbone", "reg"]
+_SHARES = ("penalty_gradient_share", "covariance_share")
 _LAST = 4  # the diagnostics of training are means over its last quarter
 
 
@@ -78,13 +79,14 @@ def regularizers(
     names |= {"view_distance": "view distance"}
     measured = ("mean_distance", "covariance_distance", "view_divergence", "content_divergence")
     names |= {name: f"{name.replace('_', ' ')} (validation)" for name in measured}
+    names |= {"covariance_share": "covariance of raw penalty (%)"}
     columns = [column for column in names if column in curves]
     rows = []
     for (backbone, reg), mine in curves.groupby(ROW, sort=False):
         last = mine[mine["iteration"] > mine["iteration"].max() * (1 - 1 / _LAST)][columns].mean()
         row = {"backbone": backbone, "reg": reg, "weight": f"{weights[reg]:g}"}
         for column in columns:
-            value = 100 * last[column] if column == "penalty_gradient_share" else last[column]
+            value = 100 * last[column] if column in _SHARES else last[column]
             row[names[column]] = f"{value:.3g}" if column in losses or value else HOLE
         first = mine[mine["iteration"] == mine["iteration"].min()]["penalty"].mean()
         row["penalty: first / last"] = f"{first / last['penalty']:.3g}" if last["penalty"] > 0 else HOLE
@@ -109,6 +111,11 @@ def regularizers(
             "statistics of two views of one image under the degradation that is trained on, and of two images; no "
             "affine map of the features changes either. An alignment lowers the first beside the second; a second "
             "near 0 means features that do not depend on the image."
+        )
+        notes.append(
+            "Covariance of raw penalty: what ‖ΔΣ‖² is of ‖Δμ‖² + ‖ΔΣ‖² for these views, the penalty of `linear`; it "
+            "changes with the scale of the features. Below 1 % `linear`, and `rff` where its map is nearly linear, "
+            "align means alone."
         )
     return tables.write_text(text, text, stem, left=2, title=title, notes=notes)
 

@@ -103,9 +103,8 @@ class Validation:
             Empty unless `every` divides the iteration. Of each case: `psnr_db_CASE` on RGB, rounded to 8 bits, and
             `detail_cosine_CASE`, `detail_amplitude_CASE` as the metrics of these names, means over the windows. Of
             the trained degradation also `detail_scale_training`: what the added detail has to be multiplied by for
-            the least squared error; and, affine-invariant, of features: `view_divergence` of two views of one
-            window, and `content_divergence` of two windows. Of two test cases or more, `statistics_distances` of the
-            first case and the last, of the same two views for every regularizer.
+            the least squared error; and of features what `divergences` says. Of two test cases or more,
+            `statistics_distances` of the first case and the last, of the same two views for every regularizer.
         """
         if iteration % self._params.every:
             return {}
@@ -193,11 +192,15 @@ def divergences(a: Tensor, b: Tensor) -> dict[str, float]:
     Returns:
         `view_divergence`: mean symmetric Kullback-Leibler divergence of the views of one content, as the penalty of
         `affine_alignment`; `content_divergence`: that of a view of one content and the other view of another one,
-        near 0 where features do not depend on the image.
+        near 0 where features do not depend on the image. `covariance_share`, which A does change: that of ‖ΔΣ‖² in
+        ‖Δμ‖² + ‖ΔΣ‖² of the views, the penalty of `linear`; near 0 it is an alignment of means alone.
     """
-    white = affine.whitened(affine.moments(a.detach(), b.detach(), Share()), _RIDGE)
+    raw = affine.moments(a.detach(), b.detach(), Share())
+    white = affine.whitened(raw, _RIDGE)
     contents = affine.of_contents(white)
+    of_mean, of_covariance = (float((x[:, 0] - x[:, 1]).square().sum()) for x in raw)
     return {
+        "covariance_share": of_covariance / max(of_mean + of_covariance, 1e-300),
         "view_divergence": float(affine.of_views(white).mean()),
         "content_divergence": float(contents.mean()) if len(contents) else math.nan,
     }
