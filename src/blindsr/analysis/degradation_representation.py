@@ -27,13 +27,20 @@ class Separation(NamedTuple):
 
 
 def principal_components(features: ArrayLike) -> Array:
-    """Coordinates (degradations, contents, N - 1) of all N points in the basis of their principal components.
+    """Coordinates of all N points in the basis of their principal components.
 
     No component is left out, so distances, and with them `separation`, are those of the features themselves; take
     the first few for a plane. Computed from the N×N matrix of inner products, which is small where D is in the
     hundred thousands. A component's sign is such that its largest coordinate is positive.
 
-    Raises ValueError for another shape, a single point, or values that are not finite.
+    Args:
+        features: Features (degradations, contents, D), finite; N = degradations · contents.
+
+    Returns:
+        Coordinates (degradations, contents, N - 1), float64, components by falling variance.
+
+    Raises:
+        ValueError: for another shape, a single point, or values that are not finite.
     """
     values = np.asarray(features)
     if values.ndim != 3 or values.shape[0] * values.shape[1] < 2:
@@ -49,10 +56,17 @@ def principal_components(features: ArrayLike) -> Array:
 
 
 def plane(components: Array, perplexity: float = 30.0, dimensions: int = 50) -> Array:
-    """t-SNE (scikit-learn) of the first `dimensions` principal components, (degradations, contents, 2).
+    """t-SNE (scikit-learn) of the first principal components.
 
-    With few points the perplexity is lowered to a third of their number; fewer than 4 are not moved at all. One
-    thread and a fixed seed: the same components give the same plane.
+    One thread and a fixed seed: the same components give the same plane.
+
+    Args:
+        components: Coordinates (degradations, contents, K) from `principal_components`.
+        perplexity: Perplexity of t-SNE; lowered to (N - 1) / 3 for N points where that is less.
+        dimensions: Number of components that t-SNE gets.
+
+    Returns:
+        Points (degradations, contents, 2), float64. Fewer than 4 points, or a single component, are not moved at all.
     """
     from sklearn.manifold import TSNE  # costs more than a second
     from threadpoolctl import threadpool_limits
@@ -69,7 +83,7 @@ def plane(components: Array, perplexity: float = 30.0, dimensions: int = 50) -> 
 
 
 def separation(points: ArrayLike, label: Label, resamples: int = 2000) -> Separation:
-    """Calinski-Harabasz index of points (degradations, contents, D) by `label`, with a bootstrap interval.
+    """Calinski-Harabasz index of points by one of their labels, with a bootstrap interval.
 
     The index is the variance between clusters over the variance within, each by its degrees of freedom; about 1
     where the label says nothing. Lower by degradation: the features care less about what was done to the image.
@@ -79,7 +93,16 @@ def separation(points: ArrayLike, label: Label, resamples: int = 2000) -> Separa
     widened for few contents by Student's t. On planted clusters of 12 to 60 contents the interval held the index of
     the population in 91 to 99 of 100 draws. A t-SNE plane is taken as it is: t-SNE is not run again.
 
-    Raises ValueError for fewer than 2 degradations or contents.
+    Args:
+        points: Points (degradations, contents, D).
+        label: Label that defines the clusters.
+        resamples: Number of bootstrap resamples.
+
+    Returns:
+        The index and its interval; both ends are NaN where the index is 0 or not finite.
+
+    Raises:
+        ValueError: for fewer than 2 degradations or contents.
     """
     values = np.asarray(points, dtype=np.float64)
     if values.ndim != 3 or min(values.shape[:2]) < 2:

@@ -14,14 +14,24 @@ _ROUNDING = 1e-12
 
 
 def radial_mape(sr: ArrayLike, hr: ArrayLike, bands: int = 32) -> NDArray[np.float64]:
-    """Mean absolute percentage error of the spectrum's magnitude in each of `bands` radial bands, (bands,).
+    """Mean absolute percentage error of the spectrum's magnitude in radial bands.
 
-    `sr` and `hr` are RGB (H, W, 3), both uint8 or both float in one unit. Of the 2-D FFT of their BT.601 luma,
-    the error of a frequency is 100 · ||F_sr| - |F_hr|| / |F_hr| percent, and a band's is the mean over its
-    frequencies. Bands are rings of equal width, see `band_edges`; the first contains the mean of the image. A
-    band without a frequency where HR has energy is NaN, so average over images with `np.nanmean`.
+    Of the 2-D FFT of the images' BT.601 luma, the error of a frequency is 100 · ||F_sr| - |F_hr|| / |F_hr| percent,
+    and a band's is the mean over its frequencies. Bands are rings of equal width, see `band_edges`; the first
+    contains the mean of the image.
 
-    Raises UserError for images of different sizes, ValueError for other layouts, mixed types or `bands` < 1.
+    Args:
+        sr: RGB (H, W, 3), uint8 or float.
+        hr: Likewise, in the same unit.
+        bands: Number of bands, >= 1.
+
+    Returns:
+        Errors (bands,), in percent. A band without a frequency where HR has energy is NaN, so average over images
+        with `np.nanmean`.
+
+    Raises:
+        UserError: for images of different sizes.
+        ValueError: for other layouts, mixed types or `bands` < 1.
     """
     sr, hr = np.asarray(sr), np.asarray(hr)
     for image in (sr, hr):
@@ -42,9 +52,20 @@ def radial_mape(sr: ArrayLike, hr: ArrayLike, bands: int = 32) -> NDArray[np.flo
 
 
 def radial_bands(height: int, width: int, bands: int) -> NDArray[np.int64]:
-    """The band 0…bands-1 of each coefficient of an unshifted 2-D FFT, shape (height, width).
+    """The band of each coefficient of an unshifted 2-D FFT.
 
     A band is a range of distance from zero frequency in cycles per pixel, so a side's length does not matter.
+
+    Args:
+        height: Height of the image, in px.
+        width: Its width, in px.
+        bands: Number of bands, >= 1.
+
+    Returns:
+        Band numbers 0…bands-1, int64 (height, width).
+
+    Raises:
+        ValueError: for `bands` < 1.
     """
     if bands < 1:
         raise ValueError(f"bands must be at least 1, got {bands}")
@@ -53,5 +74,12 @@ def radial_bands(height: int, width: int, bands: int) -> NDArray[np.int64]:
 
 
 def band_edges(bands: int) -> NDArray[np.float64]:
-    """Limits of the bands in cycles per pixel, (bands + 1,): equal steps from 0 to the corner at 0.707."""
+    """Limits of the bands: equal steps from 0 to the corner of the spectrum at 0.707.
+
+    Args:
+        bands: Number of bands.
+
+    Returns:
+        Limits (bands + 1,), in cycles per pixel.
+    """
     return np.linspace(0, _HIGHEST, bands + 1)

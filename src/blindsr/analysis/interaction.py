@@ -37,7 +37,16 @@ class Contexts(NamedTuple):
 
 
 def effects(game: Game, pair: Pair, contexts: Mask) -> Array:
-    """Δf (m, d) of the pair in each of the contexts (m, players), which do not hold the pair."""
+    """Δf of a pair in some contexts.
+
+    Args:
+        game: The function f; it is called once, for 4m sets of players.
+        pair: The two patches (i, j).
+        contexts: Presence of the players, bool (m, players); the columns of the pair itself are ignored.
+
+    Returns:
+        Δf of each context and value of f, (m, d).
+    """
     i, j = pair
     without = contexts.copy()
     without[:, [i, j]] = False
@@ -49,11 +58,24 @@ def effects(game: Game, pair: Pair, contexts: Mask) -> Array:
 
 
 def interaction(game: Game, players: int, pair: Pair, order: int, rate: float = 0.0) -> Array:
-    """I⁽ˢ⁾(i, j) of order `order` under Dropout, exactly, (d,): every context is played.
+    """I⁽ˢ⁾(i, j) under Dropout, exactly: every context is played.
 
     A context of s patches keeps r of them with the binomial probability of r, and each r-subset is as likely as
     another, so with Dropout I⁽ˢ⁾ becomes the binomial mean of the I⁽ʳ⁾. Meant for small games: there are
     (players - 2 over s) contexts.
+
+    Args:
+        game: The function f.
+        players: Number of patches.
+        pair: Two different patches (i, j).
+        order: The order s, in 0…players-2.
+        rate: Probability that Dropout takes a patch of a context away.
+
+    Returns:
+        The interaction of each value of f, (d,).
+
+    Raises:
+        ValueError: for another pair or order.
     """
     orders = {order: 1.0}
     if rate:
@@ -65,7 +87,19 @@ def interaction(game: Game, players: int, pair: Pair, order: int, rate: float = 
 
 
 def every_context(players: int, pair: Pair, order: int) -> Contexts:
-    """All contexts of `order` patches."""
+    """All contexts of a pair that have `order` patches.
+
+    Args:
+        players: Number of patches.
+        pair: Two different patches (i, j).
+        order: Number of patches in a context, in 0…players-2.
+
+    Returns:
+        The contexts, (players - 2 over order) rows.
+
+    Raises:
+        ValueError: for another pair or order.
+    """
     _check(players, pair, order, 0)
     others = [player for player in range(players) if player not in pair]
     chosen = list(itertools.combinations(others, order))
@@ -78,9 +112,21 @@ def every_context(players: int, pair: Pair, order: int) -> Contexts:
 def draw_contexts(
     players: int, pair: Pair, order: int, rate: float, count: int, generator: np.random.Generator
 ) -> Contexts:
-    """`count` random contexts of `order` patches, of which Dropout has taken each away with probability `rate`.
+    """Random contexts, of whose patches Dropout has taken each away with probability `rate`.
 
-    Without Dropout every context is taken if there are no more than `count`.
+    Args:
+        players: Number of patches.
+        pair: Two different patches (i, j).
+        order: Number of patches in a context before Dropout, in 0…players-2.
+        rate: Dropout rate, in [0, 1).
+        count: Number of contexts to draw.
+        generator: Source of all random numbers.
+
+    Returns:
+        `count` contexts; without Dropout all of them, if there are no more than `count`.
+
+    Raises:
+        ValueError: for another pair, order or rate.
     """
     _check(players, pair, order, rate)
     if not rate and math.comb(players - 2, order) <= count:
@@ -94,11 +140,21 @@ def draw_contexts(
 
 
 def squared_strength(values: Array, complete: bool) -> float:
-    """Mean over f's values of I², from Δf in some contexts (m, d), or in all of them (`complete`).
+    """Mean of I² over the values of f.
 
     From a sample the square of the mean would be too large by the variance of the mean, and the more so under
     Dropout, which varies more. So it is estimated from products of different contexts, without bias; by chance it
-    can be below 0. Raises ValueError for a sample of one.
+    can be below 0.
+
+    Args:
+        values: Δf in some contexts, (m, d).
+        complete: Whether these are all contexts, not a sample of them.
+
+    Returns:
+        The mean, in squared units of f.
+
+    Raises:
+        ValueError: for a sample of one.
     """
     count = len(values)
     if complete:
@@ -110,7 +166,14 @@ def squared_strength(values: Array, complete: bool) -> float:
 
 
 def neighbours(grid: int) -> list[Pair]:
-    """Pairs of patches that share an edge in a grid×grid image, row by row: those further apart barely interact."""
+    """Pairs of patches that share an edge: those further apart barely interact.
+
+    Args:
+        grid: The image is cut into grid×grid patches, numbered row by row.
+
+    Returns:
+        Pairs (i, j) with i < j, sorted.
+    """
     index = np.arange(grid * grid).reshape(grid, grid)
     across = zip(index[:, :-1].ravel(), index[:, 1:].ravel(), strict=True)
     down = zip(index[:-1].ravel(), index[1:].ravel(), strict=True)

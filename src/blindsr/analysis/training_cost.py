@@ -31,7 +31,14 @@ class Cost(NamedTuple):
     """Of these, what the regularizer takes: its penalty's forward and backward, and its change of the input."""
 
     def totals(self, iterations: int) -> dict[str, float]:
-        """What a training of that many iterations took, for the tracking server."""
+        """What a whole training took, for the tracking server.
+
+        Args:
+            iterations: Number of iterations of the training.
+
+        Returns:
+            `lr_images_seen`, `hr_patches_seen` and `training_tflop` (10¹² operations).
+        """
         return {
             "lr_images_seen": iterations * self.lr_images,
             "hr_patches_seen": iterations * self.hr_patches,
@@ -52,11 +59,20 @@ def _in_place(out: Sequence[int], a: Sequence[int], b: Sequence[int], **_: objec
 
 
 def training_cost(network: Network, batch: int, crop: int, scale: int) -> Cost:
-    """Cost of one iteration on `batch` LR images of HR crops of `crop` px at ×`scale`, as in `train`.
+    """Cost of one iteration, as in `train`.
 
-    Counted by `operations`: convolutions and matrix products of the forward and the backward pass of a
-    step; element-wise work, Adam and EMA are not counted. The backbone is counted on the meta device, without
-    computing anything, so `network` must be there (build it under `torch.device("meta")`).
+    Counted by `operations`: convolutions and matrix products of the forward and the backward pass of a step;
+    element-wise work, Adam and EMA are not counted. The backbone is counted without computing anything; penalties do
+    not run on the meta device, so the penalty is computed on random features.
+
+    Args:
+        network: On the meta device (build it under `torch.device("meta")`); it is left in training mode.
+        batch: LR images of an iteration, a multiple of the views.
+        crop: Side of an HR crop in px, a multiple of `scale`.
+        scale: Upscaling factor.
+
+    Returns:
+        The cost; `parameters` are those of the whole network.
     """
     network.train()
     views, patches, side = network.views, batch // network.views, crop // scale

@@ -135,7 +135,14 @@ def write_png(path: str | Path, image: RGB) -> None:
 
 
 def require_rgb(image: RGB) -> None:
-    """Raise ValueError unless `image` is a uint8 array of shape (H, W, 3) with at least one pixel."""
+    """Check that an image is an 8-bit RGB array.
+
+    Args:
+        image: uint8 (H, W, 3) with at least one pixel.
+
+    Raises:
+        ValueError: for anything else.
+    """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         raise ValueError(f"expected a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}")
     if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
@@ -172,6 +179,7 @@ def bicubic_downscale(image: RGB, scale: int) -> RGB:
 
     Raises:
         UserError: for an image smaller than `scale`.
+        ValueError: for a wrong shape or type.
     """
     height, width = _downscaled(image, scale)
     return _bicubic(image, width, height)
@@ -186,7 +194,18 @@ def _downscaled(image: RGB, scale: int) -> tuple[int, int]:
 
 
 def bicubic_upscale(image: RGB, scale: int) -> RGB:
-    """Pillow's BICUBIC to (H · scale, W · scale): the baseline row of every table."""
+    """Pillow's BICUBIC upscaling: the baseline row of every table.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        scale: Upscaling factor.
+
+    Returns:
+        uint8 (H · scale, W · scale, 3).
+
+    Raises:
+        ValueError: for a wrong shape or type.
+    """
     return _bicubic(image, image.shape[1] * scale, image.shape[0] * scale)
 
 
@@ -196,7 +215,17 @@ def _bicubic(image: RGB, width: int, height: int) -> RGB:
 
 
 def to_float(image: RGB) -> Tensor:
-    """uint8 (H, W, 3) → float32 (3, H, W) in [0, 1]."""
+    """Convert an 8-bit image to a tensor.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+
+    Returns:
+        float32 (3, H, W) in [0, 1], on the CPU.
+
+    Raises:
+        ValueError: for a wrong shape or type.
+    """
     require_rgb(image)
     planes = image.transpose(2, 0, 1).astype(np.float32, order="C")
     return torch.from_numpy(planes / np.float32(255))

@@ -55,14 +55,32 @@ class Index(BaseModel):
         return self.pairing is not None
 
     def write(self, folder: Path) -> None:
-        """Write <folder>/<name>.json: sorted keys, no paths of this machine."""
+        """Write <folder>/<name>.json: sorted keys, no paths of this machine.
+
+        Args:
+            folder: Folder of the indices; made where it is missing.
+
+        Raises:
+            UserError: where the file cannot be written.
+        """
         own = None if self.is_real else {"pairing", "aligned"}
         content = json.dumps(self.model_dump(exclude=own), indent=1, sort_keys=True) + "\n"
         files.write_atomic(folder / f"{self.name}.json", content)
 
 
 def read_index(name: str, folder: Path = paths.INDEX) -> Index:
-    """The index that the fetch stage wrote. Raises UserError if it is not there, or of an older version."""
+    """Read the index of a set that the fetch stage wrote.
+
+    Args:
+        name: Name of the set.
+        folder: Folder of the indices.
+
+    Returns:
+        The index; its `missing` says why a set is not here.
+
+    Raises:
+        UserError: if the file is missing, damaged or of an older version.
+    """
     path = folder / f"{name}.json"
     try:
         return Index.model_validate_json(path.read_text())
@@ -97,7 +115,12 @@ def trunk_file(name: str | None, roots: dict[str, Path], folder: Path = paths.IN
 def set_folder(name: str, roots: dict[str, Path]) -> Path:
     """Where the files of a set lie: the user's own folder, or data/raw/<name>.
 
-    The root of a set of weights may also be the file itself.
+    Args:
+        name: Name of the set.
+        roots: Folders that are used in place, by set (`data.roots`). That of a set of weights may be the file itself.
+
+    Returns:
+        The folder, also where the root is a file.
     """
     if name not in roots:
         return paths.RAW / name
@@ -106,5 +129,12 @@ def set_folder(name: str, roots: dict[str, Path]) -> Path:
 
 
 def root_path(root: Path) -> Path:
-    """A path of `data.roots`, relative to the real project folder also in temporary copies of it."""
+    """Resolve a path of `data.roots` against the real project folder, also in temporary copies of it.
+
+    Args:
+        root: Absolute, relative to the project, or beginning with ~.
+
+    Returns:
+        Absolute path.
+    """
     return paths.project_root() / root.expanduser()

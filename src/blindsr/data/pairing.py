@@ -33,7 +33,15 @@ class SuffixRule(_Rule):
         return self
 
     def key(self, file: str, side: Literal["hr", "lr"]) -> str | None:
-        """What the names of a pair have in common; None for a file that is not of this side."""
+        """What the names of a pair have in common.
+
+        Args:
+            file: Path below the set's folder, with forward slashes.
+            side: Side whose files are looked for.
+
+        Returns:
+            The name without folders, file suffix and the side's end; None for a file that is not of this side.
+        """
         stem, end = PurePosixPath(file).stem, getattr(self, side)
         other = self.lr if side == "hr" else self.hr
         if not stem.endswith(end) or (len(other) > len(end) and stem.endswith(other)):
@@ -59,7 +67,15 @@ class FoldersRule(_Rule):
         return self
 
     def key(self, file: str, side: Literal["hr", "lr"]) -> str | None:
-        """As for `SuffixRule`."""
+        """What the names of a pair have in common.
+
+        Args:
+            file: Path below the set's folder, with forward slashes.
+            side: Side whose files are looked for.
+
+        Returns:
+            The path below the side's folder without the file suffix; None for a file outside of that folder.
+        """
         path, folder = PurePosixPath(file), PurePosixPath(getattr(self, side))
         return path.relative_to(folder).with_suffix("").as_posix() if path.is_relative_to(folder) else None
 
@@ -74,7 +90,15 @@ class PrefixRule(_Rule):
     characters: Annotated[int, Field(ge=1)]
 
     def key(self, file: str, side: Literal["hr", "lr"]) -> str | None:
-        """As for `SuffixRule`."""
+        """What the names of a pair have in common.
+
+        Args:
+            file: Path below the set's folder, with forward slashes.
+            side: Makes no difference: both sides have the same key.
+
+        Returns:
+            The first `characters` of the name; never None.
+        """
         return PurePosixPath(file).stem[: self.characters]
 
 
@@ -89,12 +113,15 @@ class Side(NamedTuple):
 
 
 def match(rule: Pairing, lr: Side, hr: Side | None = None) -> list[tuple[str, str]]:
-    """Every LR image with its HR image, (LR file, HR file), in the order of the LR images.
+    """Find the HR image of every LR image.
 
     Args:
-        rule: how names belong together.
-        lr: the set of the LR images; without `hr` it holds the HR images, too.
-        hr: the set of the HR images, where that is another one.
+        rule: How names belong together.
+        lr: The set of the LR images; without `hr` it holds the HR images, too.
+        hr: The set of the HR images, where that is a different one.
+
+    Returns:
+        (LR file, HR file) of each pair, in the order of the LR images.
 
     Raises:
         UserError: for an image without its partner, two that claim one partner, or a file that is of neither side.

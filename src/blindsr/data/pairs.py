@@ -30,9 +30,16 @@ class Pair(NamedTuple):
 
 
 def all_pairs(params: Params) -> list[Pair]:
-    """Every LR image of every benchmark at hand, in the order of the settings: all cases, or the real LR.
+    """Every LR image of every benchmark at hand: all cases, or the real LR images.
 
-    Raises UserError for a set of real LR images that does not fit its HR images.
+    Args:
+        params: Settings of the project.
+
+    Returns:
+        Pairs in the order of the settings. The files of the test cases need not exist yet.
+
+    Raises:
+        UserError: for a missing index, or a set of real LR images that does not fit its HR images.
     """
     pairs = []
     for name in params.data.benchmarks:
@@ -49,9 +56,19 @@ def all_pairs(params: Params) -> list[Pair]:
 
 
 def real_pairs(lr: Index, hr: Index, lr_folder: Path, hr_folder: Path) -> list[Pair]:
-    """The real LR images of a set, each with its HR image, in the order of the LR images.
+    """The real LR images of a set, each with its HR image.
 
-    `hr` is `lr` where the set holds both. Raises UserError as `pairing.match` does.
+    Args:
+        lr: Index of the LR images; it has a `pairing`.
+        hr: Index of the HR images: `lr` where the set holds both.
+        lr_folder: Folder of the LR set.
+        hr_folder: Folder of the HR set.
+
+    Returns:
+        Pairs of the case `REAL`, in the order of the LR images.
+
+    Raises:
+        UserError: as `pairing.match`.
     """
     return [
         Pair(lr.name, REAL, one.name, hr_folder / other.file, lr_folder / one.file, lr.aligned)
@@ -60,7 +77,16 @@ def real_pairs(lr: Index, hr: Index, lr_folder: Path, hr_folder: Path) -> list[P
 
 
 def require_pairs(lr: Index, hr: Index, scale: int) -> None:
-    """Raise UserError, by names and sizes alone, unless every LR image has its HR image and `scale` leads there."""
+    """Check, by names and sizes alone, that every real LR image has its HR image and that `scale` leads there.
+
+    Args:
+        lr: As for `real_pairs`.
+        hr: Likewise.
+        scale: HR px along a side of an LR px; HR sides need not be multiples of it.
+
+    Raises:
+        UserError: for LR images without HR images, as `pairing.match`, or of another size than the scale says.
+    """
     for one, other in _matched(lr, hr):
         if (one.width, one.height) != (other.width // scale, other.height // scale):
             sizes = f"{one.width}×{one.height} px for {other.width}×{other.height}"
@@ -70,7 +96,14 @@ def require_pairs(lr: Index, hr: Index, scale: int) -> None:
 
 
 def groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
-    """The pairs of one HR image together, in the order of first appearance."""
+    """Group the pairs of one HR image.
+
+    Args:
+        pairs: In any order.
+
+    Returns:
+        Groups, and pairs in each, in the order of first appearance.
+    """
     found: dict[tuple[str, Path], list[Pair]] = {}
     for pair in pairs:
         found.setdefault((pair.benchmark, pair.hr), []).append(pair)

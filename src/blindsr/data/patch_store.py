@@ -28,16 +28,33 @@ class Window(NamedTuple):
 
 
 def count(length: int, size: int, step: int) -> int:
-    """Number of windows along one side of `length` px; `positions` says where they start."""
+    """Count the windows along one side of an image; `positions` says where they start.
+
+    Args:
+        length: Length of the side, in px.
+        size: Side of a window, in px.
+        step: Distance between the starts of windows, in px.
+
+    Returns:
+        Number of windows, >= 1.
+    """
     return 1 - (size - length) // step if length > size else 1
 
 
 def positions(length: int, size: int, step: int) -> list[int]:
-    """Starts of the windows along one side of `length` px; the last one ends at the border.
+    """Starts of the windows along one side of an image.
 
     The behaviour of the public extract_subimages script with thresh_size 0: every `step` px, and one more window
     flush with the border if any pixel is left over. A side shorter than `size`, which stops that script, gives one
     window of the whole side.
+
+    Args:
+        length: As for `count`.
+        size: Likewise.
+        step: Likewise.
+
+    Returns:
+        Starts in px, ascending; the last window ends at the border.
     """
     return [_start(number, length, size, step) for number in range(count(length, size, step))]
 
@@ -77,7 +94,17 @@ class PatchStore:
         return int(self._ends[-1])
 
     def window(self, number: int) -> Window:
-        """Patch `number`: in the order of the images, and in each by rows. Raises IndexError from len(self) on."""
+        """Where a patch lies.
+
+        Args:
+            number: Number of the patch, from 0: in the order of the images, and in each by rows.
+
+        Returns:
+            Its window, smaller than the patch size where the image is.
+
+        Raises:
+            IndexError: for a number below 0, or from len(self) on.
+        """
         if not 0 <= number < len(self):
             raise IndexError(f"patch {number} of {len(self)}")
         image = int(np.searchsorted(self._ends, number, side="right"))
@@ -100,11 +127,25 @@ class PatchStore:
         return int(self._images[:, :2].min())
 
     def name(self, number: int) -> str:
-        """Name of a training image, without its suffix."""
+        """Name of a training image.
+
+        Args:
+            number: Number of the image, as in `Window.image`.
+
+        Returns:
+            The name without its suffix.
+        """
         return self._names[number]
 
     def image(self, number: int) -> NDArray[np.uint8]:
-        """A whole training image, (H, W, 3) uint8, mapped from disk."""
+        """A whole training image.
+
+        Args:
+            number: Number of the image, as in `Window.image`.
+
+        Returns:
+            RGB uint8 (H, W, 3), read-only, mapped from disk.
+        """
         height, width, offset = self._images[number].tolist()
         return self._pixels[offset : offset + height * width * 3].reshape(height, width, 3)
 

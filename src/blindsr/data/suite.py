@@ -35,10 +35,16 @@ PAPER = SuiteParams(
 
 
 def case_generator(seed: int, benchmark: str, case: str, image_name: str) -> np.random.Generator:
-    """The generator of one image of one case: its draws depend on these four alone, not on any order of work.
+    """The generator of one image of one case: its draws depend on the arguments alone, not on any order of work.
 
-    A Philox generator keyed by the SHA-256 of the four. `image_name` is compared as it is written: use the same
-    form (with or without suffix) everywhere.
+    Args:
+        seed: Seed of the suite.
+        benchmark: Name of the benchmark.
+        case: Name of the case.
+        image_name: Compared as it is written: use the same form (with or without suffix) everywhere.
+
+    Returns:
+        A Philox generator keyed by the SHA-256 of the four.
     """
     identity = json.dumps([seed, benchmark, case, image_name]).encode()
     key = int.from_bytes(hashlib.sha256(identity).digest()[:16], "little")
@@ -46,9 +52,17 @@ def case_generator(seed: int, benchmark: str, case: str, image_name: str) -> np.
 
 
 def select(suite: SuiteParams, cases: Sequence[str]) -> SuiteParams:
-    """The suite with the named cases alone, in its own order; with all if none is named.
+    """Reduce a suite to some of its cases.
 
-    Raises UserError that lists the cases for an unknown one.
+    Args:
+        suite: Any suite.
+        cases: Names of the cases; empty: all.
+
+    Returns:
+        A copy with these cases, in the order of `suite`.
+
+    Raises:
+        UserError: for an unknown case; it lists the known ones.
     """
     unknown = [case for case in cases if case not in suite.cases]
     if unknown:
@@ -58,20 +72,41 @@ def select(suite: SuiteParams, cases: Sequence[str]) -> SuiteParams:
 
 
 def degrade_case(hr: RGB, case: CaseParams, generator: np.random.Generator, scale: int = 4) -> RGB:
-    """The LR image (H // scale, W // scale, 3) of an HR image (H, W, 3), both RGB uint8.
+    """Degrade an HR image as one case says.
 
-    Noise is drawn from `generator` for each pixel and channel; nothing else is random. Raises ValueError for
-    another type or layout, UserError for an image smaller than `scale`.
+    Args:
+        hr: RGB uint8 (H, W, 3).
+        case: Blur, noise and JPEG quality.
+        generator: Draws the noise of each pixel and channel; nothing else is random.
+        scale: HR px along a side of an LR px.
+
+    Returns:
+        LR image (H // scale, W // scale, 3), RGB uint8.
+
+    Raises:
+        ValueError: for another type or layout.
+        UserError: for an image smaller than `scale`.
     """
     (lr,) = degrade_all(hr, [(case, generator)], scale)
     return lr
 
 
 def degrade_all(hr: RGB, cases: Iterable[tuple[CaseParams, np.random.Generator]], scale: int = 4) -> Iterator[RGB]:
-    """The LR image of each case in order, bit for bit those of `degrade_case`; each blur and downscaling is done once
-    for all cases that begin with it.
+    """Degrade an HR image as several cases say, bit for bit as `degrade_case`.
 
-    No two cases may share a generator. Raises as `degrade_case` does.
+    Each blur and the downscaling after it are done once for all cases that begin with them.
+
+    Args:
+        hr: RGB uint8 (H, W, 3).
+        cases: Each with its generator, which no two may share.
+        scale: HR px along a side of an LR px.
+
+    Returns:
+        The LR image of each case in order, as from `degrade_case`.
+
+    Raises:
+        ValueError: for another type or layout.
+        UserError: for an image smaller than `scale`.
     """
     require_rgb(hr)
     image = mod_crop(hr, scale)
@@ -92,7 +127,22 @@ def degrade_all(hr: RGB, cases: Iterable[tuple[CaseParams, np.random.Generator]]
 
 
 def degrade_suite(hr: RGB, suite: SuiteParams, benchmark: str, image_name: str, scale: int = 4) -> Mapping[str, RGB]:
-    """Case -> LR image of one HR image, with the generators of `case_generator`. Raises as `degrade_case` does."""
+    """Degrade an HR image as every case of a suite says, with the generators of `case_generator`.
+
+    Args:
+        hr: RGB uint8 (H, W, 3).
+        suite: Cases and seed.
+        benchmark: As for `case_generator`.
+        image_name: Likewise.
+        scale: HR px along a side of an LR px.
+
+    Returns:
+        Case -> LR image (H // scale, W // scale, 3), RGB uint8.
+
+    Raises:
+        ValueError: for another type or layout.
+        UserError: for an image smaller than `scale`.
+    """
     cases = [(case, case_generator(suite.seed, benchmark, name, image_name)) for name, case in suite.cases.items()]
     return dict(zip(suite.cases, degrade_all(hr, cases, scale), strict=True))
 

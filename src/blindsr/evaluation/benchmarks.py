@@ -27,12 +27,26 @@ TRACKED = (RANKED, "detail_cosine", "detail_amplitude", "psnr_best_db")
 
 
 def key_of(pair: Pair) -> Key:
-    """What the row of scores of a pair is of."""
+    """What the row of scores of a pair is of.
+
+    Args:
+        pair: LR image with its HR image.
+
+    Returns:
+        Its benchmark, case and image.
+    """
     return Key(pair.benchmark, pair.case, pair.image)
 
 
 def stamps(pairs: Sequence[Pair]) -> dict[Key, str]:
-    """Hash of the bytes of both images of each pair, which its scores are of; a pair without an image has none."""
+    """Hash the bytes of both images of each pair, which its scores are of.
+
+    Args:
+        pairs: In any order.
+
+    Returns:
+        Key -> 32 hexadecimal digits, 16 each of the SHA-256 of HR and LR. A pair without an image has none.
+    """
     digests: dict[Path, str] = {}
     found = {}
     for pair in pairs:
@@ -45,9 +59,17 @@ def stamps(pairs: Sequence[Pair]) -> dict[Key, str]:
 
 
 def network_of(params: Params, run: Run) -> tuple[nn.Module, WeightsInfo | None]:
-    """The network of models/<run>.safetensors with what the file says of it; that of a control.
+    """Load the network of models/<run>.safetensors, or build that of a control.
 
-    Raises UserError for weights that are missing or damaged, or of another scale than that of the settings.
+    Args:
+        params: Settings of the project.
+        run: A trained run or a control.
+
+    Returns:
+        The network on the CPU, and what its file says of it (None for a control).
+
+    Raises:
+        UserError: for weights that are missing or damaged, or of another scale than that of the settings.
     """
     if run.is_control:
         return architecture.build_backbone(run.backbone, {}, params.scale), None
@@ -59,17 +81,39 @@ def network_of(params: Params, run: Run) -> tuple[nn.Module, WeightsInfo | None]
 
 
 def upscale(network: nn.Module, lr: RGB, *, scale: int, tile: Tile, overlap: int) -> RGB:
-    """Super-resolve a uint8 RGB image with a backbone, whole or in tiles of `tile` LR px."""
+    """Super-resolve one image with a backbone, whole or in tiles.
+
+    Args:
+        network: As for `inference.upscale`.
+        lr: RGB uint8 (h, w, 3).
+        scale: Upscaling factor.
+        tile: As for `inference.upscale`, in LR px.
+        overlap: Likewise.
+
+    Returns:
+        RGB uint8 (h · scale, w · scale, 3).
+
+    Raises:
+        UserError: as `inference.upscale_rgb`.
+        ValueError: likewise.
+    """
     return next(inference.upscale_rgb(network, [lr], scale, tile, overlap))
 
 
 def evaluate(
     pairs: Sequence[Pair], upscale: Callable[[Sequence[RGB]], Iterator[RGB]], measure: Measure, scale: int
 ) -> Iterator[Result]:
-    """Scores of every pair, all LR images of one HR together; the HR is mod-cropped to `scale`, nothing else.
+    """Score every pair, all LR images of one HR image together.
 
-    `upscale` maps LR images to their SR images. A missing or damaged image, or an LR that does not fit its HR, is
-    an error in a result.
+    Args:
+        pairs: In any order; those of one HR image are all aligned with it, or none is.
+        upscale: Maps LR images to their SR images, in order, all RGB uint8.
+        measure: What is computed of an SR image.
+        scale: The HR image is mod-cropped to it, and nothing else.
+
+    Returns:
+        A result for each HR image, in the order of `pairs.groups`. A missing or damaged image, or an LR image that
+        does not fit its HR image, is an error in a result.
     """
     jobs = [
         Job([key_of(pair) for pair in group], partial(_load, group, scale), unaligned=not group[0].aligned)
@@ -98,7 +142,14 @@ def _load(group: Sequence[Pair], scale: int) -> Loaded:
 def write_csv(scores: Sequence[Score], metrics: Sequence[str], path: Path) -> None:
     """Write scores with six decimals: the same scores give the same bytes. What was not computed is empty.
 
-    A column for each of `metrics`, then for each other one that any score has, such as those of unaligned images.
+    Args:
+        scores: Scores, in the order of the rows.
+        metrics: First columns of scores; each other metric that any score has, such as those of unaligned images,
+            follows.
+        path: Path of the file.
+
+    Raises:
+        UserError: where the file cannot be written.
     """
     columns = list(dict.fromkeys([*metrics, *(name for score in scores for name in score.values)]))
     rows = [[*score.key, *(_cell(score.values.get(name, math.nan)) for name in columns)] for score in scores]
@@ -110,7 +161,17 @@ def _cell(value: float) -> str:
 
 
 def read_csv(path: Path) -> list[Score]:
-    """Read what `write_csv` wrote."""
+    """Read what `write_csv` wrote.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        Scores in the order of the rows; empty cells are left out.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
     scores = []
     for row in files.read_csv(path):
         key = Key(*(row.pop(field) for field in Key._fields))
@@ -119,9 +180,13 @@ def read_csv(path: Path) -> list[Score]:
 
 
 def means(scores: Sequence[Score]) -> dict[str, float]:
-    """Means per benchmark and case, as "psnr_db/<benchmark>/<case>", for the tracking server.
+    """Means per benchmark and case, for the tracking server.
 
-    Of `TRACKED`, as far as they were scored; images of which a metric says nothing are left out of its mean.
+    Args:
+        scores: Scores of one run. Images of which a metric says nothing are left out of its mean.
+
+    Returns:
+        "psnr_db/<benchmark>/<case>" -> mean, and so on for those of `TRACKED` that were scored.
     """
     groups: dict[str, list[float]] = {}
     for metric in TRACKED:

@@ -34,9 +34,13 @@ class Journal:
         return rows
 
     def append(self, rows: Iterable[tuple[str, Score]]) -> None:
-        """Write (stamp, score) rows; they are kept also if this process is killed right after.
+        """Write rows; they are kept also if this process is killed right after.
 
-        Raises UserError where the folder cannot be written.
+        Args:
+            rows: (stamp, score) of each row.
+
+        Raises:
+            UserError: where the folder cannot be written.
         """
         # the line end in front closes what a kill may have left of a line
         text = "".join(f"\n{json.dumps([stamp, *score])}" for stamp, score in rows)

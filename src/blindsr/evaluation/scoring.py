@@ -49,10 +49,17 @@ class Measure:
     unaligned: Sequence[Metric] = ()
 
     def against(self, hr: RGB, unaligned: bool = False) -> Callable[[Key, RGB, RGB], Score]:
-        """The scoring of SR images, each with its LR image, against one HR image; metrics that lack weights are left
-        out, and what a metric computes of the HR alone is computed once.
+        """Prepare the scoring of SR images against one HR image; what a metric computes of the HR alone is done once.
 
-        Raises UserError, as its result does, where an image is too small for a metric.
+        Args:
+            hr: RGB uint8 (H, W, 3).
+            unaligned: The HR image need not be aligned with the LR images: the `unaligned` metrics count, too.
+
+        Returns:
+            Function of a key, an SR image and its LR image, with their score. Metrics that lack weights are left out.
+
+        Raises:
+            UserError: as the result does, where an image is too small for a metric.
         """
         offered = [*self.metrics, *(self.unaligned if unaligned else ())]
         chosen = [metric for metric in offered if not metric.lacks]
@@ -80,15 +87,18 @@ def build_metrics(
     no_trunk: str,
     device: torch.device,
 ) -> list[Metric]:
-    """The metrics of the settings, in order; one that lacks something stays empty, with one warning.
+    """Build the metrics of the settings; one that lacks something stays empty, with one warning.
 
     Args:
-        names: those of the plug-ins.
+        names: Names of the plug-ins.
         crop_border: px removed at each side, by metrics that do so.
         max_shift: HR px searched to each side for the best shift.
-        trunk: file of AlexNet's weights; None where it is not here.
-        no_trunk: what to do to have it.
-        device: where networks of metrics run.
+        trunk: File of AlexNet's weights; None where it is not here.
+        no_trunk: What to do to have it.
+        device: Where networks of metrics run.
+
+    Returns:
+        Metrics in the order of their names.
 
     Raises:
         UserError: for an unknown name, or weights that cannot be read.
@@ -133,10 +143,17 @@ class Result(NamedTuple):
 def score(
     jobs: Iterable[Job], upscale: Callable[[Sequence[RGB]], Iterator[RGB]], measure: Measure
 ) -> Iterator[Result]:
-    """Score every job, in order; what cannot be scored is an error in its result and stops nothing.
+    """Score every job; what cannot be scored is an error in its result and stops nothing.
 
-    `upscale` maps LR images to their SR images, in order. Three jobs' images are in memory at
-    most: one being read, one upscaled and one scored.
+    Three jobs' images are in memory at most: one being read, one upscaled and one scored.
+
+    Args:
+        jobs: Each with one HR image and its LR images.
+        upscale: Maps LR images to their SR images, in order, all RGB uint8.
+        measure: What is computed of an SR image.
+
+    Returns:
+        A result for each job, in order.
     """
     with ThreadPoolExecutor(1) as scorer:
         running: deque[_Running] = deque()

@@ -31,15 +31,23 @@ _PROBE = 32  # px; side of the image that a network is tried on
 
 
 def load(path: Path, scale: int) -> nn.Module:
-    """The network in the file at `path` in eval mode on the CPU: (B, 3, h, w) in [0, 1] → (B, 3, scale·h, scale·w).
+    """Load the network in a file.
 
     What it is follows from the content: safetensors or .pth weights (of this project, of a backbone of ours under
-    its public names, or of what the spandrel package knows, if it is installed), a TorchScript archive, or ONNX (with
-    the onnxruntime package). Half-precision weights are widened to float32. Errors inside of a foreign network are
-    UserErrors, too.
+    its public names, or of what the spandrel package knows, if it is installed), or a TorchScript archive; ONNX (with
+    the onnxruntime package) from the suffix. Weights are converted to float32; TorchScript and ONNX are left as they
+    are. Errors inside of a foreign network are UserErrors, too.
 
-    Raises UserError that names the file if it is missing, damaged, wants to run code, is of an unknown architecture
-    or of another type of numbers, or upscales by another factor.
+    Args:
+        path: Path of the file.
+        scale: Upscaling factor that is expected.
+
+    Returns:
+        The network in eval mode on the CPU: (B, 3, h, w) in [0, 1] → (B, 3, scale · h, scale · w).
+
+    Raises:
+        UserError: that names the file if it is missing, damaged, wants to run code, is of an unknown architecture or
+            of another type of numbers, or upscales by another factor.
     """
     network, found = read(path)
     if found != scale:
@@ -48,7 +56,17 @@ def load(path: Path, scale: int) -> nn.Module:
 
 
 def read(path: Path) -> tuple[nn.Module, int]:
-    """As `load`, for a network of any scale: the network and that scale, found by trying it."""
+    """Load the network in a file, whatever its scale.
+
+    Args:
+        path: As for `load`.
+
+    Returns:
+        The network, as from `load`, and its upscaling factor, found by trying it.
+
+    Raises:
+        UserError: as `load`, and for a network that does not upscale RGB images by a whole factor.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(16)

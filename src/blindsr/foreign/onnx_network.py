@@ -38,6 +38,17 @@ class OnnxNetwork(nn.Module):
         self._name = inputs[0].name
 
     def forward(self, lr: Tensor) -> Tensor:
+        """Run the network.
+
+        Args:
+            lr: LR images (N, 3, H, W), float32 on the CPU; N is 1 where the file says so.
+
+        Returns:
+            The file's output, on the CPU.
+
+        Raises:
+            UserError: if it fails.
+        """
         try:
             return torch.from_numpy(self._session.run(None, {self._name: lr.numpy()})[0])
         except Exception as error:  # as above

@@ -42,7 +42,14 @@ class _Plan(NamedTuple):
 
 
 def build(state: State) -> nn.Module | str:
-    """The network in eval mode with these weights, or one line that says why none of ours fits."""
+    """Build the backbone that a state dict fits.
+
+    Args:
+        state: Parameter names -> tensors, without the wrappers and prefixes of training codes.
+
+    Returns:
+        The network in eval mode with these weights, or one line that says why none of ours fits.
+    """
     state = _translated(state)
     for marker, read in _READERS.items():
         if marker in state:

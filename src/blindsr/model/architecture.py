@@ -10,12 +10,15 @@ from blindsr.plugins.backbones.base import Backbone
 
 
 def build_backbone(name: str, hyper: dict[str, Any], scale: int) -> Backbone:
-    """A backbone with its initial weights, from torch's default generator.
+    """Build a backbone with its initial weights, from torch's default generator.
 
     Args:
-        name: Of a plug-in.
+        name: Name of the plug-in.
         hyper: Keyword settings of its `build`.
         scale: Upscaling factor.
+
+    Returns:
+        The backbone, on torch's default device.
 
     Raises:
         UserError: for an unknown name or setting, or a value that `build` refuses.
@@ -25,17 +28,27 @@ def build_backbone(name: str, hyper: dict[str, Any], scale: int) -> Backbone:
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Number of trainable scalars."""
+    """Count the scalars in a module's parameters.
+
+    Args:
+        module: Any network. Frozen parameters count, buffers do not.
+
+    Returns:
+        Their number.
+    """
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def count_flops(backbone: nn.Module, height: int, width: int) -> int:
-    """Floating-point operations (two per multiply-add) of one forward pass.
+    """Count the floating-point operations (two per multiply-add) of one forward pass.
 
     Args:
-        backbone: On any device; nothing is computed.
-        height: Of the LR image, in px.
-        width: Likewise.
+        backbone: Runs where its parameters are, without gradients; on the meta device nothing is computed.
+        height: Height of the LR image, in px.
+        width: Its width, in px.
+
+    Returns:
+        Number of operations for one image.
     """
     from torch.utils.flop_counter import FlopCounterMode
 

@@ -59,20 +59,24 @@ def upscale(network: Net, lr: Tensor, scale: int, tile: Tile = None, overlap: in
 
 
 def upscale_rgb(network: Net, lrs: Sequence[RGB], scale: int, tile: Tile = None, overlap: int = 16) -> Iterator[RGB]:
-    """Upscale images and round them to 8 bits; arguments and errors are those of `upscale`.
+    """Upscale images and round them to 8 bits.
 
     On a GPU, images of one size that follow each other go through the network together. No float image of the whole
     SR is made: beyond what the network needs for a tile there are only the SR's own bytes.
 
     Args:
         network: As for `upscale`.
-        lrs: RGB uint8 (h, w, 3).
-        scale: Likewise.
+        lrs: LR images (h, w, 3), RGB uint8.
+        scale: As for `upscale`.
         tile: Likewise.
         overlap: Likewise.
 
     Returns:
-        SR images (h · scale, w · scale, 3), uint8, in order.
+        SR images (h · scale, w · scale, 3), RGB uint8, in order.
+
+    Raises:
+        UserError: as `upscale`, and for NaN pixels in an SR image.
+        ValueError: for LR images of another shape or type, or a wrong shape of what the network returns.
     """
     start = 0
     while start < len(lrs):
@@ -100,10 +104,24 @@ class Part(NamedTuple):
 
 
 def tiles(network: Net, lr: Tensor, scale: int, tile: Tile, overlap: int) -> tuple[int, Iterator[Part]]:
-    """How many tiles `upscale` would compute of `lr` (3, h, w), and an iterator that computes them one by one.
+    """Split the upscaling of one image into tiles that are computed one by one, as `upscale` does.
 
-    For callers that keep the SR in a type of their own: neither LR nor SR is on the device as a whole. Beyond what
-    `upscale` raises, a tile that does not fit into the device's memory is an OutOfMemory.
+    For callers that keep the SR in a type of their own: only one tile at a time is on the network's device.
+
+    Args:
+        network: As for `upscale`.
+        lr: RGB (3, h, w), floating-point in [0, 1], on any device.
+        scale: As for `upscale`.
+        tile: Likewise, >= 1.
+        overlap: Likewise.
+
+    Returns:
+        The number of tiles, and an iterator that computes one at each step.
+
+    Raises:
+        OutOfMemory: at a step, for a tile that does not fit into the device's memory.
+        UserError: at the first step, for a negative tile or overlap.
+        ValueError: at a step, for a wrong shape of what the network returns.
     """
     down, right = _sides(lr.shape[1], lr.shape[2], tile, overlap)
     count = math.ceil(lr.shape[1] / down) * math.ceil(lr.shape[2] / right)
@@ -136,7 +154,18 @@ def _sides(height: int, width: int, tile: Tile, overlap: int) -> tuple[int, int]
 
 
 def rectangle(height: int, width: int, pixels: int, overlap: int) -> tuple[int, int]:
-    """Height and width of the tiles that compute the fewest LR pixels twice, none with more than `pixels` at once."""
+    """Find the tiles that compute the fewest LR pixels twice.
+
+    Args:
+        height: Height of the LR image, in px.
+        width: Its width, in px.
+        pixels: Most LR pixels that the network may see at once, overlap included.
+        overlap: LR px of its surroundings that a tile is given.
+
+    Returns:
+        (height, width) of a tile without overlap, in LR px: the image's own or a multiple of 16. Where none fits into
+        `pixels`, 16×16, or less for a smaller image.
+    """
     best = (min(height, _AUTO_STEP), min(width, _AUTO_STEP))
     fewest = math.inf
     for down in _divisions(height):

@@ -28,12 +28,23 @@ class Network(nn.Module):
         self._step: Step | None = None
 
     def forward(self, step: Step) -> Tensor:
-        """One step's penalty, scalar and not weighted; `step` gets its SR images and its features."""
+        """Run one training step and return its penalty.
+
+        Args:
+            step: The step with its LR images (views·N, 3, h, w), RGB in [0, 1]; it gets its SR images and features.
+
+        Returns:
+            The penalty, a scalar, not weighted.
+        """
         self.predict(step)
         return self.regularizer.penalty(step)
 
     def predict(self, step: Step) -> None:
-        """The forward pass alone: `step` gets its SR images and its features."""
+        """Run the forward pass alone.
+
+        Args:
+            step: As for `forward`; it gets its SR images and features.
+        """
         with nullcontext() if self.taps.active else self.taps:
             self._step = step
             step.sr = self.backbone(self.regularizer.change_input(step.lr, step))
@@ -47,11 +58,14 @@ class Network(nn.Module):
 
 
 def build_regularizer(name: str, hyper: dict[str, Any]) -> Regularizer:
-    """A regularizer.
+    """Build a regularizer.
 
     Args:
-        name: Of a plug-in.
+        name: Name of the plug-in.
         hyper: Keyword settings of its `build`.
+
+    Returns:
+        The regularizer, attached to no network yet.
 
     Raises:
         UserError: for an unknown name or setting, or a value that `build` refuses.

@@ -78,11 +78,14 @@ class Taps:
 
 
 def resolve(network: nn.Module, name: str) -> nn.Module:
-    """The submodule that a name of `Taps` means.
+    """Find the submodule that a name of `Taps` means.
 
     Args:
         network: As for `Taps`.
         name: As for `Taps`, without ":output".
+
+    Returns:
+        The submodule itself.
 
     Raises:
         UserError: if there is none.

@@ -35,9 +35,12 @@ def save(backbone: nn.Module, info: WeightsInfo, path: Path) -> None:
     """Write a backbone's weights (float32 safetensors, public state-dict names), whole or not at all.
 
     Args:
-        backbone: On any device.
+        backbone: The network, on any device.
         info: What the file says of itself.
-        path: Of the file.
+        path: Path of the file; parent folders are made.
+
+    Raises:
+        UserError: where the file cannot be written.
     """
     state = {key: value.detach().cpu().contiguous() for key, value in backbone.state_dict().items()}
     metadata = {KEY: json.dumps(info.model_dump(), sort_keys=True)}

@@ -35,9 +35,18 @@ _FORMATS = {
 def per_case(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[str], metric: str) -> pd.DataFrame:
     """Every regularizer minus the baseline on each benchmark and case; the table is one family for Holm.
 
-    `scores` as from `scores.read`. Columns: `KEYS`, images, seeds, difference, low, high (95 % interval), p,
-    p_holm, p_equivalent (both corrected), rank_biserial, cohens_d and mark. A benchmark without scores keeps its
-    rows, empty.
+    Args:
+        scores: Per-image scores from `scores.read`.
+        benchmarks: Names of the benchmarks; one without scores keeps its rows, empty.
+        cases: Test cases of each benchmark, in order.
+        metric: Column of `scores`.
+
+    Returns:
+        Columns: `KEYS`, images, seeds, difference, low, high (95 % interval), p, p_holm, p_equivalent (both
+        corrected), rank_biserial, cohens_d and mark ("better", "worse", "equivalent" or "").
+
+    Raises:
+        UserError: as `arrays`.
     """
     known, frames = arrays(scores, cases, metric), []
     for benchmark in benchmarks:
@@ -60,8 +69,21 @@ def pooled(
     """Every regularizer minus `baseline` over all benchmarks and cases: the paper's average improvement (Fig. 6).
 
     An image counts once, with its mean over the cases: its cases are not independent of each other. Benchmarks
-    count alike. Columns as for `per_case`; benchmarks without scores are left out. `by_case` gives a row for each
-    case in front of the one of their mean.
+    count alike.
+
+    Args:
+        scores: Per-image scores from `scores.read`.
+        benchmarks: Names of the benchmarks; those without scores are left out.
+        cases: Test cases over which the scores of an image are averaged.
+        metric: Column of `scores`.
+        baseline: Regularizer of the same backbone, or a control.
+        by_case: Adds a row for each case in front of the one of their mean.
+
+    Returns:
+        Columns as for `per_case`.
+
+    Raises:
+        UserError: as `arrays`.
     """
     known, frames = arrays(scores, cases, metric), []
     names = [*cases, MEAN] if by_case else [MEAN]
@@ -93,9 +115,22 @@ def write(
     baseline: str = BASELINE,
     case: str = "case",
 ) -> Table:
-    """Write <stem>.csv with every column, and <stem>.md with what a reader needs and how to read it.
+    """Write <stem>.csv with every column, and <stem>.md and <stem>.tex with what a reader needs and how to read it.
 
-    `case` is the heading of that column, where it holds something else.
+    Args:
+        rows: Rows from `per_case` or `pooled`.
+        stem: Path of the files, without suffix.
+        title: Title of the table.
+        seeds: Number of training runs of each row.
+        notes: Lines below the table, after how to read it.
+        baseline: Baseline of the differences, as the notes name it.
+        case: Heading of that column, where it holds something else.
+
+    Returns:
+        The table as it is shown.
+
+    Raises:
+        UserError: where a file cannot be written.
     """
     text = rows.copy()
     for column, style in _FORMATS.items():
@@ -131,9 +166,14 @@ def _how_to_read(rows: pd.DataFrame, seeds: int, baseline: str) -> list[str]:
 
 
 def compared(scores: pd.DataFrame, baseline: str) -> list[tuple[str, str]]:
-    """(backbone, regularizer) of every row whose backbone has a baseline, in the order of the scores.
+    """Which rows have a baseline to be compared with.
 
-    With a control as the baseline, of every row that is none itself.
+    Args:
+        scores: Per-image scores from `scores.read`.
+        baseline: A regularizer, for rows of the same backbone; or a control, for every row that is no control itself.
+
+    Returns:
+        (backbone, regularizer) of each, in the order of the scores; none where the baseline has no scores.
     """
     pairs = list(scores[["backbone", "reg"]].drop_duplicates().itertuples(index=False, name=None))
     if baseline in CONTROLS:
@@ -144,9 +184,18 @@ def compared(scores: pd.DataFrame, baseline: str) -> list[tuple[str, str]]:
 def arrays(
     scores: pd.DataFrame, cases: Sequence[str], metric: str
 ) -> dict[tuple[str, str, str], NDArray[np.float64]]:
-    """(benchmark, backbone, reg) -> scores (seeds, images, cases), images sorted.
+    """Scores of one metric as arrays.
 
-    Raises UserError for gaps, and for rows of one benchmark that were scored on different images.
+    Args:
+        scores: Per-image scores from `scores.read`.
+        cases: Test cases, in the order of the last axis.
+        metric: Column of `scores`.
+
+    Returns:
+        (benchmark, backbone, reg) -> scores (seeds, images, cases), seeds and images sorted.
+
+    Raises:
+        UserError: for gaps, and for rows of one benchmark that were scored on different images.
     """
     keys = list(scores[_ROW].drop_duplicates().itertuples(index=False, name=None))
     if not keys:
@@ -176,7 +225,22 @@ def described(
     *,
     untrained: bool = False,
 ) -> pd.DataFrame:
-    """`keys` (K rows) with what `statistics.compare` says of scores (seeds, images, K); arguments as there."""
+    """Add what `statistics.compare` says, with the margin `MARGIN`, to rows.
+
+    Args:
+        keys: The K rows, with the columns `KEYS`.
+        method: Scores (seeds, images, K).
+        baseline: Likewise, of the same images.
+        groups: As for `statistics.compare`.
+        untrained: Likewise.
+
+    Returns:
+        A copy of `keys` with the columns images, seeds (of the method), difference, low, high, p, p_equivalent (both
+        not corrected), rank_biserial and cohens_d.
+
+    Raises:
+        ValueError: as `statistics.compare`.
+    """
     result: Difference = statistics.compare(method, baseline, groups=groups, margin=MARGIN, untrained=untrained)
     return keys.assign(
         images=method.shape[1],
@@ -192,7 +256,14 @@ def described(
 
 
 def judged(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """All rows with Holm's correction and the mark."""
+    """Put rows together, with Holm's correction over all of them and the mark.
+
+    Args:
+        frames: Rows from `described`, or keys alone for rows without scores.
+
+    Returns:
+        Columns as for `per_case`.
+    """
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     rows = rows.reindex(columns=[*KEYS, "images", "seeds", *_NUMBERS])
     rows["p_holm"] = statistics.holm(rows["p"].to_numpy(dtype=float))

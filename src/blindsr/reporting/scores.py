@@ -17,16 +17,33 @@ CONTROL = "two_views"
 
 
 def records(names: Iterable[str]) -> dict[str, Metric]:
-    """What is known of the metrics of the settings, by name, in their order; none of them measures anything here."""
+    """What is known of metrics; none of them measures anything here.
+
+    Args:
+        names: Names of the plug-ins.
+
+    Returns:
+        Name -> metric, in the order of the names.
+
+    Raises:
+        UserError: for an unknown name.
+    """
     return {name: registry.build("metric", name) for name in names}
 
 
 def read(folder: Path, runs: Iterable[Run], metrics: Iterable[str]) -> pd.DataFrame:
-    """Per-image scores of every run, <folder>/<run>.csv, one row per image and case.
+    """Per-image scores of every run, <folder>/<run>.csv.
 
-    With the columns backbone, reg and seed.
+    Args:
+        folder: Folder of the files.
+        runs: One run or more.
+        metrics: Columns that every file must have; it may have more.
 
-    Every file has a column for each of `metrics`, and may have more. Raises UserError for a missing or foreign file.
+    Returns:
+        One row per run, image and case: the columns of the files, and backbone, reg and seed.
+
+    Raises:
+        UserError: for a missing or foreign file.
     """
     frames = []
     for run in runs:

@@ -26,7 +26,11 @@ class Choice(NamedTuple):
 def compared(regularizers: Sequence[str]) -> tuple[str, str | None]:
     """Which regularizer is compared with which: the paper's method, or else the last one, with the baseline.
 
-    None stands for bicubic, where the grid has no baseline beside the method.
+    Args:
+        regularizers: Names of the regularizers, in the order of the settings.
+
+    Returns:
+        (method, baseline). A baseline of None stands for bicubic, where the grid has no baseline beside the method.
     """
     others = [name for name in regularizers if name != BASELINE]
     if not others:
@@ -37,8 +41,17 @@ def compared(regularizers: Sequence[str]) -> tuple[str, str | None]:
 def choose(scores: pd.DataFrame, benchmarks: Sequence[str], method: str, baseline: str | None) -> list[Choice]:
     """The images with the largest and with the median difference, up or down, of each benchmark.
 
-    The difference of an image is the mean over its cases, seeds and backbones of PSNR with `method` minus PSNR with
-    `baseline` (bicubic if None). Images of equal difference go by name. `scores` as from `scores.read`.
+    The difference of an image is the mean over its cases, seeds and backbones of PSNR with the method minus PSNR with
+    the baseline. Images of equal difference go by name.
+
+    Args:
+        scores: Per-image scores from `scores.read`, with the column psnr_db.
+        benchmarks: Names of the benchmarks; one on which the two have no image in common is left out.
+        method: Name of a regularizer.
+        baseline: Name of a regularizer; None: bicubic.
+
+    Returns:
+        Two images of each benchmark, in its order; one of a benchmark that has only one.
     """
     bicubic = scores["backbone"] == "bicubic"
     against = scores[bicubic] if baseline is None else scores[scores["reg"] == baseline]
@@ -57,10 +70,16 @@ def choose(scores: pd.DataFrame, benchmarks: Sequence[str], method: str, baselin
 
 
 def window(pairs: Sequence[Sequence[RGB]], size: int, scale: int) -> tuple[int, int, int, int]:
-    """The (top, left, height, width) of the square of `size` px where the pairs of SR images differ most.
+    """The square where pairs of SR images differ most.
 
-    All pairs show one image, under several cases. Where the image is smaller than `size`, its whole side is taken.
-    Every number is a multiple of `scale`, so that the LR image has the same window.
+    Args:
+        pairs: Two SR images of one HR image under each of several cases; all are RGB uint8 (H, W, 3), with sides that
+            are multiples of `scale`.
+        size: Side of the square in px, >= `scale`. Where the image is smaller, its whole side is taken.
+        scale: HR px along a side of an LR px.
+
+    Returns:
+        (top, left, height, width) in px, all multiples of `scale`, so that the LR image has the same window.
     """
     shape = pairs[0][0].shape[:2]
     total: NDArray[np.float64] = np.zeros(shape)

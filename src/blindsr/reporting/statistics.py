@@ -59,8 +59,11 @@ def compare(
             interval and tests, whatever its size. None: one group.
         untrained: One side is no training run, as an interpolation is: one "seed" of it is all that there is.
         margin: Largest difference that counts as none, > 0, in the unit of the scores.
-        confidence: Of the interval, in (0, 1).
-        resamples: Of the bootstrap.
+        confidence: Confidence level of the interval, in (0, 1).
+        resamples: Number of bootstrap resamples.
+
+    Returns:
+        Method minus baseline of each of the K comparisons.
 
     Raises:
         ValueError: for shapes that do not fit, values that are not finite, or a confidence or margin out of range.
@@ -86,7 +89,7 @@ def bootstrap_interval(
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> tuple[Array, Array]:
-    """Bootstrap confidence interval of the mean difference, each end (K,); parameters as for `compare`.
+    """Bootstrap confidence interval of the mean difference, method minus baseline.
 
     Three sources of chance are resampled with replacement, each on its own: images (within their benchmark; the
     difference of an image is that of the means over seeds), seeds of the method, and seeds of the baseline. A side
@@ -105,14 +108,31 @@ def bootstrap_interval(
     95 %; skewness 2: 92 % with 5 images, 93 % with 8, 94 % from 14 on. No interval of 5 images is to be trusted if a
     few images decide: of gains of barely trained networks on BSD100 (skewness to 3.5) it was 82 to 88 % with 5
     images, 86 to 92 % with 25, 92 to 96 % with 100.
+
+    Args:
+        method: Scores (seeds, images, K).
+        baseline: Likewise, of the same images.
+        groups: As for `compare`.
+        confidence: Confidence level, in (0, 1).
+        resamples: Number of bootstrap resamples.
+
+    Returns:
+        Lower and upper ends, each (K,); NaN where a group has one image.
+
+    Raises:
+        ValueError: for shapes that do not fit, values that are not finite, or a confidence out of range.
     """
     return _interval(_estimate(*_checked(method, baseline, groups), resamples), confidence)
 
 
 def rank_biserial(differences: ArrayLike) -> Array:
-    """Matched-pairs rank-biserial correlation (K,) of differences (images, K): (W⁺ - W⁻) / (W⁺ + W⁻).
+    """Matched-pairs rank-biserial correlation, (W⁺ - W⁻) / (W⁺ + W⁻) of the rank sums of gains (W⁺) and losses (W⁻).
 
-    W⁺ and W⁻ are the rank sums of gains and losses, zeros dropped; 1 if every image gains, 0 without any change.
+    Args:
+        differences: Differences (images, K); zeros are dropped.
+
+    Returns:
+        Correlations (K,), in [-1, 1]: 1 if every image gains, 0 without any change.
     """
     values = np.asarray(differences, dtype=np.float64)
     result = np.zeros(values.shape[1])
@@ -125,7 +145,14 @@ def rank_biserial(differences: ArrayLike) -> Array:
 
 
 def cohens_d(differences: ArrayLike) -> Array:
-    """Cohen's d_z (K,) of differences (images, K); NaN for one image, or differences that are all equal."""
+    """Cohen's d_z: mean over standard deviation of differences.
+
+    Args:
+        differences: Differences (images, K).
+
+    Returns:
+        Effect sizes (K,); NaN for one image, or differences that are all equal.
+    """
     values = np.asarray(differences, dtype=np.float64)
     if len(values) < 2:
         return np.full(values.shape[1], np.nan)
@@ -135,9 +162,15 @@ def cohens_d(differences: ArrayLike) -> Array:
 
 
 def holm(p: ArrayLike) -> Array:
-    """Holm's step-down correction of a family of p-values, any shape; NaN stays and does not count.
+    """Holm's step-down correction of a family of p-values.
 
     Rejecting where the result is below α keeps the chance of one or more false positives in the family below α.
+
+    Args:
+        p: The family, of any shape; NaN stays and does not count.
+
+    Returns:
+        Corrected p-values, at most 1, of the same shape.
     """
     values = np.asarray(p, dtype=np.float64)
     flat = values.ravel()
@@ -150,9 +183,16 @@ def holm(p: ArrayLike) -> Array:
 
 
 def significant_sign(p: ArrayLike, low: ArrayLike, high: ArrayLike, alpha: float = 0.05) -> NDArray[np.int64]:
-    """1 or -1 where a difference is surely above or below 0, else 0; same shape as the corrected p-values.
+    """Where a difference is surely above or below 0: p below alpha, and 0 outside the interval.
 
-    Sure: p below alpha, and 0 outside the interval from `low` to `high`. NaN is never sure.
+    Args:
+        p: Corrected p-values.
+        low: Lower ends of the intervals, of the same shape.
+        high: Upper ends.
+        alpha: Level of significance.
+
+    Returns:
+        1 (above), -1 (below) or else 0, of the same shape; NaN is never sure.
     """
     small = np.asarray(p, dtype=np.float64) < alpha
     return np.select([small & (np.asarray(low) > 0), small & (np.asarray(high) < 0)], [1, -1], 0)
@@ -178,6 +218,9 @@ def components(method: ArrayLike, baseline: ArrayLike, *, groups: Sequence[int] 
         method: Scores (seeds, images, 1), of two seeds or more.
         baseline: Likewise, of the same images.
         groups: Numbers of images of the benchmarks that are pooled; they count alike.
+
+    Returns:
+        Variances, in squared units of the scores, and degrees of freedom.
 
     Raises:
         ValueError: for shapes that do not fit, one seed, or one image in a group.
