@@ -216,6 +216,8 @@ def test_a_collapse_is_said_once() -> None:
     assert "\n" not in said
     assert collapse.of(gone) == ""
     assert validation.Collapse([fine, gone]).of(gone) == ""
+    assert validation.Collapse([]).of(gone) == ""  # it was never otherwise: a network that has hardly been trained
+    assert validation.Collapse([{"iteration": 2.0}]).of(gone) == ""
 
 
 def test_flat_windows_are_drawn_again(store: PatchStore, params: ValidationParams, monkeypatch: Any) -> None:

@@ -31,6 +31,7 @@ TRAINED = "training"
 """Name of the degradation that is trained on, among the cases."""
 COLLAPSED = 1e-3
 """Features whose `content_divergence` is below this hardly depend on the image."""
+_FALLEN = 0.01  # of the largest so far
 _CONTRAST = 5.0  # levels: the PSNR of a flatter window is infinite at first, and its fall would be all that one sees
 _TRIES = 100
 _RIDGE = 0.01  # as the affine forms of alignment
@@ -136,25 +137,30 @@ class Validation:
 
 
 class Collapse:
-    """Tells, once, that features no longer depend on the image: the trivial way to align them."""
+    """Tells, once, that features have come to depend no longer on the image: the trivial way to align them."""
 
     def __init__(self, curve: Iterable[Mapping[str, float]]) -> None:
         """Of a run that resumes after the points of `curve`."""
-        self._said = any(map(self._is_collapsed, curve))
+        self._largest, self._said = 0.0, False
+        for point in curve:
+            self.of(point)
 
     def of(self, point: Mapping[str, float]) -> str:
-        """The warning at a new point of the curve, in one line; empty if there is nothing to say, or it was said."""
-        if self._said or not self._is_collapsed(point):
+        """The warning at a new point of the curve, in one line; empty if there is nothing to say, or it was said.
+
+        Features that were never far apart, as those of a network that has hardly been trained, have not collapsed.
+        """
+        found = point.get("content_divergence", math.nan)
+        if self._said or math.isnan(found):
             return ""
-        self._said = True
+        self._largest = max(self._largest, found)
+        self._said = found < COLLAPSED and found < _FALLEN * self._largest
+        if not self._said:
+            return ""
         return (
             f"after iteration {point['iteration']:.0f} the features hardly depend on the image (content_divergence "
-            f"{point['content_divergence']:.1g}): its penalty may be paid that way, so try a smaller weight"
+            f"{found:.1g}): its penalty may be paid that way, so try a smaller weight"
         )
-
-    @staticmethod
-    def _is_collapsed(point: Mapping[str, float]) -> bool:
-        return point.get("content_divergence", math.inf) < COLLAPSED
 
 
 def _case(lr: list[np.ndarray], scale: int) -> _Case:
