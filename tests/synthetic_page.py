@@ -22,6 +22,7 @@ METRICS = {
     "psnr_y_db": {"label": "PSNR-Y (dB)", "decimals": 2, "higher_is_better": True},
     "ssim": {"label": "SSIM", "decimals": 4, "higher_is_better": True},
     "lpips": {"label": "LPIPS", "decimals": 4, "higher_is_better": False},
+    "detail_amplitude": {"label": "detail amplitude", "decimals": 3, "higher_is_better": None},
 }
 PAPER = {"Set5": 5, "Set14": 14, "BSD100": 100, "Test2k": 100, "Urban100": 100, "Manga109": 109}
 SMALL = {"Set5": 5, "Set14": 14}
@@ -38,14 +39,16 @@ def scores(sizes: dict[str, int], backbones: list[str], metrics: list[str]) -> d
     values: dict[str, Any] = {}
     for metric in metrics:
         step = 10.0 ** -METRICS[metric]["decimals"]  # type: ignore[operator]
-        level, spread = {"ssim": (0.7, 0.05), "lpips": (0.4, 0.05)}.get(metric, (24.0, 2.5))
+        level, spread = {"ssim": (0.7, 0.05), "lpips": (0.4, 0.05), "detail_amplitude": (0.5, 0.05)}.get(
+            metric, (24.0, 2.5)
+        )
         difficulty = {name: random.normal(level, spread, (len(CASES), size)) for name, size in sizes.items()}
         values[metric] = {}
         for model in models:
             gain = {"rff": 30, "rff_released": 15, "linear": 12, "dropout": 8, "bicubic": -60}.get(
                 model["reg"], 0
             ) * step
-            gain *= 1 if METRICS[metric]["higher_is_better"] else -1
+            gain *= -1 if METRICS[metric]["higher_is_better"] is False else 1
             values[metric][model["name"]] = {
                 name: {
                     case: (difficulty[name][row] + gain + random.normal(0, 20 * step, size)).tolist()
@@ -176,8 +179,8 @@ def gallery(folder: Path, score_data: dict[str, Any], benchmarks: list[str], sid
 
 
 def small(folder: Path) -> Page:
-    """One backbone, two benchmarks, PSNR and LPIPS, and a gallery in `folder`."""
-    score_data = scores(SMALL, ["srresnet"], ["psnr_db", "lpips"])
+    """One backbone, two benchmarks, PSNR, LPIPS and amplitude, and a gallery in `folder`."""
+    score_data = scores(SMALL, ["srresnet"], ["psnr_db", "lpips", "detail_amplitude"])
     return Page(
         "blindsr report",
         "profile embedded, 480 iterations, seeds 0: a small run, not the paper's experiment",

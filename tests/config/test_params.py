@@ -102,6 +102,7 @@ def test_dropout_rates_are_those_of_the_paper(composed: dict[str, Any]) -> None:
         ("backbone.names", ["srrresnet"], "choose one of bicubic, bilinear, msrn, rrdb, srresnet, swinir"),
         ("backbone.names", ["bicubic"], "bicubic is always evaluated"),
         ("backbone.names", ["bilinear"], "bilinear is always evaluated"),
+        ("train.validation.cases", {"training": {}}, "'training', which is the degradation that is trained on"),
         ("backbone.names", ["SRResNet"], "backbone.names.0"),
         ("reg.names", ["rfff"], "choose one of adaptive_dropout, affine_alignment"),
         ("reg.settings.rff.weight", -1, "reg.settings.rff.weight"),

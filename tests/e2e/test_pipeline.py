@@ -303,9 +303,7 @@ def test_a_test_case_of_ones_own_trains_nothing_again(project: Project) -> None:
     case = "    heavy: {blur: {kernel_size: 21, sigma: 4.0}, noise_sigma: 40.0, jpeg_quality: 30}\n"
     config.write_text(config.read_text().replace("    clean: {}\n", f"    clean: {{}}\n{case}"))
     project("blindsr", "params")
-    output = project("dvc", "repro", "evaluate@srresnet-rff-0")
-    assert "> blindsr train" not in output
-    assert "> blindsr evaluate" in output
-    scores = (project.root / "reports" / "scores" / "srresnet-rff-0.csv").read_text()
-    assert scores.count(",heavy,") == scores.count(",clean,") > 0
+    output = project("dvc", "repro")
+    assert "Running stage 'train@" not in output
+    assert "heavy" in project.metrics()["srresnet-rff"]["psnr_db"]
     assert yaml.safe_load((project.root / "params.yaml").read_text())["suite"]["cases"]["heavy"]["jpeg_quality"] == 30

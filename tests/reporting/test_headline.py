@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from blindsr.config.run import Row
-from blindsr.reporting import headline
+from blindsr.reporting import differences, headline, split_table
 from blindsr.reporting.gain_split import gain_db
 from blindsr.reporting.rescaled import RESCALED
 
@@ -41,9 +41,19 @@ def scores(detail: bool = True) -> pd.DataFrame:
     return found if detail else found[found["reg"] != RESCALED].drop(columns=names)
 
 
+def framed(table: pd.DataFrame, rows: list[Row], benchmarks: list[str], shown: list[str]) -> pd.DataFrame:
+    """The table with the comparisons that a report makes."""
+    gains = {
+        f"- {name}": differences.pooled(table, benchmarks, CASES, "psnr_db", baseline=name)
+        for name in ("none", RESCALED, "bilinear")
+    }
+    parts = split_table.pooled(table, benchmarks, CASES) if "detail_cosine" in table else None
+    return headline.frame(table, rows, benchmarks, CASES, shown, gains, parts)
+
+
 def test_numbers_by_hand() -> None:
     """`rff` has the cosine of `none` and less amplitude: its gain is amplitude; the rescaled baseline gains more."""
-    found = headline.frame(scores(), ROWS, ["Toy", "Gone"], CASES, ["clean"]).set_index("reg")
+    found = framed(scores(), ROWS, ["Toy", "Gone"], ["clean"]).set_index("reg")
     gains = {reg: float(gain_db(*DETAIL[reg])) for reg in DETAIL}
     for reg, gain in gains.items():
         assert found.loc[reg, "PSNR clean"] == pytest.approx(26 + gain, abs=1e-3)
@@ -61,14 +71,14 @@ def test_numbers_by_hand() -> None:
 
 
 def test_the_table_has_a_cell_for_each_and_says_how_it_is_read(tmp_path: Path) -> None:
-    found = headline.frame(scores(), ROWS, ["Toy"], CASES, ["clean"])
+    found = framed(scores(), ROWS, ["Toy"], ["clean"])
     table = headline.write(found, tmp_path / "h", title="T", seeds=2, notes=["Mine."])
     assert table.header[:2] == ["backbone", "reg"]
     assert table.header[-5:] == ["− none", "direction of it", "amplitude of it", "− none_rescaled", "− bilinear"]
     assert table.rows[-1][-4].endswith("000] equivalent")
     assert table.rows[0][-5:] == ["—"] * 5
     text = (tmp_path / "h.md").read_text()
-    assert "A gain over it is not had by turning detail down." in text
+    assert "A gain over it is not had by turning detail up or down by one factor." in text
     assert text.endswith("Mine.\n")
     csv = pd.read_csv(tmp_path / "h.csv")
     assert {"- none", "- none_low", "- none_high", "- none_mark"} <= set(csv)
@@ -76,7 +86,7 @@ def test_the_table_has_a_cell_for_each_and_says_how_it_is_read(tmp_path: Path) -
 
 def test_without_metrics_of_detail_the_rest_is_there(tmp_path: Path) -> None:
     rows = [row for row in ROWS if row.reg != RESCALED]
-    found = headline.frame(scores(detail=False), rows, ["Toy"], CASES, [])
+    found = framed(scores(detail=False), rows, ["Toy"], [])
     assert "cosine" not in found
     assert "- none_rescaled" not in found
     assert found.set_index("reg").loc["rff", "- none"] > 0
@@ -87,6 +97,6 @@ def test_without_metrics_of_detail_the_rest_is_there(tmp_path: Path) -> None:
 
 
 def test_no_benchmark_is_a_table_of_holes(tmp_path: Path) -> None:
-    found = headline.frame(scores().iloc[:0], ROWS, ["Gone"], CASES, ["clean"])
+    found = framed(scores().iloc[:0], ROWS, ["Gone"], ["clean"])
     assert found["PSNR mean"].isna().all()
     assert len(headline.write(found, tmp_path / "h", title="T", seeds=1, notes=[]).rows) == len(ROWS)

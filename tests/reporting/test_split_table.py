@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blindsr.reporting import differences, split_table
+from blindsr.reporting import differences, gain_split, split_table
 from blindsr.reporting.gain_split import Split, split
 
 CASES = ["clean", "noise"]
@@ -57,8 +57,8 @@ def test_numbers_by_hand_for_two_seeds_of_one_image_each() -> None:
                     own[(own["reg"] == reg) & (own["seed"] == seed)] for reg, seed in (("rff", s), ("none", t))
                 )
                 made = split(
-                    *(one[column].to_numpy() for column in split_table.NEEDED),
-                    *(other[column].to_numpy() for column in split_table.NEEDED),
+                    *(one[column].to_numpy() for column in gain_split.NEEDED),
+                    *(other[column].to_numpy() for column in gain_split.NEEDED),
                 )
                 values.append([float(getattr(made, part).mean()) for part in Split._fields])
         wanted.append(np.mean(values, axis=0))

@@ -15,7 +15,7 @@ from blindsr.reporting import gain_split, statistics
 from blindsr.reporting.gain_split import Split
 from blindsr.runtime.errors import UserError
 
-NEEDED = ("psnr_db", "detail_cosine", "detail_amplitude")
+NEEDED = ("psnr_db", *gain_split.NEEDED)
 """Metrics that the split is computed of."""
 _MEAN = "mean"
 

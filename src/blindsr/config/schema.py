@@ -32,6 +32,8 @@ class Model(BaseModel):
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Names = Annotated[list[Name], AfterValidator(unique)]
 Case = Annotated[str, Field(pattern=r"^[A-Za-z0-9+_.]+$")]
+TRAINED = "training"
+"""What the validation calls the degradation that is trained on, beside its cases."""
 Positive = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -144,6 +146,12 @@ class ValidationParams(Model):
     every: Annotated[int, Field(ge=0)]
     windows: Positive
     cases: dict[Case, CaseParams]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if TRAINED in self.cases:
+            raise ValueError(f"cases has {TRAINED!r}, which is the degradation that is trained on: rename it")
+        return self
 
 
 class TrainParams(Model):

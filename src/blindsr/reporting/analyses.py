@@ -13,6 +13,7 @@ from blindsr.reporting.tables import HOLE, MEAN, Table
 from blindsr.runtime.errors import UserError
 
 ROW = ["backbone", "reg"]
+_CROP = ["benchmark", "image", "top", "left"]
 _SHARES = ("penalty_gradient_share", "covariance_share")
 _LAST = 4  # the diagnostics of training are means over its last quarter
 
@@ -109,8 +110,8 @@ def regularizers(
         notes.append(
             "View and content divergence, of every row: symmetric Kullback-Leibler divergence, per channel, of the "
             "statistics of two views of one image under the degradation that is trained on, and of two images; no "
-            "affine map of the features changes either. An alignment lowers the first beside the second; a second "
-            "near 0 means features that do not depend on the image."
+            "affine map of the features changes either. An alignment should lower the first beside the second; a "
+            "second near 0 means features that do not depend on the image."
         )
         notes.append(
             "Covariance of raw penalty: what ‖ΔΣ‖² is of ‖Δμ‖² + ‖ΔΣ‖² for these views, the penalty of `linear`; it "
@@ -168,20 +169,13 @@ def interaction_strengths(strengths: pd.DataFrame, resamples: int = 2000) -> pd.
     `share` is that over the strength of the same order without Dropout, `low` and `high` its 95 % percentiles when
     crops are resampled; NaN where there is no interaction, and for one crop.
     """
-    crop = ["benchmark", "image", "top", "left"]
     rows = []
     for (backbone, reg), mine in strengths.groupby(ROW, sort=False):
-        wide = mine.pivot_table(index=crop, columns=["order", "rate"], values="squared_strength")
-        count = len(wide)
-        weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=resamples) / count
+        wide = mine.pivot_table(index=_CROP, columns=["order", "rate"], values="squared_strength")
         for order, rate in wide.columns:
             base, own = (wide[order, which].to_numpy() for which in (0.0, rate))
-            share = np.sqrt(_ratio(own.mean(), base.mean()))
-            drawn = np.sqrt(_ratio(weights @ own, weights @ base))
-            known = drawn[~np.isnan(drawn)]
-            low, high = np.quantile(known, [0.025, 0.975]) if len(known) and count > 1 else (np.nan, np.nan)
             strength = np.sqrt(max(own.mean(), 0))
-            rows.append([backbone, reg, order, rate, strength, float(share), float(low), float(high)])
+            rows.append([backbone, reg, order, rate, strength, *_share(own, base, resamples)])
     return pd.DataFrame(rows, columns=[*ROW, "order", "rate", "strength", "share", "low", "high"])
 
 
@@ -206,24 +200,32 @@ def trained_with(strengths: pd.DataFrame, reg: str, baseline: str, resamples: in
     if "added_energy" not in strengths:
         return pd.DataFrame(columns=columns)
     plain = strengths[strengths["rate"] == 0]
-    crop = ["benchmark", "image", "top", "left"]
     for backbone, mine in plain.groupby("backbone", sort=False):
         if not {reg, baseline} <= set(mine["reg"]):
             continue
         for order, own in mine.groupby("order"):
             sides = [
-                own[own["reg"] == name].groupby(crop)[["squared_strength", "added_energy"]].mean().to_numpy()
+                own[own["reg"] == name].groupby(_CROP)[["squared_strength", "added_energy"]].mean().to_numpy()
                 for name in (reg, baseline)
             ]
-            count = len(sides[0])
-            weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=resamples) / count
-            weights = np.concatenate([np.full((1, count), 1 / count), weights])
-            relative = [_ratio(weights @ side[:, 0], weights @ side[:, 1]) for side in sides]
-            drawn = np.sqrt(_ratio(relative[0], relative[1]))
-            known = drawn[1:][~np.isnan(drawn[1:])]
-            low, high = np.quantile(known, [0.025, 0.975]) if len(known) and count > 1 else (np.nan, np.nan)
-            rows.append([backbone, order, float(drawn[0]), float(low), float(high)])
+            rows.append([backbone, order, *_share(sides[0], sides[1], resamples)])
     return pd.DataFrame(rows, columns=columns)
+
+
+def _share(of: NDArray[np.float64], base: NDArray[np.float64], resamples: int) -> tuple[float, float, float]:
+    """Root of the quotient of two mean squared strengths, with its 95 % percentiles when crops are resampled.
+
+    Both are (crops,), or (crops, 2) with what each is relative to in the second column.
+    """
+    count = len(of)
+    weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=resamples) / count
+    weights = np.concatenate([np.full((1, count), 1 / count), weights])
+    means = [weights @ side for side in (of, base)]
+    above, below = (side if side.ndim == 1 else _ratio(side[:, 0], side[:, 1]) for side in means)
+    share, *drawn = np.sqrt(_ratio(above, below))
+    known = [value for value in drawn if not np.isnan(value)]
+    low, high = np.quantile(known, [0.025, 0.975]) if known and count > 1 else (np.nan, np.nan)
+    return float(share), float(low), float(high)
 
 
 def _ratio(of: ArrayLike, base: ArrayLike) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -9,8 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from blindsr.config.schema import TRAINED
 from blindsr.reporting.gain_split import gain_db
-from blindsr.reporting.style import STYLE, colour, headline, legend_below, marker, save
+from blindsr.reporting.style import STYLE, colour, curve, headline, legend_below, marker, save
 
 _MEASURES = {"psnr_db": "PSNR (dB)", "detail_cosine": "detail cosine", "detail_amplitude": "detail amplitude"}
 _LEVELS = np.array([-4, -3, -2, -1.5, -1, -0.5, -0.25, 0, 0.25, 0.5, 1, 1.5, 2, 3, 4, 6])
@@ -39,14 +41,10 @@ def cosine_and_amplitude(scores: pd.DataFrame, cases: Sequence[str], stem: Path,
                 own = runs.xs((backbone, case), level=("backbone", "case"))
                 for reg, points in own.groupby(level="reg", sort=False):
                     number = regs[str(reg)]
+                    look: Any = {"linestyle": "", "color": colour(number), "marker": marker(number)}
                     x, y = points["detail_amplitude"], points["detail_cosine"]
-                    axis.plot(
-                        x, y, linestyle="", color=colour(number), marker=marker(number), markersize=5, alpha=0.45
-                    )
-                    axis.plot(
-                        x.mean(), y.mean(), linestyle="", color=colour(number), marker=marker(number), markersize=9,
-                        label=reg,
-                    )  # fmt: skip
+                    axis.plot(x, y, markersize=5, alpha=0.45, **look)
+                    axis.plot(x.mean(), y.mean(), markersize=9, label=reg, **look)
                 _contours(axis, own["detail_amplitude"].to_numpy(), own["detail_cosine"].to_numpy())
                 axis.set(title=case, xlabel="detail amplitude")
                 axis.set_ylabel(f"detail cosine\n{backbone}" if axis is line[0] else "detail cosine")
@@ -93,15 +91,9 @@ def curves_of_detail(curves: pd.DataFrame, stem: Path, *, title: str) -> None:
             for axis, case in zip(row, cases, strict=True):
                 for reg, own in mine.groupby("reg", sort=False):
                     known = own[["iteration", f"{measure}_{case}"]].replace(np.inf, np.nan).dropna()
-                    seeds = known.groupby("iteration")[f"{measure}_{case}"]
-                    number, mean = regs[str(reg)], seeds.mean()
-                    axis.plot(mean.index, mean, color=colour(number), linewidth=1.3, label=reg, marker=marker(number),
-                              markersize=4, markevery=max(1, len(mean) // 6))  # fmt: skip
-                    axis.fill_between(
-                        mean.index, seeds.min(), seeds.max(), color=colour(number), alpha=0.12, linewidth=0
-                    )
+                    curve(axis, known.groupby("iteration")[f"{measure}_{case}"], regs[str(reg)], str(reg))
                 if measure == "psnr_db":
-                    axis.set_title(case.replace("-", "+") if case != "training" else "as in training", fontsize=9)
+                    axis.set_title(case.replace("-", "+") if case != TRAINED else "as in training", fontsize=9)
             row[0].set_ylabel(f"{_MEASURES[measure]}\n{backbone}")
         for axis in axes[-1]:
             axis.set_xlabel("iteration")

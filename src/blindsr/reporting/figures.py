@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from blindsr.reporting.style import STYLE, colour, headline, legend_below, loss_label, marker, save
+from blindsr.reporting.style import STYLE, colour, curve, headline, legend_below, loss_label, marker, save
 
 
 def improvement_bars(gains: pd.DataFrame, bicubic: pd.DataFrame, stem: Path, *, title: str) -> None:
@@ -69,14 +69,8 @@ def learning_curves(
         for row, (backbone, mine) in zip(axes, curves.groupby("backbone", sort=False), strict=True):
             for axis, (label, values) in zip(row, panels.items(), strict=True):
                 for reg, own in mine.groupby("reg", sort=False):
-                    number = regs[str(reg)]
                     seeds = values.loc[own.index].dropna().groupby(own["iteration"])
-                    mean = seeds.mean()
-                    axis.plot(mean.index, mean, color=colour(number), linewidth=1.3, label=reg,
-                              marker=marker(number), markersize=4, markevery=max(1, len(mean) // 6))  # fmt: skip
-                    axis.fill_between(
-                        mean.index, seeds.min(), seeds.max(), color=colour(number), alpha=0.12, linewidth=0
-                    )
+                    curve(axis, seeds, regs[str(reg)], str(reg))
                 axis.set(xlabel="iteration", ylabel=f"{label}\n{backbone}" if axis is row[0] else label)
         legend_below(figure)
         headline(figure, title)

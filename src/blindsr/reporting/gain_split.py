@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+NEEDED = ("detail_cosine", "detail_amplitude")
+"""Metrics that a split is computed of."""
 Array = NDArray[np.float64]
 
 

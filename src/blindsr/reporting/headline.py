@@ -1,12 +1,12 @@
 """The first table: every row with its PSNR, what its detail is worth, and its gains over the controls, split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from blindsr.config.run import BILINEAR, Row
-from blindsr.reporting import differences, split_table, tables
+from blindsr.config.run import Row
+from blindsr.reporting import tables
 from blindsr.reporting.rescaled import RESCALED
 from blindsr.reporting.scores import BASELINE
 from blindsr.reporting.tables import HOLE, MEAN, Table
@@ -22,6 +22,8 @@ def frame(
     benchmarks: Sequence[str],
     cases: Sequence[str],
     shown: Sequence[str],
+    gains: Mapping[str, pd.DataFrame],
+    parts: pd.DataFrame | None,
 ) -> pd.DataFrame:
     """Numbers of every row, over all benchmarks (which count alike) and cases.
 
@@ -31,24 +33,24 @@ def frame(
         benchmarks: Of the test cases.
         cases: Likewise.
         shown: Cases whose PSNR has a column of its own.
+        gains: Column -> differences as from `differences.pooled`; an empty one has no column.
+        parts: What the first of them is made of, as from `split_table.pooled`; None where that is not known.
 
     Returns:
         Columns backbone, reg, PSNR under each of `shown` and over all, means of the metrics of detail that were
-        scored, and per comparison COLUMN, COLUMN_low, COLUMN_high and COLUMN_mark: "- none" with its parts
-        "direction" and "amplitude" of it, "- none_rescaled" and "- bilinear". NaN where there is none.
+        scored, and per comparison COLUMN, COLUMN_low, COLUMN_high and COLUMN_mark: those of `gains`, and after the
+        first of them "direction of it" and "amplitude of it". NaN where there is none.
     """
     psnr = _means(scores, "psnr_db", rows, benchmarks, cases)
     found = psnr[[*shown, MEAN]].rename(columns={case: f"PSNR {case}" for case in [*shown, MEAN]})
     for metric, name in _OF_DETAIL.items():
         if metric in scores:
             found[name] = _means(scores, metric, rows, benchmarks, cases)[MEAN]
-    for baseline in (BASELINE, RESCALED, BILINEAR):
-        gains = differences.pooled(scores, benchmarks, cases, "psnr_db", baseline=baseline).set_index(_KEYS)
-        found = _beside(found, gains, f"- {baseline}")
-        if baseline == BASELINE and set(split_table.NEEDED) <= set(scores):
-            parts = split_table.pooled(scores, benchmarks, cases)
+    for number, (column, of_column) in enumerate(gains.items()):
+        found = _beside(found, of_column, column)
+        if number == 0 and parts is not None:
             for part in _PARTS:
-                found = _beside(found, parts[parts["case"] == part].set_index(_KEYS), f"{part} of it")
+                found = _beside(found, parts[parts["case"] == part], f"{part} of it")
     return found.reset_index()
 
 
@@ -69,7 +71,7 @@ def _means(
 def _beside(found: pd.DataFrame, gains: pd.DataFrame, name: str) -> pd.DataFrame:
     if gains.empty:
         return found
-    own = gains[["difference", "low", "high", "mark"]].reindex(found.index)
+    own = gains.set_index(_KEYS)[["difference", "low", "high", "mark"]].reindex(found.index)
     own.columns = pd.Index([name, f"{name}_low", f"{name}_high", f"{name}_mark"])
     return found.join(own)
 
@@ -115,6 +117,7 @@ def _how_to_read(rows: pd.DataFrame, seeds: int) -> list[str]:
     if f"- {RESCALED}" in rows:
         notes.append(
             f"`{RESCALED}`: `{BASELINE}` with its detail times the one factor that suits its training's degradation "
-            "(chosen on windows of training images). A gain over it is not had by turning detail down."
+            "(chosen on windows of training images). A gain over it is not had by turning detail up or down by one "
+            "factor."
         )
     return notes

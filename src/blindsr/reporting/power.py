@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from blindsr.config.run import Row
 from blindsr.reporting import differences, statistics, tables
 from blindsr.reporting.scores import BASELINE
 from blindsr.reporting.statistics import Components
@@ -72,16 +73,11 @@ def frame(scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[str])
     known = differences.arrays(scores, cases, "psnr_db")
     rows = []
     for backbone, reg in differences.compared(scores, BASELINE):
-        pairs = [
-            [known[name, backbone, side].mean(2, keepdims=True) for side in (reg, BASELINE)]
-            for name in benchmarks
-            if (name, backbone, reg) in known
-        ]
-        if not pairs or min(pair[0].shape[0] for pair in pairs) < 2:
+        both = differences.joined(known, benchmarks, Row(backbone, reg), Row(backbone, BASELINE))
+        if not both or min(map(len, both[:2])) < 2:
             continue
-        sizes = [pair[0].shape[1] for pair in pairs]
-        method, baseline = (np.concatenate([pair[side] for pair in pairs], axis=1) for side in (0, 1))
-        own = statistics.components(method, baseline, groups=sizes)
+        method, baseline = (side.mean(2, keepdims=True) for side in both[:2])
+        own = statistics.components(method, baseline, groups=both[2])
         row = {
             "backbone": backbone,
             "reg": reg,

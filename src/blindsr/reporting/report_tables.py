@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from blindsr.config.run import BICUBIC, BILINEAR, CONTROLS, Row
-from blindsr.reporting import analyses, differences, headline, power, scores, split_table, tables, verdicts
+from blindsr.config.run import BILINEAR, CONTROLS, Row
+from blindsr.reporting import analyses, differences, headline, power, scores, tables, verdicts
 from blindsr.reporting.paper import comparison, lens, paper_tables
 from blindsr.reporting.paper.paper_tables import PARTS, TRACKS
 from blindsr.reporting.rescaled import RESCALED
@@ -98,9 +98,9 @@ def _of_the_paper(source: Source) -> list[tuple[comparison.PaperTable, list[str]
 
 def _headline(source: Source, folder: Path) -> Table:
     """Every row with its gains over the controls, and what they are made of."""
-    suite = source.scores[source.scores["benchmark"].isin(source.suite)]
-    shown = [case for case in dict.fromkeys((source.cases[0], verdicts.HARDEST)) if case in source.cases]
-    values = headline.frame(suite, source.rows, source.suite, source.cases, shown)
+    gains = {f"- {name}": source.over(name) for name in (BASELINE, RESCALED, BILINEAR)}
+    parts = source.split if source.is_split else None
+    values = headline.frame(source.in_suite, source.rows, source.suite, source.cases, source.ends, gains, parts)
     title = f"What each row gains, over what, and of which kind ({source.size})"
     seeds, notes = len(source.params.seeds), source.notes()
     return headline.write(values, folder / "headline", title=title, seeds=seeds, notes=notes)
@@ -108,11 +108,9 @@ def _headline(source: Source, folder: Path) -> Table:
 
 def _lens(source: Source, folder: Path) -> list[Table]:
     """What the paper's numbers can be made of, on those of its benchmarks whose interpolations were measured here."""
-    known = {
-        name: source.psnr.xs((name, name), level=("backbone", "reg")) for name in CONTROLS if name in source.controls
-    }
-    rows = lens.frame(known, source.cases) if source.beside_paper and BICUBIC in known else pd.DataFrame()
-    if rows.empty:
+    known = {name: source.psnr.xs((name, name), level=("backbone", "reg")) for name in CONTROLS}
+    rows = lens.frame(known, source.cases)
+    if rows.empty or not source.beside_paper:
         return []
     title = "The paper's PSNR beside interpolations, and what its gains can be made of"
     return [lens.write(rows, folder / "paper_lens", title=title, notes=[])]
@@ -123,13 +121,13 @@ def _differences(source: Source, folder: Path) -> list[Table]:
     if BASELINE not in source.params.reg.names:
         return []
     what, notes = "psnr_db minus the same backbone without regularizer", source.notes()
-    suite = source.scores[source.scores["benchmark"].isin(source.suite)]
+    suite = source.in_suite
     made, seeds, everywhere = [], len(source.params.seeds), "over all benchmarks and cases"
-    for name, build, over in (
-        ("differences_pooled", differences.pooled, everywhere),
-        ("differences", differences.per_case, "per benchmark and case"),
+    cells = differences.per_case(suite, source.suite, source.cases, "psnr_db")
+    for name, rows, over in (
+        ("differences_pooled", source.over(BASELINE), everywhere),
+        ("differences", cells, "per benchmark and case"),
     ):
-        rows = build(suite, source.suite, source.cases, "psnr_db")
         title = f"{what}, {over} ({source.size})"
         made.append(differences.write(rows, folder / name, title=title, seeds=seeds, notes=notes))
     others = {
@@ -138,13 +136,12 @@ def _differences(source: Source, folder: Path) -> list[Table]:
         BILINEAR: "bilinear upsampling",
     }
     for baseline, said in others.items():
-        if (suite["reg"] == baseline).any():
-            rows = differences.pooled(suite, source.suite, source.cases, "psnr_db", baseline=baseline)
+        rows = source.over(baseline)
+        if len(rows):
             title = f"psnr_db minus {said}, {everywhere} ({source.size})"
             stem = folder / f"differences_{baseline}"
             made.append(differences.write(rows, stem, title=title, seeds=seeds, notes=notes, baseline=baseline))
-    if set(split_table.NEEDED) <= set(source.metrics):
-        rows = split_table.pooled(suite, source.suite, source.cases)
+    if source.is_split:
         title = f"What {what} is made of, {everywhere} ({source.size})"
         how = [
             "direction: what is added to a bicubic upsampling is more right. amplitude: there is more or less of it, "
@@ -152,7 +149,7 @@ def _differences(source: Source, folder: Path) -> list[Table]:
             *notes,
         ]
         stem = folder / "differences_split"
-        made.append(differences.write(rows, stem, title=title, seeds=seeds, notes=how, case="part"))
+        made.append(differences.write(source.split, stem, title=title, seeds=seeds, notes=how, case="part"))
     if seeds > 1:
         rows = power.frame(suite, source.suite, source.cases)
         title = f"How many seeds a difference needs ({source.size})"

@@ -10,13 +10,14 @@ becomes a g, and PSNR follows from both (`gain_split`), without rounding to 8 bi
 import numpy as np
 import pandas as pd
 
+from blindsr.config.schema import TRAINED
 from blindsr.reporting import gain_split
 from blindsr.reporting.scores import BASELINE
 
 RESCALED = f"{BASELINE}_rescaled"
 """Name of the rows, where the others have that of a regularizer."""
-SCALE = "detail_scale_training"
-NEEDED = ("psnr_db", "detail_cosine", "detail_amplitude")
+SCALE = f"detail_scale_{TRAINED}"
+NEEDED = ("psnr_db", *gain_split.NEEDED)
 """Metrics that the rows are computed of."""
 _RUN = ["backbone", "seed"]
 

@@ -12,6 +12,8 @@ from blindsr.runtime.errors import UserError
 
 BASELINE = "none"
 """The regularizer that every other one is compared with."""
+HARDEST = "b+n+j"
+"""The case with every kind of degradation."""
 CONTROL = "two_views"
 """What a regularizer of two views is compared with, too: the views without a penalty."""
 

@@ -8,13 +8,13 @@ import pandas as pd
 
 from blindsr.config import registry
 from blindsr.config.params import Params
-from blindsr.config.run import CONTROLS, Row
+from blindsr.config.run import Row
 from blindsr.plugins.metrics.base import Metric
-from blindsr.reporting import analyses, differences, rescaled, scores, tables
+from blindsr.reporting import analyses, differences, gain_split, rescaled, scores, split_table, tables
 from blindsr.reporting.paper import paper_tables
 from blindsr.reporting.paper.paper_tables import METHODS, Grid
 from blindsr.reporting.rescaled import RESCALED
-from blindsr.reporting.scores import BASELINE
+from blindsr.reporting.scores import BASELINE, HARDEST
 
 PAPER, PAPER_ITERATIONS, PAPER_SCALE = "paper", 500_000, 4
 """The profile whose numbers are meant to be the paper's, at its length and its only scale."""
@@ -40,6 +40,7 @@ class Source:
         self.params, self.folder, self._scores = params, folder, scores
         self.suite, self.holes, self.aligned = suite, holes, aligned
         self.cases = list(params.suite.cases)
+        self._over: dict[str, pd.DataFrame] = {}
 
     @property
     def faithful(self) -> bool:
@@ -63,9 +64,35 @@ class Source:
     @cached_property
     def scores(self) -> pd.DataFrame:
         """Those given, and those of the rescaled baseline where they can be computed."""
-        known = set(rescaled.NEEDED) <= set(self._scores)
-        made = rescaled.rows(self._scores, rescaled.scales(self.curves)) if known else self._scores.iloc[:0]
+        made = rescaled.rows(self._scores, rescaled.scales(self.curves))
         return pd.concat([self._scores, made], ignore_index=True) if len(made) else self._scores
+
+    @cached_property
+    def in_suite(self) -> pd.DataFrame:
+        """The scores of the test cases."""
+        return self.scores[self.scores["benchmark"].isin(self.suite)]
+
+    @property
+    def ends(self) -> list[str]:
+        """The first case and the hardest, which stand for all where there is room for two."""
+        return [case for case in dict.fromkeys((self.cases[0], HARDEST)) if case in self.cases]
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the metrics are there that a gain is split by."""
+        return set(gain_split.NEEDED) <= set(self.metrics)
+
+    @cached_property
+    def split(self) -> pd.DataFrame:
+        """What the gains over the baseline are made of, as from `split_table.pooled`."""
+        return split_table.pooled(self.in_suite, self.suite, self.cases)
+
+    def over(self, baseline: str) -> pd.DataFrame:
+        """Every row minus a baseline, as from `differences.pooled`; empty where there is none of it."""
+        if baseline not in self._over:
+            rows = differences.pooled(self.in_suite, self.suite, self.cases, "psnr_db", baseline=baseline)
+            self._over[baseline] = rows
+        return self._over[baseline]
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -111,18 +138,12 @@ class Source:
     @cached_property
     def gains(self) -> pd.DataFrame:
         """Gains over the baseline as from `differences.pooled`, by case."""
-        suite = self.scores[self.scores["benchmark"].isin(self.suite)]
-        return differences.pooled(suite, self.suite, self.cases, "psnr_db", by_case=True)
+        return differences.pooled(self.in_suite, self.suite, self.cases, "psnr_db", by_case=True)
 
     @cached_property
     def curves(self) -> pd.DataFrame:
         """The learning curves of all runs."""
         return analyses.read(self.params.runs, self.folder / "curves", "")
-
-    @property
-    def controls(self) -> set[str]:
-        """Backbones without weights that were scored."""
-        return set(CONTROLS) & set(self.scores["backbone"])
 
     @property
     def has_crops(self) -> bool:

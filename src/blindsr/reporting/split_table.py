@@ -9,9 +9,6 @@ from blindsr.reporting import differences, gain_split
 from blindsr.reporting.gain_split import Split
 from blindsr.reporting.scores import BASELINE
 
-NEEDED = ("detail_cosine", "detail_amplitude")
-"""Metrics that the split is computed of."""
-
 
 def pooled(
     scores: pd.DataFrame, benchmarks: Sequence[str], cases: Sequence[str], *, baseline: str = BASELINE
@@ -22,7 +19,7 @@ def pooled(
     a run of the regularizer and one of the baseline, since seeds are not paired.
 
     Args:
-        scores: As from `scores.read`, with the columns of `NEEDED`.
+        scores: As from `scores.read`, with the columns of `gain_split.NEEDED`.
         benchmarks: That are pooled; those without scores are left out.
         cases: Likewise.
         baseline: Regularizer that the others are compared with.
@@ -34,7 +31,7 @@ def pooled(
     # what adds nothing has no direction
     nothing = trained["detail_amplitude"] == 0
     trained.loc[nothing, "detail_cosine"] = trained.loc[nothing, "detail_cosine"].fillna(0.0)
-    cosines, amplitudes = (differences.arrays(trained, cases, name) for name in NEEDED)
+    cosines, amplitudes = (differences.arrays(trained, cases, name) for name in gain_split.NEEDED)
     frames = []
     for backbone, reg in differences.compared(trained, baseline):
         keys = pd.DataFrame({"benchmark": "all", "backbone": backbone, "reg": reg, "case": list(Split._fields)})

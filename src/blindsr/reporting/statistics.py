@@ -73,8 +73,8 @@ def compare(
         raise ValueError(f"margin must be above 0, not {margin!r}")
     estimate = _estimate(a, b, sizes, resamples)
     low, high = _interval(estimate, confidence)
-    above, below = (_above(estimate, value) for value in (-margin, margin))
-    p, p_equivalent = 2 * np.minimum(_above(estimate, 0.0), 1 - _above(estimate, 0.0)), np.maximum(above, 1 - below)
+    below, zero, above = (_above(estimate, value) for value in (-margin, 0.0, margin))
+    p, p_equivalent = 2 * np.minimum(zero, 1 - zero), np.maximum(below, 1 - above)
     if 1 in (len(a), len(b)) and not (untrained and max(len(a), len(b)) > 1):
         p, p_equivalent = np.full_like(p, np.nan), np.full_like(p, np.nan)
     pairs = a.mean(0) - b.mean(0)

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from blindsr.runtime import files
@@ -45,6 +46,21 @@ def colour(number: int) -> str:
 def marker(number: int) -> str:
     """Marker of the series with that number."""
     return MARKERS[number % len(MARKERS)]
+
+
+def curve(axis: Axes, seeds: Any, number: int, label: str) -> None:
+    """Draw the mean over seeds as a line, and a band from the least seed to the greatest.
+
+    Args:
+        axis: To draw on.
+        seeds: Values of all seeds, grouped by what the x axis shows (of pandas).
+        number: Of the series, which has its colour and marker.
+        label: Of the series, in the legend.
+    """
+    mean = seeds.mean()
+    axis.plot(mean.index, mean, color=colour(number), linewidth=1.3, label=label, marker=marker(number),
+              markersize=4, markevery=max(1, len(mean) // 6))  # fmt: skip
+    axis.fill_between(mean.index, seeds.min(), seeds.max(), color=colour(number), alpha=0.12, linewidth=0)
 
 
 def headline(figure: Figure, title: str) -> None:

@@ -6,16 +6,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from blindsr.config.run import BILINEAR, CONTROLS
-from blindsr.reporting import analyses, statistics
+from blindsr.config.run import BILINEAR
+from blindsr.reporting import analyses, differences, statistics
 from blindsr.reporting.differences import ALPHA
 from blindsr.reporting.paper.paper_tables import BACKBONES, METHODS, TRACKS, Grid, Key
 from blindsr.reporting.rescaled import RESCALED
-from blindsr.reporting.scores import BASELINE, CONTROL
+from blindsr.reporting.scores import BASELINE, CONTROL, HARDEST
 from blindsr.reporting.statistics import Array
 
 Word = Literal["supported", "contradicted", "undecided", "not testable"]
-HARDEST = "b+n+j"
 _SATURATED = 90.0
 """Percent of error above which a band holds next to nothing of the HR: no network differs there."""
 RULE = (
@@ -144,9 +143,9 @@ def outcomes(comparisons: Sequence[Comparison]) -> list[Outcome]:
             low=float(one.low[0]),
             high=float(one.high[0]),
             sign=int(statistics.significant_sign(p, one.low[0], one.high[0], ALPHA)),
-            possible=not np.isnan(p),
+            possible=not np.isnan(p),  # as it is of one training run
         )
-        for comparison, one, p in zip(comparisons, found, corrected, strict=True)  # p of one seed is NaN
+        for comparison, one, p in zip(comparisons, found, corrected, strict=True)
     ]
 
 
@@ -158,9 +157,10 @@ def _everywhere(claim: str, where: str, comparisons: Sequence[Comparison], unit:
     small = sum(not one.possible for one in found)
     verdict: Word = "contradicted" if against else "supported" if for_it == len(found) else "undecided"
     few = f", {small} with one training run, which cannot tell" if small else ""
+    count = "1 difference" if len(found) == 1 else f"{len(found)} differences"
     numbers = (
-        f"Of {len(found)} differences {for_it} speak for it and {against} against it with certainty{few}; their mean "
-        f"is {np.mean([one.mean for one in found]):+.3f} {unit}, {_ends(found, unit)}."
+        f"Of {count} {for_it} speak for it and {against} against it with certainty{few}; their "
+        f"mean is {np.mean([one.mean for one in found]):+.3f} {unit}, {_ends(found, unit)}."
     )
     return Verdict(claim, where, verdict, numbers)
 
@@ -179,11 +179,11 @@ def _pairs(grid: Grid, known: Mapping[Key, Array], first: str, second: str) -> l
     found = []
     for backbone in grid.backbones:
         for benchmark in dict.fromkeys(key[0] for key in known):
-            other = (second, second) if second in CONTROLS else (backbone, second)
+            other = differences.baseline_row(backbone, second)
             sides = [known.get((benchmark, *row)) for row in ((backbone, first), other)]
             if sides[0] is not None and sides[1] is not None:
                 ends = (sides[0][..., -1:], sides[1][..., -1:])
-                found.append(Comparison(f"{_name(backbone)}, {benchmark}", *ends, untrained=second in CONTROLS))
+                found.append(Comparison(f"{_name(backbone)}, {benchmark}", *ends, untrained=other.is_control))
     return found
 
 

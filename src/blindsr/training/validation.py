@@ -9,39 +9,31 @@ the same, to the last bit, with validation and without.
 import copy
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from blindsr.config.schema import ValidationParams
+from blindsr.config.schema import TRAINED, ValidationParams
 from blindsr.data import images, suite
+from blindsr.data.images import RGB
 from blindsr.data.patch_store import PatchStore
 from blindsr.model import taps
 from blindsr.plugins.degradations.base import Degradation
-from blindsr.plugins.metrics.operators.detail import Detail
+from blindsr.plugins.metrics.operators.detail import DetailOf
 from blindsr.plugins.regularizers.base import Share
 from blindsr.plugins.regularizers.operators import affine
 from blindsr.runtime import devices
 from blindsr.training.ema import Ema
 from blindsr.training.samples import generator
 
-TRAINED = "training"
-"""Name of the degradation that is trained on, among the cases."""
 COLLAPSED = 1e-3
 """Features whose `content_divergence` is below this hardly depend on the image."""
 _FALLEN = 0.01  # of the largest so far
 _CONTRAST = 5.0  # levels: the PSNR of a flatter window is infinite at first, and its fall would be all that one sees
 _TRIES = 100
 _RIDGE = 0.01  # as the affine forms of alignment
-
-
-class _Case(NamedTuple):
-    """The windows as one case has them: LR images (N, 3, h, w), and their bicubic upsampling in whole levels."""
-
-    lr: Tensor
-    base: Tensor
 
 
 class Validation:
@@ -68,29 +60,27 @@ class Validation:
             degradation: That is trained on; None leaves it out.
             window: HR px that are degraded around the crop by it, as in training.
         """
-        self._params, self._border = params, scale
+        self._params, self._detail = params, DetailOf(scale)
         self._network = copy.deepcopy(backbone).eval()
         draw = np.random.Generator(np.random.Philox(key=[0, 0]))
         side = max(crop, min(window, store.smallest_side // scale * scale))
         inside = (side - crop) // 2 // scale * scale
         wide = [_window(store, side, crop, inside, draw) for _ in range(params.windows)]
-        hr = [np.ascontiguousarray(image[inside : inside + crop, inside : inside + crop]) for image in wide]
-        self._hr = torch.stack([torch.from_numpy(image) for image in hr]).permute(0, 3, 1, 2)
-        self._cases = {
-            name: _case([
+        middle = slice(inside, inside + crop)
+        self._hr = [np.ascontiguousarray(image[middle, middle]) for image in wide]
+        self._lr: dict[str, list[RGB]] = {
+            name: [
                 suite.degrade_case(image, case, suite.case_generator(0, "validation", name, str(number)), scale)
-                for number, image in enumerate(hr)
-            ], scale)
+                for number, image in enumerate(self._hr)
+            ]
             for name, case in params.cases.items()
-        }  # fmt: skip
-        self._second_view: Tensor | None = None
+        }
+        self._second_view: list[RGB] = []
         if degradation:
-            views = _degraded(degradation, wide, scale)[..., inside // scale :, inside // scale :]
-            views = views[..., : crop // scale, : crop // scale]
-            first, second = views.chunk(2)
-            levels = (255 * first).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-            self._cases = {TRAINED: _case(list(levels), scale)} | self._cases
-            self._second_view = second
+            middle = slice(inside // scale, (inside + crop) // scale)
+            views = [images.to_uint8(view[:, middle, middle]) for view in _degraded(degradation, wide, scale)]
+            self._lr = {TRAINED: views[: len(wide)]} | self._lr
+            self._second_view = views[len(wide) :]
 
     @torch.no_grad()
     def __call__(self, iteration: int, ema: Ema) -> dict[str, float]:
@@ -112,13 +102,13 @@ class Validation:
         device = next(iter(ema.state_dict().values())).device
         network = self._network.to(device)
         ema.copy_to(network)
-        hr = self._hr.to(device)
         found: dict[str, float] = {}
         features = {}
-        for name, case in self._cases.items():
-            sr, seen = taps.read(network, case.lr.to(device))
+        for name, lr in self._lr.items():
+            sr, seen = taps.read(network, _batch(lr).to(device))
             features[name] = seen["last"]
-            details = added_detail(sr, hr, case.base.to(device), self._border)
+            made = map(images.to_uint8, sr.float().cpu())
+            details = [self._detail(*each) for each in zip(made, self._hr, lr, strict=True)]
             label = name.replace("+", "-")
             found |= {
                 f"psnr_db_{label}": _mean(detail.psnr for detail in details),
@@ -129,8 +119,8 @@ class Validation:
                 of_added = sum(detail.added for detail in details)
                 product = sum(detail.product for detail in details)
                 found["detail_scale_training"] = max(0.0, product / of_added) if of_added else 1.0
-        if self._second_view is not None:
-            other = taps.read(network, self._second_view.to(device))[1]["last"]
+        if self._second_view:
+            other = taps.read(network, _batch(self._second_view).to(device))[1]["last"]
             found |= divergences(features.pop(TRAINED), other)
         views = list(features.values())
         return found if len(views) < 2 else found | statistics_distances(views[0], views[-1])
@@ -163,21 +153,20 @@ class Collapse:
         )
 
 
-def _case(lr: list[np.ndarray], scale: int) -> _Case:
-    bases = [torch.from_numpy(images.bicubic_upscale(image, scale)).permute(2, 0, 1) for image in lr]
-    return _Case(torch.stack([images.to_float(image) for image in lr]), torch.stack(bases))
+def _batch(windows: list[RGB]) -> Tensor:
+    return torch.stack([images.to_float(window) for window in windows])
 
 
-def _degraded(degradation: Degradation[Any], wide: list[np.ndarray], scale: int) -> Tensor:
+def _degraded(degradation: Degradation[Any], wide: list[RGB], scale: int) -> Tensor:
     """Two views of each window, (2N, 3, h, w), of draws that no training has: its iterations are no such number."""
-    windows = torch.stack([images.to_float(image) for image in wide]).repeat(2, 1, 1, 1)
+    windows = _batch(wide).repeat(2, 1, 1, 1)
     streams = [generator(0, 2**63, number, 0) for number in range(len(windows))]
     height, width = windows.shape[2:]
     draws = [degradation.draw(stream, height, width, scale) for stream in streams]
     return degradation.apply(windows, draws, streams, scale)
 
 
-def _window(store: PatchStore, side: int, crop: int, inside: int, draw: np.random.Generator) -> np.ndarray:
+def _window(store: PatchStore, side: int, crop: int, inside: int, draw: np.random.Generator) -> RGB:
     """A window (side, side, 3), drawn again while its middle is flat, unless the images have nothing else."""
     for _ in range(_TRIES):
         image = store.image(int(draw.integers(store.image_count)))
@@ -228,25 +217,6 @@ def statistics_distances(a: Tensor, b: Tensor) -> dict[str, float]:
         "mean_distance": float(gap.square().sum(1).mean() / variance),
         "covariance_distance": float((sigmas[0] - sigmas[1]).square().sum() / max(float(own), 1e-30)),
     }
-
-
-def added_detail(sr: Tensor, hr: Tensor, base: Tensor, border: int) -> list[Detail]:
-    """What a network adds to each image, of SR rounded to 8 bits.
-
-    Args:
-        sr: SR images (N, 3, H, W) in [0, 1], not clamped.
-        hr: HR images in levels of 0..255.
-        base: Bicubic upsampling of the LR images, in levels.
-        border: px removed at each side.
-    """
-    inside = slice(border, -border)
-    levels = (sr.float() * 255).round().clamp(0, 255)
-    below, target, made = (devices.exact(image.float()[..., inside, inside]) for image in (base, hr, levels))
-    missing, added = target - below, made - below
-    pairs = ((missing, missing), (added, added), (missing, added))
-    sums = zip(*((a * b).sum((1, 2, 3)).tolist() for a, b in pairs), strict=True)
-    count = missing[0].numel()
-    return [Detail(of_missing, of_added, product, count) for of_missing, of_added, product in sums]
 
 
 def _mean(values: Iterable[float]) -> float:

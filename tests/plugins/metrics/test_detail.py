@@ -123,3 +123,8 @@ def test_the_records_share_what_they_compute(build: Callable[..., object]) -> No
     compute, value = record.shared
     assert compute == DetailOf(3)
     assert record.measure(sr, hr, lr) == value(DetailOf(3)(sr, hr, lr)) == record.against(hr)(sr, lr)
+
+
+def test_more_detail_is_neither_better_nor_worse() -> None:
+    records = [module.build() for module in (detail_cosine, detail_amplitude, psnr_best_db)]
+    assert [record.higher_is_better for record in records] == [True, None, True]

@@ -55,6 +55,14 @@ def test_metric_and_difference_to_the_baseline(tab, small):
     )
 
 
+def test_of_a_neutral_metric_nothing_is_better(tab):
+    tab.press("Metric", "detail_amplitude")
+    assert "neither higher nor lower is better" in tab.find("#explorer-status").text
+    assert not tab.all("#explorer-table tbody b")
+    tab.press("Show", "difference")
+    assert not tab.all("#explorer-table td.up, #explorer-table td.down")
+
+
 def test_sorting_by_pointer_and_keyboard(tab):
     order = [row[:3] for row in tab.rows()]
     tab.press("Benchmark", "Set5")

@@ -32,7 +32,8 @@ class Metric:
     """Such as "dB"; empty if it has none."""
     decimals: int
     """Shown in tables."""
-    higher_is_better: bool
+    higher_is_better: bool | None
+    """None where neither more nor less is better by itself."""
     measure: Callable[[RGB, RGB, RGB], float]
     """The score of (SR, HR, LR), uint8 RGB images of shape (H, W, 3), SR and HR of one size; NaN leaves a hole.
 

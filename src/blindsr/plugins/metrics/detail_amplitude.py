@@ -10,4 +10,6 @@ def build(*, crop_border: int = 4) -> Metric:
     Args:
         crop_border: px removed at each side first.
     """
-    return detail.metric("detail_amplitude", "detail amplitude", "", 3, lambda added: added.amplitude, crop_border)
+    return detail.metric(
+        "detail_amplitude", "detail amplitude", "", 3, lambda added: added.amplitude, crop_border, None
+    )

@@ -8,16 +8,13 @@ from typing import Any
 import pandas as pd
 
 from blindsr.config.run import BICUBIC, Row
-from blindsr.reporting import analysis_figures, detail_figures, figures, selection, split_table, visual_figures
+from blindsr.config.schema import TRAINED
+from blindsr.reporting import analysis_figures, detail_figures, figures, selection, visual_figures
 from blindsr.reporting.page.rendering import PageFigure
-from blindsr.reporting.scores import BASELINE
+from blindsr.reporting.scores import BASELINE, HARDEST
 from blindsr.reporting.source import Source
 from blindsr.reporting.tables import MEAN
-from blindsr.reporting.verdicts import HARDEST
 from blindsr.runtime.errors import UserError
-
-TRAINED = "training"
-"""The degradation that is trained on, among the cases of the validation."""
 
 
 def draw(source: Source, entries: Sequence[Mapping[str, Any]]) -> list[PageFigure]:
@@ -53,15 +50,14 @@ def draw(source: Source, entries: Sequence[Mapping[str, Any]]) -> list[PageFigur
             "Added detail while training",
             "How right and how much it is, under the degradation that is trained on and under test cases.",
         )
-    if set(split_table.NEEDED) <= set(source.metrics):
-        suite = source.scores[source.scores["benchmark"].isin(source.suite)]
-        shown = [case for case in dict.fromkeys((source.cases[0], HARDEST)) if case in source.cases]
-        trained = suite[(suite["backbone"] != suite["reg"]) & suite["case"].isin(shown)]
+    if source.is_split:
+        suite = source.in_suite
+        trained = suite[(suite["backbone"] != suite["reg"]) & suite["case"].isin(source.ends)]
         if trained["detail_cosine"].notna().any():
             add(
                 "cosine_amplitude",
                 detail_figures.cosine_and_amplitude,
-                (trained, shown),
+                (trained, source.ends),
                 "How right the added detail is, and how much there is of it",
                 "Lines: PSNR over bicubic upsampling. Up: more right; to the side: more or less of it. Small: seeds.",
             )

@@ -76,9 +76,19 @@ function shown(value, metric, signed = false) {
   return (value < 0 && !zero ? "−" : signed && !zero ? "+" : "") + text;
 }
 
-/** More than 0 where `difference` is an improvement in that metric. */
+/** Of more and less of a metric, neither is better by itself. */
+function isNeutral(metric) {
+  return data.metrics[metric].higher_is_better === null;
+}
+
+/** More than 0 where `difference` is an improvement in that metric, or more of a neutral one. */
 function gain(difference, metric) {
-  return data.metrics[metric].higher_is_better ? difference : -difference;
+  return data.metrics[metric].higher_is_better === false ? -difference : difference;
+}
+
+function betterSide(metric) {
+  if (isNeutral(metric)) return "neither higher nor lower";
+  return data.metrics[metric].higher_is_better ? "higher" : "lower";
 }
 
 function nameOf(model) {

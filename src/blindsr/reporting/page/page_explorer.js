@@ -81,7 +81,7 @@ function explorer() {
 
   /** First press: names A to Z, numbers best first; second press: the reverse; third press: the run's order. */
   function sortBy(key) {
-    const first = key.startsWith("=") && data.metrics[state.metric].higher_is_better;
+    const first = key.startsWith("=") && data.metrics[state.metric].higher_is_better !== false;
     if (state.sort?.key !== key) state.sort = { key, descending: first };
     else if (state.sort.descending === first) state.sort.descending = !first;
     else state.sort = null;
@@ -108,8 +108,9 @@ function explorer() {
   function number(row, name, top) {
     const value = row.values[name], differs = state.view === "difference";
     const text = shown(value, state.metric, differs);
-    const kind = value === null || !differs || /^[0.]+$/.test(text) ? "none" : gain(value, state.metric) > 0 ? "up" : "down";
-    const isTop = value !== null && shown(value, state.metric) === top(row, name);
+    const neutral = isNeutral(state.metric);
+    const kind = value === null || !differs || neutral || /^[0.]+$/.test(text) ? "none" : gain(value, state.metric) > 0 ? "up" : "down";
+    const isTop = value !== null && !neutral && shown(value, state.metric) === top(row, name);
     return el("td", { class: `${name === "mean" ? "mean " : ""}${differs || value === null ? kind : ""}` || null }, isTop ? el("b", {}, text) : text);
   }
 
@@ -124,10 +125,10 @@ function explorer() {
     body.replaceChildren(...found.map((row) => el("tr", { class: isControl(row.model) ? "reference" : null },
       el("th", { scope: "row" }, row.benchmark), el("th", { scope: "row" }, row.backbone), el("th", { scope: "row", class: "name" }, row.reg),
       ...columns.map((name) => number(row, name, top)))));
-    const { label, higher_is_better: higher } = data.metrics[state.metric];
+    const { label } = data.metrics[state.metric];
     const what = state.view === "values" ? label : `${label}, minus ${data.baseline} with the same backbone`;
     const compared = state.view === "values" ? "" : "; bicubic and bilinear have no backbone to compare with";
-    byId("explorer-status").textContent = `${found.length} rows: ${what}, ${higher ? "higher" : "lower"} is better${compared}.`;
+    byId("explorer-status").textContent = `${found.length} rows: ${what}, ${betterSide(state.metric)} is better${compared}.`;
   }
 
   const baselines = data.models.some(baselineOf);

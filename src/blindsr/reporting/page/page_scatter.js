@@ -95,7 +95,7 @@ function scatter(pictures) {
     const px = (value) => left + ((value - low) / (high - low)) * (width - left - right);
     const py = (value) => height - bottom - ((value - low) / (high - low)) * (height - top - bottom);
     const { found, decimals } = ticks(low, high);
-    const better = data.metrics[state.metric].higher_is_better ? "higher" : "lower";
+    const better = betterSide(state.metric);
     const axes = found.flatMap((tick) => [
       shape("line", { class: "axis", x1: px(tick), x2: px(tick), y1: top, y2: height - bottom }),
       shape("line", { class: "axis", x1: left, x2: width - right, y1: py(tick), y2: py(tick) }),
@@ -148,7 +148,7 @@ function scatter(pictures) {
     byId("scatter-scores").replaceChildren();
     const gains = points.map(({ x, y }) => gain(y - x, state.metric));
     byId("scatter-status").textContent = points.length
-      ? `${state.reg} is better on ${gains.filter((value) => value > 0).length} of ${points.length} images; ` +
+      ? `${state.reg} is ${isNeutral(state.metric) ? "higher" : "better"} on ${gains.filter((value) => value > 0).length} of ${points.length} images; ` +
         `median difference in ${data.metrics[state.metric].label}: ${shown(median(points.map(({ x, y }) => y - x)), state.metric, true)}.`
       : "No image has both scores.";
     draw();

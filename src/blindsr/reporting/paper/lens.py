@@ -6,7 +6,8 @@ that of B leave one equation for the cosine c and the amplitude g of the added d
 - Above B, c is at least √(1 - m) with m = 10^(-(PSNR - PSNR(B)) / 10): no amplitude makes up for a wrong direction.
 - Below B, g is at least √(m - 1) unless the detail points away from the truth (c < 0).
 - A network whose added detail is turned down, from all of it to none, passes every PSNR between its own and that of
-  B. So where the baseline is below a method, and the method not above B, the whole gain can be had that way.
+  B, since PSNR changes without a jump. So where the baseline is below a method, and the method not above B, the whole
+  gain can be had that way. The same holds of what it adds to any other interpolation, such as the bilinear one.
 """
 
 import math
@@ -115,8 +116,8 @@ def _how_to_read(rows: pd.DataFrame) -> list[str]:
     down = int((gains["gain"] == DOWN).sum())
     notes = [
         f"Baseline and ours are printed in the paper, PSNR in dB; interpolations are measured here. In {down} of "
-        f"the {len(gains)} cells with a gain, ours is not above the better interpolation: turning the baseline's "
-        f"detail down (`{DOWN}`) passes that PSNR, whatever the direction of its detail. In the others "
+        f"the {len(gains)} cells with a gain, ours is not above the better interpolation: turning down what the "
+        f"baseline adds to that one (`{DOWN}`) passes that PSNR, whatever its direction. In the others "
         f"(`{MORE}`) the cosine of ours must reach the bound given, and whether the baseline's does is unknown.",
         "Bounds are of an image that has the mean PSNR: what is added has at least that cosine, or, at a cosine of 0 "
         "or more, at least that amplitude.",

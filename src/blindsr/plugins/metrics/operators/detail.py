@@ -87,7 +87,13 @@ class DetailOf:
 
 
 def metric(
-    name: str, label: str, unit: str, decimals: int, value: Callable[[Detail], float], crop_border: int
+    name: str,
+    label: str,
+    unit: str,
+    decimals: int,
+    value: Callable[[Detail], float],
+    crop_border: int,
+    higher_is_better: bool | None = True,
 ) -> Metric:
     """The record of a metric that is a `value` of the detail, which all such metrics share."""
     detail_of = DetailOf(crop_border)
@@ -96,7 +102,7 @@ def metric(
         label=label,
         unit=unit,
         decimals=decimals,
-        higher_is_better=True,
+        higher_is_better=higher_is_better,
         measure=lambda sr, hr, lr: value(detail_of(sr, hr, lr)),
         shared=(detail_of, value),
     )
