@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from blindsr.config.schema import TRAINED
 from blindsr.reporting.style import STYLE, colour, curve, headline, legend_below, loss_label, marker, save
 
 
@@ -54,8 +55,8 @@ def learning_curves(
     panels = {name: curves[name] for name in losses}
     if others and inside in curves:
         panels = {f"{loss_label(name)} to HR": curves[name] for name in losses} | {
-            f"PSNR under {trained_case} (dB)": curves[inside],
-            "mean PSNR under\n" + ", ".join(name.removeprefix("psnr_db_") for name in others) + " (dB)": (
+            f"PSNR {'as in training' if trained_case == TRAINED else f'under {trained_case}'} (dB)": curves[inside],
+            "mean PSNR under\n" + ", ".join(map(_case, others)) + " (dB)": (
                 curves[others]
                 .replace(np.inf, np.nan)
                 .mean(axis=1, skipna=False)  # a flat window has no error at first
@@ -75,6 +76,11 @@ def learning_curves(
         legend_below(figure)
         headline(figure, title)
         save(figure, stem)
+
+
+def _case(column: str) -> str:
+    """The case of a column psnr_db_CASE, in whose name + is written as -."""
+    return column.removeprefix("psnr_db_").replace("-", "+")
 
 
 def frequency_curves(errors: pd.DataFrame, stem: Path, *, title: str) -> None:

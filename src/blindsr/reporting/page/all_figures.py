@@ -40,7 +40,7 @@ def draw(source: Source, entries: Sequence[Mapping[str, Any]]) -> list[PageFigur
         (source.curves, list(source.params.train.losses), TRAINED if _follows_training(source) else HARDEST),
         "Training",
         "Means over seeds, bands from the least to the greatest. PSNR is that of the averaged weights on windows of "
-        "training images: under the degradations of training together, and under each of them alone or none.",
+        "training images: under the degradations of training, and the mean under the other cases.",
     )
     if _follows_training(source):
         add(
