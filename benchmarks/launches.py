@@ -7,6 +7,7 @@ takes one operation there, a Poisson one about four.
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,7 +29,7 @@ def run(quick: bool) -> list[Result]:
     params = inputs.params()
     batch, groups = (4, 1) if quick else (params.train.batch, 3)
     train = params.train.model_copy(update={"batch": batch, **({"crop": 32, "window": 96} if quick else {})})
-    settings = {"seed": 0, "views": 2, "scale": params.scale}
+    settings: dict[str, Any] = {"seed": 0, "views": 2, "scale": params.scale}
     with tempfile.TemporaryDirectory() as name:
         store = inputs.store(Path(name) / "store")
         alone = _OneByOne(store, train, inputs.degradation(), **settings)

@@ -247,7 +247,7 @@ class RuntimeParams(Model):
 
     `devices` is the number of processes that train one run together: one per GPU, one on MPS, or so many on a CPU.
     `compile` runs the backbone through torch.compile, and `cuda_graph` has a GPU record the training step and replay
-    it.
+    it. `keep_batches` keeps the training batches that a CPU makes, so that the next run of the same seed reads them.
     """
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
@@ -256,6 +256,7 @@ class RuntimeParams(Model):
     checkpoint_every: Positive
     compile: bool
     cuda_graph: bool = True
+    keep_batches: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -29,6 +29,13 @@ CODE: dict[str, tuple[str, ...]] = {
         "plugins/metrics/operators",
         "plugins/alexnet.py",
     ),
+    "batches": (
+        "training/samples.py",
+        "data",
+        "plugins/degradations/base.py",
+        "plugins/degradations/operators",
+        "plugins/degradations/{degradation}.py",
+    ),
     "evaluate": ("stages/evaluate.py", "evaluation", *_MODEL, *_METRICS),
     "analyse": (
         "stages/analyse.py",
@@ -50,7 +57,7 @@ CODE: dict[str, tuple[str, ...]] = {
     "report": ("stages/report.py", "reporting", "data", "plugins/metrics"),
     "score": ("apps/score.py", "evaluation", "model", "data", "foreign", "plugins/backbones", *_METRICS),
 }
-"""Stage or app -> what decides its result: its module, rooms, and the plug-ins of its run."""
+"""Stage, app or part of a stage -> what decides its result: its module, rooms, and the plug-ins of its run."""
 
 
 def code_digest(stage: str, **plugins: str) -> str:

@@ -19,6 +19,7 @@ from blindsr.runtime import devices, files, paths, provenance, tracking
 from blindsr.runtime.errors import UserError
 from blindsr.training import checkpoint, distributed, failure, initial, losses, trainer
 from blindsr.training.distributed import World
+from blindsr.training.kept import Kept
 from blindsr.training.objective import Objective
 from blindsr.training.samples import Batches
 from blindsr.training.validation import Validation
@@ -136,7 +137,23 @@ def build_batches(params: Params, seed: int, views: int, world: World) -> Batche
     part = {"ranks": world.ranks, "rank": world.rank}
     store = PatchStore(paths.PATCHES)
     degradation = registry.build("degradation", params.degradation.name, params.degradation.settings)
-    return Batches(store, params.train, degradation, seed=seed, views=views, scale=params.scale, **part)
+    kept = Kept(_kept_folder(params, seed, views, world)) if params.runtime.keep_batches else None
+    return Batches(store, params.train, degradation, seed=seed, views=views, scale=params.scale, kept=kept, **part)
+
+
+def _kept_folder(params: Params, seed: int, views: int, world: World) -> Path:
+    """Where the batches of a rank are kept: whatever they depend on is in its name."""
+    determining = {
+        "seed": seed,
+        "views": views,
+        "scale": params.scale,
+        "ranks": [world.rank, world.ranks],
+        "train": params.train.model_dump(include={"batch", "crop", "window", "horizontal_flip", "usm_target"}),
+        "degradation": {params.degradation.name: params.degradation.settings},
+        "patches": files.sha256(paths.PATCHES / INDEX),
+    }
+    code = provenance.code_digest("batches", degradation=params.degradation.name)
+    return paths.project_root() / ".train_state" / "batches" / f"{files.key(determining)[:16]}-{code}"
 
 
 @contextlib.contextmanager

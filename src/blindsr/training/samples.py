@@ -5,6 +5,7 @@ nothing else, so workers, devices and resumed runs see the same data.
 """
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from blindsr.plugins.degradations.operators import usm
 from blindsr.plugins.degradations.operators.transfer import upload
 from blindsr.runtime import devices
 from blindsr.runtime.errors import UserError
+from blindsr.training.kept import Kept
 
 _WHERE, _VIEWS = 0, 1  # purposes of a sample's generators: where to crop, then one for each view
 # HR pixels that a GPU synthesizes at once, of 128 windows of 240 px: with more the host has less to launch for each
@@ -92,6 +94,7 @@ class Batches(Dataset[Batch]):
         scale: int,
         ranks: int = 1,
         rank: int = 0,
+        kept: Kept | None = None,
     ) -> None:
         """A batch has train.batch LR images, of train.batch / views patches.
 
@@ -104,6 +107,7 @@ class Batches(Dataset[Batch]):
             scale: HR px along a side of an LR px.
             ranks: processes that train together; they make what one alone would.
             rank: which of them this is: it makes its consecutive part of each batch, all views of a patch.
+            kept: where batches made on the CPU are kept, for this rank; None makes each anew.
 
         Raises:
             UserError: if the training images are smaller than train.crop or than the degradation needs, or a batch
@@ -132,9 +136,14 @@ class Batches(Dataset[Batch]):
             )
         part = self._patches // ranks
         self._samples = range(rank * part, (rank + 1) * part)
+        self._kept = kept
 
     def __getitem__(self, iteration: int) -> Batch:
         """The batch of an iteration, from 0, made on the CPU; of several ranks, this one's part."""
+        make = partial(self._make, iteration)
+        return Batch(*self._kept.get(iteration, make)) if self._kept else make()
+
+    def _make(self, iteration: int) -> Batch:
         cut, draws, streams = self._read(iteration)
         windows = torch.stack([self._target(window) for window, _, _ in cut])
         lr = self._degradation.apply(windows.repeat(self._views, 1, 1, 1), draws, streams, self._scale)
