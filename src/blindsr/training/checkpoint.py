@@ -24,15 +24,31 @@ def dump(state: dict[str, Any]) -> bytes:
 
 
 def parse(content: bytes) -> dict[str, Any]:
-    """What `dump` made, on the CPU. Raises pickle.UnpicklingError for anything but tensors and plain values."""
+    """Read what `dump` made.
+
+    Args:
+        content: Its bytes.
+
+    Returns:
+        The state, with its tensors on the CPU.
+
+    Raises:
+        pickle.UnpicklingError: for anything but tensors and plain values.
+    """
     state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     return state
 
 
 def save(folder: Path, iteration: int, state: dict[str, Any]) -> None:
-    """Write the state after `iteration` iterations (tensors and plain Python values), and drop the oldest.
+    """Write the state after some iterations, and remove all but the newest two.
 
-    Raises UserError when the disk is full; the states already there stay.
+    Args:
+        folder: Folder of the states; made where it is missing.
+        iteration: Iterations that are done.
+        state: Tensors and plain Python values.
+
+    Raises:
+        UserError: when the disk is full or the folder may not be written; the states already there stay.
     """
     content = dump(state)
     files.write_atomic(folder / f"{iteration:09d}-{_digest(content)}.pt", content)
@@ -41,9 +57,15 @@ def save(folder: Path, iteration: int, state: dict[str, Any]) -> None:
 
 
 def latest(folder: Path) -> dict[str, Any] | None:
-    """The newest state that is whole, or None. A damaged one is passed over with a warning.
+    """Read the newest state that is whole. A damaged one is passed over with a warning.
 
     What a process that was killed left half written is removed.
+
+    Args:
+        folder: As for `save`; it need not exist.
+
+    Returns:
+        The state, with its tensors on the CPU; None where there is none.
     """
     for half in folder.glob(".*"):
         half.unlink()

@@ -45,18 +45,39 @@ class World:
         return self.rank == 0
 
     def error(self, error: UserError) -> BaseException:
-        """What this rank raises for an error that all ranks have at once, so that rank 0 alone tells it."""
+        """Turn an error that all ranks have at once into what this rank raises, so that rank 0 alone tells it.
+
+        Args:
+            error: The error, on every rank.
+
+        Returns:
+            The error itself on rank 0, SystemExit with its status on the others.
+        """
         return error if self.main else SystemExit(error.status)
 
     def replicate(self, module: nn.Module) -> nn.Module:
-        """`module`, or what averages its gradients over the ranks in every backward pass."""
+        """Have a module's gradients averaged over the ranks in every backward pass.
+
+        Args:
+            module: Already on `device`.
+
+        Returns:
+            The module itself where there is one rank, else a DistributedDataParallel of it.
+        """
         if self.ranks == 1:
             return module
         ids = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(module, ids, gradient_as_bucket_view=True)
 
     def total(self, values: Tensor) -> Tensor:
-        """Sum over the ranks, of the shape of `values`; the same bits on each of them."""
+        """Sum a tensor over the ranks; every rank calls it.
+
+        Args:
+            values: Of this rank, of the same shape on all; not changed.
+
+        Returns:
+            The sum, of that shape; the same bits on each rank.
+        """
         if self.ranks > 1:
             values = values.clone()
             dist.all_reduce(values)
@@ -71,7 +92,14 @@ class World:
         return int(shared)
 
     def from_rank0(self, make: Callable[[], Value]) -> Value:
-        """What `make` returns on rank 0, where alone it is called."""
+        """Call a function on rank 0 alone, and give its result to all ranks.
+
+        Args:
+            make: Returns something that can be pickled.
+
+        Returns:
+            What it returned on rank 0.
+        """
         if self.ranks == 1:
             return make()
         box = [make() if self.main else None]
@@ -79,7 +107,16 @@ class World:
         return box[0]  # type: ignore[return-value]
 
     def require_same(self, value: str, hint: str) -> None:
-        """Raise UserError unless all ranks give the same value: `hint` says what to do."""
+        """Refuse to go on unless all ranks give the same value; every rank calls it.
+
+        Args:
+            value: Of this rank.
+            hint: What to do where they differ: the end of the message.
+
+        Raises:
+            UserError: on rank 0 where a value differs from its own; the message names that rank.
+            SystemExit: then on the others.
+        """
         values = [value] * self.ranks
         if self.ranks > 1:
             dist.all_gather_object(values, value)
@@ -123,7 +160,18 @@ def launched() -> bool:
 
 
 def count(setting: int | Literal["auto"], device: str) -> int:
-    """Processes that `runtime.devices` asks for; auto: one per GPU. Raises UserError for more GPUs than there are."""
+    """Find how many processes `runtime.devices` asks for.
+
+    Args:
+        setting: `runtime.devices`; "auto": one per GPU, and one on a CPU or on MPS.
+        device: `runtime.device`; with a number, such as cuda:1, it stands for one GPU.
+
+    Returns:
+        Their number, >= 1.
+
+    Raises:
+        UserError: for more GPUs than there are, for several processes on MPS, and as `devices.choose` does.
+    """
     chosen = devices.choose(device)
     if chosen.type == "mps" and setting not in (1, "auto"):
         raise UserError(f"runtime.devices {setting}: MPS is one device; set it to 1, or runtime.device to cpu")
@@ -139,9 +187,16 @@ def count(setting: int | Literal["auto"], device: str) -> int:
 
 
 def launch(ranks: int, arguments: list[str]) -> None:
-    """Run `blindsr ARGUMENTS` in `ranks` processes of this machine, and wait for them.
+    """Run `blindsr ARGUMENTS` in several processes of this machine, and wait for them.
 
-    Raises SystemExit with the status of the first that failed, if it has said why; UserError if it was killed.
+    Args:
+        ranks: Number of processes.
+        arguments: Of the command line, such as ["train", "srresnet", "rff", "0"].
+
+    Raises:
+        SystemExit: with the status of the first process that failed and has said why; with 128 + signal where a
+            signal stopped all.
+        UserError: if a process was killed.
     """
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "120")  # seconds for the last step and its checkpoint
     from torch.distributed.elastic.multiprocessing import SignalException
@@ -177,9 +232,18 @@ def launch(ranks: int, arguments: list[str]) -> None:
 
 @contextmanager
 def join(device: str) -> Iterator[World]:
-    """The world that torchrun's environment names, or this process alone; `device` is `runtime.device`.
+    """Join the processes that torchrun's environment names, for as long as the block runs; without them, work alone.
 
-    Raises UserError if a machine lacks GPUs for its ranks, or if another rank is lost.
+    Args:
+        device: `runtime.device`. Each of several processes on GPUs takes the GPU of its local rank.
+
+    Yields:
+        The world, as this process sees it.
+
+    Raises:
+        UserError: if the machine has fewer GPUs than ranks, if `device` is one device and there are several
+            processes, or if another rank is lost: said by the first rank of each machine.
+        SystemExit: on a machine's other ranks if a rank is lost.
     """
     if not launched():
         yield World(devices.choose(device))

@@ -13,7 +13,15 @@ class Ema:
     """
 
     def __init__(self, module: nn.Module, decay: float = 0.999) -> None:
-        """Shadow on the module's device. Raises ValueError unless `decay` is in [0, 1)."""
+        """Start from a module's weights, on the module's device.
+
+        Args:
+            module: The network; it is not kept.
+            decay: Share of the shadow that an update keeps, in [0, 1).
+
+        Raises:
+            ValueError: for another decay.
+        """
         if not 0 <= decay < 1:
             raise ValueError(f"decay must be in [0, 1), not {decay!r}")
         self.decay = decay
@@ -22,7 +30,14 @@ class Ema:
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """shadow = decay · shadow + (1 - decay) · parameter, in place. Raises KeyError for other names."""
+        """shadow = decay · shadow + (1 - decay) · parameter, in place; buffers are copied.
+
+        Args:
+            module: The network after an optimizer's step.
+
+        Raises:
+            KeyError: if it lacks a parameter or a buffer of the shadow.
+        """
         parameters, buffers = dict(module.named_parameters()), dict(module.named_buffers())
         current = [parameters[name].detach().float() for name in self._parameters]
         if current:
@@ -36,7 +51,14 @@ class Ema:
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what `state_dict` returned. Raises ValueError for other names or shapes."""
+        """Take over what `state_dict` returned.
+
+        Args:
+            state: Tensors on any device; they are copied.
+
+        Raises:
+            ValueError: for other names or shapes.
+        """
         own = self.state_dict()
         if own.keys() != state.keys():
             raise ValueError(f"EMA state does not fit: {', '.join(sorted(own.keys() ^ state.keys()))}")

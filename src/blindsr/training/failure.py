@@ -21,9 +21,18 @@ _WEIGHTS, _BATCH = ".failure.pt", ".failure.json"
 
 
 def record(states: Path, run: str, iteration: int, network: Network, batches: Batches, main: bool) -> UserError:
-    """Write iteration (from 0), weights, sample keys and parameters beside the folder `states`, on rank 0 (`main`).
+    """Write down the iteration, its weights, and its samples' keys and parameters, beside the folder of the states.
 
-    `network` still has the weights that the iteration began with. Returns the error to raise, which names the run.
+    Args:
+        states: Folder of the run's states.
+        run: Name of the run, BACKBONE-REG-SEED.
+        iteration: Whose loss or gradient is not finite, from 0.
+        network: With the weights that the iteration began with.
+        batches: The run's batches.
+        main: Whether this is rank 0, which alone writes.
+
+    Returns:
+        The error to raise. It names the command that shows the batch.
     """
     if main:
         state = {"iteration": iteration, "network": network.state_dict()}
@@ -44,7 +53,18 @@ def forget(states: Path) -> None:
 
 
 def load(folder: Path, key: str) -> dict[str, Any]:
-    """The newest record of the runs whose state's name begins with `key`. Raises UserError if there is none."""
+    """Read the newest record of a run.
+
+    Args:
+        folder: Of the states of all runs.
+        key: What the name of the run's states begins with, whatever code wrote them.
+
+    Returns:
+        "iteration", from 0, and "network", the state dict that it began with.
+
+    Raises:
+        UserError: if there is none.
+    """
     found = sorted(folder.glob(f"{key}*{_WEIGHTS}"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise UserError("nothing to replay: no training of this run, with these settings, has met a loss not finite")
@@ -54,9 +74,18 @@ def load(folder: Path, key: str) -> dict[str, Any]:
 def replay(
     objective: Objective, batches: Batches, iteration: int, iterations: int, device: torch.device
 ) -> Iterator[str]:
-    """Lines that say what is in the batch of an iteration (from 0) of so many, and what the objective makes of it.
+    """Make a batch again, and say what is in it and what the objective makes of it.
 
-    The generators of torch are keyed already, the weights are those of the record.
+    Args:
+        objective: With the weights of the record. Torch's generators are keyed for the iteration already.
+        batches: The run's batches.
+        iteration: From 0.
+        iterations: Of the whole training.
+        device: That the objective is on.
+
+    Returns:
+        Lines to print: loss terms; ranges of the tensors; each sample's place, L1 and drawn parameters; gradients
+        that are not finite.
     """
     batch = _batch(batches, iteration, device)
     views = objective.network.views

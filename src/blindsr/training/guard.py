@@ -24,7 +24,12 @@ class Guard:
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
-        """`optimizer` is Adam with fused=True."""
+        """Make the optimizer's steps depend on the gradients from now on.
+
+        Args:
+            optimizer: Adam with fused=True.
+            device: That it trains on.
+        """
         self._found = torch.zeros((), device=device)
         self._good = torch.zeros((), dtype=devices.widest_float(device), device=device)
         self._asks = device.type == "mps"
@@ -54,7 +59,18 @@ class Guard:
 def out_of_memory(
     error: BaseException, device: torch.device, iteration: int, batch: int, crop: int
 ) -> UserError | None:
-    """One line for an error of an allocation, on any device, in `iteration` (from 1); None for any other."""
+    """Turn an allocation's error, on any device, into one line for the user.
+
+    Args:
+        error: Any error of training.
+        device: That was trained on.
+        iteration: In which it came, from 1.
+        batch: `train.batch`, in LR images.
+        crop: `train.crop`, in HR px.
+
+    Returns:
+        The error to raise, which names the settings to lower; None for an error of another kind.
+    """
     if not devices.out_of_memory(error):
         return None
     return UserError(

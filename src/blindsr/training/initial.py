@@ -11,7 +11,17 @@ from blindsr.runtime.errors import UserError
 
 
 def digest(init_from: str | None) -> str | None:
-    """SHA-256 of the file, which is what a run depends on, wherever the file lies. Raises UserError without it."""
+    """Hash the file of `train.init_from`: a training depends on what it holds, not on where it lies.
+
+    Args:
+        init_from: Path, relative to the project's root or absolute; None: no file.
+
+    Returns:
+        SHA-256 as 64 hexadecimal digits, or None.
+
+    Raises:
+        UserError: if the file is missing or cannot be read.
+    """
     if init_from is None:
         return None
     try:
@@ -21,10 +31,17 @@ def digest(init_from: str | None) -> str | None:
 
 
 def start_from(backbone: Backbone, init_from: str | None, scale: int) -> None:
-    """Give `backbone` the weights in the file: of this project, or a public checkpoint of the same architecture.
+    """Give a backbone the weights in a file.
 
-    Raises UserError without the file, as `checkpoints.load` does, and for another architecture or other sizes, with
-    both named.
+    Args:
+        backbone: Changed in place.
+        init_from: As for `digest`; of this project, or a public checkpoint of the same architecture. None: nothing is
+            done.
+        scale: Upscaling factor of the backbone.
+
+    Raises:
+        UserError: if the file is missing, as `checkpoints.load` does, and for another architecture or other sizes,
+            with both named.
     """
     if init_from is None:
         return
@@ -42,9 +59,16 @@ def start_from(backbone: Backbone, init_from: str | None, scale: int) -> None:
 
 
 def require_unchanged(record: Path, sha256: str | None) -> None:
-    """Note in `record` which file a training began with. Raises UserError if it went on with another one.
+    """Refuse to go on with another file of `train.init_from` than a training began with.
 
-    The trained network would then come from neither of the two.
+    The trained network would come from neither of the two.
+
+    Args:
+        record: File in which the hash is noted.
+        sha256: What `digest` returns now; None: nothing is checked or noted.
+
+    Raises:
+        UserError: if another hash is noted.
     """
     if sha256 is None:
         return
@@ -57,7 +81,7 @@ def require_unchanged(record: Path, sha256: str | None) -> None:
 
 
 def forget(record: Path) -> None:
-    """The training has ended."""
+    """Remove what `require_unchanged` noted, once the training has ended."""
     record.unlink(missing_ok=True)
 
 

@@ -45,7 +45,15 @@ class Interruption:
 
     @staticmethod
     def error(number: int, iteration: int) -> Interrupted:
-        """What to raise once the state after `iteration` iterations is written."""
+        """What to raise once the state is written.
+
+        Args:
+            number: Of the signal that came.
+            iteration: Iterations in that state.
+
+        Returns:
+            The error; its exit status is 128 + signal.
+        """
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         return Interrupted(
             f"stopped by {name} after iteration {iteration}: the same command resumes from there", number

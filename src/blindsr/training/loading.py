@@ -22,7 +22,15 @@ class Loader:
     """Iterates over the batches of iterations `start` to `stop` on the device; `waited` is the time lost on them."""
 
     def __init__(self, batches: Batches, start: int, stop: int, workers: int, device: torch.device) -> None:
-        """`workers` processes with one thread each make the batches; 0: this process does."""
+        """Nothing is read before the first batch is asked for.
+
+        Args:
+            batches: Of all iterations.
+            start: First iteration, from 0.
+            stop: The iteration before which it ends.
+            workers: Processes that make the batches, with one thread each; 0: this process makes them.
+            device: Where the batches go.
+        """
         self.waited = 0.0
         """Seconds since the beginning in which the network had to wait for a batch, for the host or on the GPU."""
         self._idle: deque[tuple[torch.cuda.Event, torch.cuda.Event]] = deque()

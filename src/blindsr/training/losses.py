@@ -24,11 +24,26 @@ class Losses(nn.Module):
         self.parts = nn.ModuleDict({name: loss for name, (_, loss) in parts.items()})
 
     def forward(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
-        """Name -> loss of float32 images (B, 3, H, W), a scalar without its weight."""
+        """Compute each loss.
+
+        Args:
+            sr: What the network makes, float32 (B, 3, H, W).
+            hr: Its HR images, likewise, in [0, 1].
+
+        Returns:
+            Name -> scalar, not weighted.
+        """
         return {name: loss(sr, hr) for name, loss in self.parts.items()}
 
     def total(self, parts: Mapping[str, Tensor]) -> Tensor:
-        """What is minimized, of the parts that `forward` gave: one part of weight 1 is that part, to the bit."""
+        """Weight the losses and add them up: what is minimized, apart from a penalty.
+
+        Args:
+            parts: What `forward` returned.
+
+        Returns:
+            Scalar; of one loss of weight 1, that loss to the bit.
+        """
         weighted = (parts[name] if weight == 1 else weight * parts[name] for name, weight in self.weights.items())
         return functools.reduce(torch.add, weighted)
 

@@ -33,14 +33,28 @@ class Objective(nn.Module):
     """A network with its loss: one module, so that DistributedDataParallel sees every use of the parameters."""
 
     def __init__(self, network: Network, losses: Losses, weight: float, *, bf16: bool = False) -> None:
-        """`weight` is that of the penalty beside `losses`; `bf16` runs the network's forward pass under autocast."""
+        """Nothing is computed yet.
+
+        Args:
+            network: The backbone with its regularizer.
+            losses: Of the SR images.
+            weight: Of the penalty beside `losses`, >= 0.
+            bf16: Run the network's forward pass under bfloat16 autocast.
+        """
         super().__init__()
         self.network = network
         self.losses = losses
         self._weight, self._bf16 = weight, bf16
 
     def forward(self, step: Step) -> Terms:
-        """The loss of one step. It is float32, and so are the statistics in it."""
+        """Compute the loss of one step.
+
+        Args:
+            step: With LR and HR images; it gets its SR images and features.
+
+        Returns:
+            The loss and its terms: float32, also under autocast, as are the statistics in it.
+        """
         with torch.autocast(step.lr.device.type, torch.bfloat16, enabled=self._bf16):
             penalty = self.network(step).float()
         assert step.sr is not None
@@ -51,11 +65,19 @@ class Objective(nn.Module):
 
 
 def diagnose(terms: Terms, weight: float, world: World) -> dict[str, float]:
-    """What a raw penalty hides: its share of the features' gradient, and whether the two views really agree.
+    """Look at what a raw penalty hides: its share of the features' gradient, and whether the two views really agree.
 
-    `view_distance` is the mean squared distance of the two views' features over their variance: shrinking the
-    features lowers the penalty, and leaves this as it is. Both are those of the whole batch. Call it before the
-    backward pass.
+    Every rank calls it, before the backward pass, and gets the numbers of the whole batch.
+
+    Args:
+        terms: Of a step of two views, with features.
+        weight: Of the penalty.
+        world: The processes that train together.
+
+    Returns:
+        `penalty_gradient_share`, in [0, 1]: norm of the weighted penalty's gradient by the features, over the sum of
+        that norm and the norm of the losses' gradient. `view_distance`: mean squared distance of the two views'
+        features over their variance; shrinking the features lowers the penalty, and leaves this as it is.
     """
     assert terms.features is not None
     squares = [

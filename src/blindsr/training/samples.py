@@ -72,7 +72,14 @@ class Cut(NamedTuple):
 
 
 def generator(seed: int, iteration: int, sample: int, purpose: int) -> np.random.Generator:
-    """The Philox generator of one purpose of one sample; distinct arguments give independent streams."""
+    """Make the Philox generator of one purpose of one sample; distinct arguments give independent streams.
+
+    Args:
+        seed: Of the run.
+        iteration: From 0.
+        sample: Number of the patch in the whole batch, from 0.
+        purpose: 0 draws where to crop, 1 + v the degradation of view v.
+    """
     return np.random.Generator(np.random.Philox(key=[seed, purpose], counter=[0, 0, sample, iteration]))
 
 
@@ -158,7 +165,14 @@ class Batches(Dataset[Batch]):
         return max(1, _TOGETHER // (self._views * len(self._samples) * self._window**2))
 
     def sources(self, group: int) -> Sources:
-        """All of the batches of a group that is drawn and read on the CPU, for `finish` to do the rest on a GPU."""
+        """Draw and read a group of batches on the CPU, for `finish` to do the rest on a GPU.
+
+        Args:
+            group: From 0; it holds `together` iterations, from group · `together` on.
+
+        Returns:
+            What these batches are made of; of several ranks, this one's part.
+        """
         made = [self._read(group * self.together + number) for number in range(self.together)]
         windows = torch.from_numpy(np.stack([window for cut, _, _ in made for window, _, _ in cut]))
         places = torch.tensor([place for cut, _, _ in made for _, *place in cut])
@@ -167,10 +181,17 @@ class Batches(Dataset[Batch]):
         return Sources(windows, places, draws, keys, self._degradation.prepare(draws))
 
     def finish(self, sources: Sources, device: torch.device) -> list[Batch]:
-        """The batches of a group on a device, in a few large operations and without waiting for it.
+        """Make the batches of a group on a device, in a few large operations and without waiting for it.
 
         The noise of a GPU is another draw of the same distribution; without noise, this is what `[]` gives, up to
         rounding, also while a network trains in TF32.
+
+        Args:
+            sources: What `sources` returned.
+            device: Where the pixels are worked on.
+
+        Returns:
+            A batch for each iteration of the group, in order.
         """
         with devices.tf32(allowed=False):
             return self._finish(sources, device)
@@ -209,9 +230,15 @@ class Batches(Dataset[Batch]):
         return cut, [self._draw(stream) for stream in streams], streams
 
     def describe(self, iteration: int) -> list[dict[str, Any]]:
-        """How each patch of the whole batch of an iteration comes about: keys of its generators, place, parameters.
+        """Say how each patch of an iteration's whole batch comes about.
 
-        A key is [seed, iteration, sample, purpose], as `generator` takes it. Plain values, as JSON has them.
+        Args:
+            iteration: From 0.
+
+        Returns:
+            For each patch: "key" of the generator that placed it; its place, as in `Cut`, with the image's name; and
+            for each of its "views" a "key" and what the degradation drew. A key is [seed, iteration, sample,
+            purpose], as `generator` takes it. All are plain values, as JSON has them.
         """
         described = []
         for sample in range(self._patches):

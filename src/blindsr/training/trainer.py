@@ -92,13 +92,33 @@ def train(
     compiled: bool = False,
     replayed: bool = True,
 ) -> list[CurvePoint]:
-    """Train `network` in place (its backbone ends with the EMA weights); returns the learning curve, on rank 0.
+    """Train a network in place; its backbone ends with the averaged weights.
 
-    `weight` is that of the penalty beside `losses`; `states` the folder of the resumable state; `batches` makes this
-    rank's part of each batch; `log` gets every new point of the curve; `compiled` runs the backbone through
-    torch.compile, and `replayed` lets a GPU record the step and replay it (see `step`).
-    Raises UserError if the loss is not finite (`failure` then has the batch), memory runs out, or bf16 is asked of a
-    CPU; Interrupted after SIGTERM or Ctrl-C, with the state written.
+    Args:
+        network: Moved to the device of `world`.
+        batches: Make this rank's part of each batch.
+        params: Settings of training.
+        losses: Of the SR images.
+        weight: Of the penalty beside `losses`.
+        seed: Of the run: keys the random numbers of each iteration.
+        states: Folder of the resumable state; training goes on from the newest one in it.
+        world: The processes that train together.
+        workers: As for `Loader`.
+        checkpoint_every: Iterations between two states.
+        log: Gets the iteration and the values of every point of the curve, those of a resumed run first.
+        label: Name of the run, for progress and messages.
+        validate: Adds to the points of the curve, on rank 0.
+        compiled: Run the backbone through torch.compile.
+        replayed: Let a GPU record the step and replay it (see `step`).
+
+    Returns:
+        The learning curve; whole on rank 0, the others lack validation.
+
+    Raises:
+        UserError: if the loss or its gradient is not finite (`failure` then has the batch), memory runs out, or TF32
+            or bfloat16 is asked of anything but an NVIDIA GPU.
+        Interrupted: after SIGTERM or Ctrl-C, with the state written.
+        SystemExit: instead of an error that all ranks have at once, on all but rank 0.
     """
     device = world.device
     _require_precision(params.precision, device)
@@ -187,13 +207,26 @@ def _require_precision(precision: str, device: torch.device) -> None:
 
 
 def initialize(build: Callable[[], Module], seed: int) -> Module:
-    """What `build` returns, with the initial weights of a seed: the same for every regularizer."""
+    """Build a module with the initial weights of a seed: the same for every regularizer.
+
+    Args:
+        build: Makes the module, drawing from torch's default generators.
+        seed: Of the run.
+
+    Returns:
+        What `build` returned.
+    """
     key_torch(seed, 0)
     return build()
 
 
 def key_torch(seed: int, moment: int) -> None:
-    """Key torch's default generators; mixed, since on a CPU they keep only 32 bits of what they are given."""
+    """Key torch's default generators; mixed, since on a CPU they keep only 32 bits of what they are given.
+
+    Args:
+        seed: Of the run.
+        moment: 0 for the initial weights, i + 1 for iteration i (from 0).
+    """
     key = int(np.random.SeedSequence([seed, moment]).generate_state(1)[0])
     if torch.cuda.is_initialized():  # the same generators: torch.manual_seed formats a traceback each time
         torch.default_generator.manual_seed(key)

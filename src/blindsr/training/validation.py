@@ -136,9 +136,15 @@ class Collapse:
             self.of(point)
 
     def of(self, point: Mapping[str, float]) -> str:
-        """The warning at a new point of the curve, in one line; empty if there is nothing to say, or it was said.
+        """Look at a new point of the curve.
 
         Features that were never far apart, as those of a network that has hardly been trained, have not collapsed.
+
+        Args:
+            point: Passed over where it has no `content_divergence`.
+
+        Returns:
+            The warning, in one line; empty if there is nothing to say, or it was said.
         """
         found = point.get("content_divergence", math.nan)
         if self._said or math.isnan(found):
@@ -202,11 +208,17 @@ def divergences(a: Tensor, b: Tensor) -> dict[str, float]:
 
 
 def statistics_distances(a: Tensor, b: Tensor) -> dict[str, float]:
-    """How far apart the statistics of two views' features (B, C, H, W) are; shrinking the features changes nothing.
+    """Measure how far apart the statistics of two views' features are; shrinking the features changes nothing.
 
-    `mean_distance`: squared distance of the channels' means over the pixels, mean over the images, over the features'
-    variance summed over the channels. `covariance_distance`: squared Frobenius distance of the channels' covariances
-    over the mean of their own squared norms, which is 2 for covariances that have nothing in common.
+    Args:
+        a: Features (B, C, H, W) of B images in one view.
+        b: Those of the same images in the other view.
+
+    Returns:
+        `mean_distance`: squared distance of the channels' means over the pixels, mean over the images, over the
+        features' variance summed over the channels. `covariance_distance`: squared Frobenius distance of the
+        channels' covariances over the mean of their own squared norms, which is 2 for covariances that have nothing
+        in common.
     """
     first, second = (devices.exact(view.detach().flatten(2)) for view in (a, b))
     gap = first.mean(2) - second.mean(2)
