@@ -10,7 +10,18 @@ from blindsr.runtime.errors import UserError
 
 
 def compose(conf: Path, overrides: list[str] | None = None) -> dict[str, Any]:
-    """Compose conf/config.yaml with Hydra. Raises UserError without Hydra, for a broken conf/ or a wrong override."""
+    """Compose conf/config.yaml with Hydra.
+
+    Args:
+        conf: Folder of the settings.
+        overrides: As Hydra takes them, such as ["train.batch=8", "reg=rff"].
+
+    Returns:
+        The settings as plain values, with every reference resolved.
+
+    Raises:
+        UserError: without Hydra, for a broken conf/ or a wrong override.
+    """
     packages.require("hydra", f"composing {conf}/", "hydra-core")
     from hydra import compose as hydra_compose  # a third of a second, which only this needs
     from hydra import initialize_config_dir
@@ -28,9 +39,16 @@ def compose(conf: Path, overrides: list[str] | None = None) -> dict[str, Any]:
 
 
 def refuse_stale(settings: Any, params_yaml: Path) -> None:
-    """Raise UserError that names the keys in which `settings`, read from params_yaml, differ from conf/ beside it.
+    """Refuse settings that are not those of conf/, which lies beside their file.
 
     Where Hydra is not installed, which alone can tell, the settings are taken as they are.
+
+    Args:
+        settings: What `params_yaml` holds.
+        params_yaml: Path of the file. Nothing is checked where it has no conf/ beside it.
+
+    Raises:
+        UserError: that names the keys in which they differ; and as `compose` does.
     """
     conf = params_yaml.resolve().parent / "conf"
     known = conf.is_dir() and packages.installed("hydra")

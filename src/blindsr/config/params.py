@@ -111,7 +111,14 @@ class Params(Model):
         return yaml.safe_dump(settings, sort_keys=False)
 
     def require(self, run: Run) -> None:
-        """Raise UserError, with the nearest ones, unless the settings name this run."""
+        """Refuse a run that the settings do not name.
+
+        Args:
+            run: A trained run; a control is none of `runs`.
+
+        Raises:
+            UserError: with the nearest names, or all of them where none is near.
+        """
         if run not in self.runs:
             known = [known.name for known in self.runs]
             nearest = did_you_mean(run.name, known) or f": choose one of {', '.join(known)}"
@@ -145,7 +152,18 @@ def _check_settings(kind: str, name: str, settings: dict[str, Any]) -> None:
 
 
 def parse(settings: Any, source: str = "params.yaml") -> Params:
-    """Validate a mapping. Raises UserError with every wrong key, its value and what is allowed."""
+    """Validate the settings.
+
+    Args:
+        settings: What params.yaml holds, as plain values.
+        source: Name of the file, for messages.
+
+    Returns:
+        The settings, frozen.
+
+    Raises:
+        UserError: with every wrong key, its value and what is allowed.
+    """
     try:
         return Params.model_validate(settings)
     except ValidationError as error:
@@ -162,10 +180,20 @@ def _problem(source: str, item: Any) -> str:
 
 
 def read(path: Path = Path("params.yaml"), *, as_made: bool = False) -> Params:
-    """Read and validate params.yaml. Raises UserError if it is missing, broken, or older than conf/.
+    """Read and validate params.yaml.
 
-    conf/ is what people edit, so outside of an experiment params.yaml must be its composition; but not for what looks
-    at the results that are here, `as_made`: after an experiment in the workspace they are of its params.yaml.
+    conf/ is what people edit, so outside of an experiment params.yaml must be its composition.
+
+    Args:
+        path: Path of the file.
+        as_made: Take the file as it is, also where it is not conf/'s composition: for what looks at the results that
+            are here, which after an experiment in the workspace are of its params.yaml.
+
+    Returns:
+        The settings, frozen.
+
+    Raises:
+        UserError: if the file is missing or no YAML, holds wrong settings, or differs from conf/.
     """
     try:
         settings = yaml.safe_load(path.read_text())
@@ -182,9 +210,19 @@ def read(path: Path = Path("params.yaml"), *, as_made: bool = False) -> Params:
 
 
 def find(path: Path = Path("params.yaml"), *, as_made: bool = False) -> Params | None:
-    """The settings of the project in the working directory, read as `read` does; None outside of a project.
+    """Read the settings of the project in the working directory, if it is one.
 
     Other projects have a params.yaml, too: without a test suite it is not one of ours.
+
+    Args:
+        path: Path of the file.
+        as_made: As for `read`.
+
+    Returns:
+        The settings; None outside of a project.
+
+    Raises:
+        UserError: as `read` does, inside of one.
     """
     try:
         settings = yaml.safe_load(path.read_text())

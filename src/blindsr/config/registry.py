@@ -33,13 +33,28 @@ def names(kind: str) -> list[str]:
 
 
 def require(kind: str, name: str) -> None:
-    """Raise UserError, with the right names, unless there is such a plug-in; it is not imported."""
+    """Refuse an unknown plug-in; nothing is imported.
+
+    Args:
+        kind: As for `names`.
+        name: The plug-in's.
+
+    Raises:
+        UserError: for an unknown name, with the right ones.
+    """
     if name not in names(kind):
         raise UserError(f"unknown {kind} {name!r}: choose one of {', '.join(names(kind))}")
 
 
 def load(kind: str, name: str) -> Callable[..., Any]:
-    """The `build` function of a plug-in.
+    """Import a plug-in.
+
+    Args:
+        kind: As for `names`.
+        name: The plug-in's.
+
+    Returns:
+        Its `build` function.
 
     Raises:
         UserError: for an unknown name, with the right ones.
@@ -50,12 +65,32 @@ def load(kind: str, name: str) -> Callable[..., Any]:
 
 
 def settings(kind: str, name: str) -> list[str]:
-    """Keyword settings that the plug-in's `build` takes, without what it is given anyway, such as `scale`."""
+    """List the keyword settings that a plug-in's `build` takes, without what it is given anyway, such as `scale`.
+
+    Args:
+        kind: As for `names`.
+        name: The plug-in's.
+
+    Returns:
+        Their names, in the order of `build`.
+
+    Raises:
+        UserError: as `load` does.
+    """
     return [key for key in inspect.signature(load(kind, name)).parameters if key not in _OFFERED]
 
 
 def takes(kind: str, name: str, argument: str) -> bool:
-    """Whether the plug-in's `build` has this argument."""
+    """Whether a plug-in's `build` has an argument.
+
+    Args:
+        kind: As for `names`.
+        name: The plug-in's.
+        argument: Name of the argument.
+
+    Raises:
+        UserError: as `load` does.
+    """
     return argument in inspect.signature(load(kind, name)).parameters
 
 

@@ -95,7 +95,14 @@ class RegularizerSettings(Model):
     per_backbone: dict[str, dict[str, Any]] = {}
 
     def hyper_for(self, backbone: str) -> dict[str, Any]:
-        """Settings of `build` beside a given backbone."""
+        """Find the keyword settings of `build` beside a backbone.
+
+        Args:
+            backbone: Its name.
+
+        Returns:
+            `hyper`, with what `per_backbone` has for this backbone in place of its own.
+        """
         return self.hyper | self.per_backbone.get(backbone, {})
 
 
