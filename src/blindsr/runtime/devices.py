@@ -29,9 +29,16 @@ _CGROUP = [
 
 
 def choose(name: str) -> torch.device:
-    """Device of `runtime.device`, or of --device: auto is the first of a CUDA GPU, Apple's MPS and the CPU.
+    """Find the device of `runtime.device`, or of --device.
 
-    Raises UserError for an unknown name or an absent device.
+    Args:
+        name: "cpu", "cuda", "cuda:N", "mps", or "auto": the first of a CUDA GPU, Apple's MPS and the CPU.
+
+    Returns:
+        The device; without a number for "auto" and "cuda".
+
+    Raises:
+        UserError: for an unknown name or an absent device.
     """
     if not _NAME.fullmatch(name):
         raise UserError(f"unknown device {name}: give auto, cpu, cuda, cuda:N or mps")
@@ -58,7 +65,15 @@ def exact(tensor: Tensor) -> Tensor:
 
 
 def place(network: nn.Module, device: torch.device) -> nn.Module:
-    """Move `network` to `device`, in place; one in float64, as a foreign file may hold, becomes float32 on MPS."""
+    """Move a network to a device, in place.
+
+    Args:
+        network: One in float64, as a foreign file may hold, becomes float32 on MPS.
+        device: Where to.
+
+    Returns:
+        The same network.
+    """
     tensors = (*network.parameters(), *network.buffers())
     if widest_float(device) != torch.float64 and any(tensor.dtype == torch.float64 for tensor in tensors):
         network.float()
@@ -134,9 +149,14 @@ def keep_freed_memory() -> None:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that this process may still take: of the GPU, or of the machine and of the container it runs in.
+    """Find how much memory this process may still take.
 
-    MPS shares the machine's, and may take a part of it.
+    Args:
+        device: A GPU is asked for its own memory; for the others it is the machine's, or what is left to the
+            container that this runs in. MPS shares the machine's, and may take a part of it.
+
+    Returns:
+        Bytes, >= 0; what torch holds of a GPU or of MPS without using it counts as free.
     """
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

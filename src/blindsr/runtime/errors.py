@@ -20,6 +20,13 @@ class Interrupted(UserError):
 
 
 def one_line(error: BaseException) -> str:
-    """What is wrong, for the message of a UserError: the last line of another library's error, where it says so."""
+    """Say what is wrong in one line, for the message of a UserError.
+
+    Args:
+        error: Another library's.
+
+    Returns:
+        The last line of its message, at most 160 characters of it; the error's type where it has no message.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:160] if lines else type(error).__name__

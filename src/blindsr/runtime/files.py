@@ -18,9 +18,16 @@ from blindsr.runtime.errors import UserError
 
 @contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes the name `path` only when the block ends well; parent folders are made.
+    """Open a file that takes its name only when the block ends well; until then, what was there stays.
 
-    Raises UserError when the disk is full or the folder may not be written.
+    Args:
+        path: Path of the file; parent folders are made.
+
+    Yields:
+        The file, binary and open for writing, under a temporary name in the same folder.
+
+    Raises:
+        UserError: when the disk is full or the folder may not be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,26 +49,61 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a whole file, or leave what was there. Text is UTF-8 with the line ends it has."""
+    """Write a whole file, or leave what was there.
+
+    Args:
+        path: Path of the file; parent folders are made.
+        content: Text is written as UTF-8, with the line ends it has.
+
+    Raises:
+        UserError: as `atomic` does.
+    """
     with atomic(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table atomically, UTF-8 with "\\n" at line ends: the same cells give the same bytes."""
+    """Write a table atomically: the same cells give the same bytes, UTF-8 with "\\n" at line ends.
+
+    Args:
+        path: As for `write_atomic`.
+        header: Names of the columns.
+        rows: Cells in their order; what is no text is written as `str` gives it.
+
+    Raises:
+        UserError: as `atomic` does.
+    """
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     write_atomic(path, text.getvalue())
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of a table, each column name -> cell. Raises FileNotFoundError."""
+    """Read a table, as `write_csv` writes it.
+
+    Args:
+        path: Path of the file, UTF-8.
+
+    Returns:
+        Its rows, each column name -> text of the cell.
+
+    Raises:
+        FileNotFoundError: without the file.
+    """
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def require_free(place: Path, needed: int) -> None:
-    """Raise UserError unless the disk of the folder `place` has `needed` bytes free."""
+    """Refuse to go on where the disk has too little room.
+
+    Args:
+        place: A folder on it, which is there.
+        needed: Bytes.
+
+    Raises:
+        UserError: if fewer are free.
+    """
     free = shutil.disk_usage(place).free
     if needed > free:
         raise UserError(
@@ -71,9 +113,16 @@ def require_free(place: Path, needed: int) -> None:
 
 
 def reserve(path: Path, size: int) -> None:
-    """Make the file `path` `size` bytes long, with room on the disk for all of them; what it holds stays.
+    """Give a file its final length, with room on the disk for all of it; what it holds stays.
 
-    Raises UserError if there is no such room. Where a file system cannot reserve, the rest of the file is a hole.
+    Where a file system cannot reserve, the rest of the file is a hole.
+
+    Args:
+        path: Path of the file, made if it is not there; its folder is.
+        size: Bytes, not below those that it has.
+
+    Raises:
+        UserError: if there is no such room, or the folder may not be written.
     """
     try:
         require_free(path.parent, size - (path.stat().st_blocks * 512 if path.exists() else 0))
@@ -91,9 +140,14 @@ def reserve(path: Path, size: int) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Give the file `source` the name `target`, on another disk by a copy; an old `target` is never written into.
+    """Give a file another name, on another disk by a copy.
 
-    Raises UserError when that disk is full or the folder may not be written.
+    Args:
+        source: The file.
+        target: Its new path; an old file there is replaced, and never written into.
+
+    Raises:
+        UserError: when that disk is full or the folder may not be written.
     """
     try:
         source.replace(target)
@@ -112,7 +166,15 @@ def _umask() -> int:
 
 
 def problem(path: Path, error: OSError) -> UserError:
-    """The line for a user where `path` could not be written."""
+    """Turn an error of writing into the line for a user.
+
+    Args:
+        path: What could not be written.
+        error: What the system said.
+
+    Returns:
+        The error to raise; it says to free space where the disk is full, else to check the folder's rights.
+    """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(f"{path}: the disk is full: free space and run the same command again, nothing is lost")
     return UserError(f"{path} cannot be written: {error.strerror}: check the folder's rights")

@@ -28,10 +28,21 @@ def usable_cores() -> int:
 
 
 def map_ordered(function: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
-    """`function` of each item in order, computed in `threads` threads that run at most as many items ahead.
+    """Compute a function of each item in threads, in order.
 
     For functions that leave Python's lock most of the time, as Pillow, OpenCV, NumPy and torch do. The first
     exception in the order of the items is raised, and what was not begun is dropped.
+
+    Args:
+        function: Safe to call in several threads at once.
+        items: Taken as they are needed.
+        threads: How many, >= 1; they run at most as many items ahead.
+
+    Returns:
+        The results, in the order of the items.
+
+    Raises:
+        ValueError: at the first step, for fewer threads than 1.
     """
     if threads < 1:
         raise ValueError(f"threads must be 1 or more, got {threads}")
@@ -50,10 +61,21 @@ def map_ordered(function: Callable[[A], B], items: Iterable[A], threads: int) ->
 
 @contextlib.contextmanager
 def in_order(work: Callable[..., Result], *arguments: Iterable[Any], workers: int) -> Iterator[Iterator[Result]]:
-    """`map(work, *arguments)` in `workers` processes; 1: in this one.
+    """Compute a function of items in processes, as `map` does.
 
     Since results come in the order of the items, so do errors: which item is reported does not depend on the
-    processes. An exception in the block drops what has not begun. Raises UserError if a process was killed.
+    processes. An exception in the block drops what has not begun.
+
+    Args:
+        work: Can be pickled, as what it takes and returns.
+        *arguments: As for `map`.
+        workers: Number of processes; 1: this one.
+
+    Yields:
+        The results, in the order of the items.
+
+    Raises:
+        UserError: if a process was killed.
     """
     if workers == 1:
         yield map(work, *arguments)

@@ -40,7 +40,14 @@ class Bar:
     """Counts `total` pieces of work: `with Bar("train", total=480) as bar: bar.advance()`."""
 
     def __init__(self, label: str, total: int, start: int = 0, *, quiet: bool = False) -> None:
-        """`start` pieces are done already (they do not count for the rate); `quiet` shows nothing."""
+        """Nothing is shown yet.
+
+        Args:
+            label: What is done, in front of the bar.
+            total: Pieces of work in all.
+            start: Pieces that are done already; they do not count for the rate.
+            quiet: Show nothing but what `say` prints.
+        """
         self._quiet, self._note = quiet, ""
         self._label, self._total, self._start, self._done = label, total, start, start
         self._began = self._spoke = time.monotonic()
@@ -75,7 +82,13 @@ class Bar:
             print(line, file=sys.stderr, flush=True)
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """`count` more pieces are done; `note` stands below the bar, such as the loss, until the next one."""
+        """Count pieces that are done.
+
+        Args:
+            count: How many more.
+            note: Stands below the bar, or behind the line, until the next one, such as the loss; "": the last one
+                stays.
+        """
         self._done += count
         self._note = note or self._note
         if self._rich:
@@ -104,9 +117,14 @@ class Pace:
         self._began, self._count, self._waited, self._shown = time.monotonic(), 0, 0.0, ""
 
     def after(self, loss: str, waited: float) -> str:
-        """The note after one more iteration, "" if it is not yet time for a new one.
+        """Write the note after one more iteration.
 
-        `loss` are the newest loss terms, `waited` the seconds in all that the network had no data.
+        Args:
+            loss: The newest loss terms, as text.
+            waited: Seconds in all that the network had no data.
+
+        Returns:
+            The note; "" if it is not yet time for a new one.
         """
         self._count += 1
         now = time.monotonic()

@@ -48,7 +48,14 @@ def shown(uri: str) -> str:
 
 @contextmanager
 def asked(uri: str) -> Iterator[None]:
-    """Whatever fails inside, of the store at `uri`, is a UserError of one line."""
+    """Turn whatever fails inside of the block into a UserError of one line.
+
+    Args:
+        uri: Address of the store that is used there.
+
+    Raises:
+        UserError: that names the address, without a password.
+    """
     try:
         yield
     except UserError:
@@ -61,10 +68,17 @@ def asked(uri: str) -> Iterator[None]:
 
 
 def connect(uri: str, *, new: bool = False) -> Any:
-    """MLflow's client of the store at `uri`; one that is not there costs its first call seconds, not minutes.
+    """Open a store; one that is not there costs its first call seconds, not minutes.
 
-    Raises UserError for what is no address, for an SQLite file that is not there unless it may be a `new` one, and
-    where MLflow is not installed.
+    Args:
+        uri: An address with "://" in it, or "databricks".
+        new: An SQLite file that is not there may be made.
+
+    Returns:
+        MLflow's client.
+
+    Raises:
+        UserError: for what is no address, for an SQLite file that is not there, and where MLflow is not installed.
     """
     if "://" not in uri and uri != "databricks":
         raise UserError(f"{uri} is no address of MLflow: give one such as http://mlflow.example.org:5000")
@@ -124,7 +138,12 @@ class Run:
         self._flushed = time.monotonic()
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Log values at a step; a step of a curve that is already there is not logged twice."""
+        """Log values at a step; a step of a curve that is already there is not logged twice.
+
+        Args:
+            step: Iteration.
+            values: Numbers by their names.
+        """
         if self._client is None or step <= self._last_step:
             return
         from mlflow.entities import Metric
@@ -205,10 +224,23 @@ def open_run(
     on: bool = True,
     store: str | None = None,
 ) -> Iterator[Run]:
-    """The run with this key, made if it is not there; `params` are flat. Never raises for MLflow's sake.
+    """Track one run: found by its key, or made. Never raises for MLflow's sake, unless a store is asked for.
 
-    With `on` false, which is for all but one of the processes that train together, nothing is tracked. With the
-    address of a `store`, that one is used, and its failures are UserErrors.
+    The run ends FINISHED, KILLED (by a signal or an exit) or FAILED (by any other error), as the block does.
+
+    Args:
+        name: What the run is called there.
+        key: Of all that determines it.
+        params: Flat settings, of a run that is made.
+        tags: Likewise.
+        on: False tracks nothing: for all but one of the processes that train together.
+        store: Address to use instead of `tracking_uri`; `on` does not count then.
+
+    Yields:
+        What takes metrics and files; it drops them where nothing is tracked.
+
+    Raises:
+        UserError: for whatever fails of a `store`.
     """
     if store is None:
         run = _open(name, key, params, tags or {}) if on else Run(None, "")
