@@ -48,7 +48,13 @@ class Content(NamedTuple):
 def run(params: Params, trained: Run) -> None:
     """Analyse models/<run>.safetensors: means over the images of every benchmark and case.
 
-    Raises UserError for a control, and without scikit-learn, before anything is computed.
+    Args:
+        params: Settings of the project.
+        trained: A run with weights.
+
+    Raises:
+        UserError: for a control, and without scikit-learn or the weights, before anything is computed; for fewer than
+            two cases or crops; and as `choose_contents` does.
     """
     packages.require("sklearn", "`blindsr analyse`", "scikit-learn")
     name = trained.name
@@ -101,9 +107,19 @@ def _forward(network: nn.Module, pair: Pair) -> tuple[Tensor, images.RGB]:
 
 
 def choose_contents(suite: list[Pair], settings: AnalyseParams) -> list[Content]:
-    """Up to `contents` crops, spread over the first images of all benchmarks and over each image.
+    """Choose crops, spread over the first images of all benchmarks and over each image.
 
-    Images take turns, so the first crops are of different images. Raises UserError for an image smaller than a crop.
+    Images take turns, so the first crops are of different images.
+
+    Args:
+        suite: LR images of all benchmarks under all cases.
+        settings: How many `contents`, of how many `images` of each benchmark, and the side `crop`, in LR px.
+
+    Returns:
+        `contents` crops, or none without images.
+
+    Raises:
+        UserError: for an image smaller than a crop.
     """
     files_of: dict[tuple[str, str], dict[str, Path]] = {}
     for pair in suite:

@@ -15,7 +15,11 @@ from blindsr.runtime.progress import Bar
 def run(params: Params) -> None:
     """Write data/lr/<benchmark>/<case>/<image>.png. A missing benchmark is left out; fetch has said so.
 
-    Raises UserError that counts the images that could not be degraded, after the others; each is named in a line.
+    Args:
+        params: Settings of the project.
+
+    Raises:
+        UserError: that counts the images that could not be degraded, after the others; each is named in a line.
     """
     paths.LR.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)  # the images run in parallel

@@ -36,7 +36,13 @@ _POLL = 0.2  # seconds between looks at what the other processes have scored
 def run(params: Params, scored: Run) -> None:
     """Score models/<run>.safetensors, or the backbone without weights if the run is a control.
 
-    Raises UserError that counts the images without a score, after the others were scored; each is named in a line.
+    Args:
+        params: Settings of the project.
+        scored: A trained run or a control.
+
+    Raises:
+        UserError: that counts the images without a score, after the others were scored; each is named in a line.
+            Before, as `benchmarks.network_of` and `scoring.build_metrics` do.
     """
     settings, name = params.evaluate, scored.name
     devices.keep_freed_memory()

@@ -18,8 +18,13 @@ _log = logging.getLogger(__name__)
 def run(params: Params, *, offline: bool = False) -> None:
     """Write data/index/<set>.json, and data/raw/<set> for sets that are not used in place.
 
-    `offline` asks no host, as data.offline does. Raises UserError for a root without a manifest, or if the
-    training set is missing, or, with data.require_all, any other.
+    Args:
+        params: Settings of the project.
+        offline: Ask no host, as data.offline does.
+
+    Raises:
+        UserError: for a root without a manifest; after all sets, if the training set is missing, or, with
+            data.require_all, any other.
     """
     data = params.data.model_copy(update={"offline": offline or params.data.offline})
     known = catalog.known_sets()

@@ -8,7 +8,14 @@ from blindsr.runtime.errors import UserError
 
 
 def run(params: Params) -> None:
-    """Write data/patches from the training set. Raises UserError if the set is missing or an image is broken."""
+    """Write data/patches from the training set.
+
+    Args:
+        params: Settings of the project.
+
+    Raises:
+        UserError: if the set is missing, and as `patch_builder.build` does.
+    """
     index = indices.read_index(params.data.train)
     if index.missing:
         raise UserError(f"{params.data.train} is missing: {index.missing}, and run `dvc repro --force fetch`")

@@ -22,9 +22,12 @@ _VERSIONS = ("torch", "numpy", "scipy", "pillow", "opencv-python-headless", "sci
 
 
 def run(params: Params, folder: Path = paths.REPORTS, index: Path = paths.INDEX) -> None:
-    """Write tables/, plots/, figures/, metrics.json and report.html into `folder`, where scores/ and the rest lie.
+    """Write tables/, plots/, figures/, metrics.json and report.html into a folder.
 
-    `index` is the folder of the data sets' indices.
+    Args:
+        params: Settings that its results are of.
+        folder: Where scores/ and the rest lie. Of reports/ itself, the results are published, too (see `publish`).
+        index: Folder of the data sets' indices.
     """
     scored = scores.read(folder / "scores", params.scored, params.evaluate.metrics)
     known = {name: indices.read_index(name, index) for name in params.data.sets}
@@ -65,7 +68,15 @@ def _holes(params: Params, known: dict[str, Index]) -> dict[str, str]:
 
 
 def publish(params: Params, store: str | None = None) -> None:
-    """Tables, figures and page as artifacts of one MLflow run per grid; `store` as for `tracking.open_run`."""
+    """Store tables, figures and page as artifacts of one MLflow run per grid.
+
+    Args:
+        params: Settings of the project.
+        store: As for `tracking.open_run`.
+
+    Raises:
+        UserError: for whatever fails of a `store`.
+    """
     name, grid = f"report-{params.profile}", f"{'+'.join(params.backbone.names)}-{'+'.join(params.reg.names)}"
     with tracking.open_run(name, f"{name}-{grid}", {"grid": grid}, store=store) as run:
         for made in (paths.TABLES, paths.FIGURES, paths.GALLERY, paths.PAGE):

@@ -28,7 +28,14 @@ from blindsr.training.validation import Validation
 def run(params: Params, wanted: Run) -> None:
     """Train one run, or resume it, on the devices of `runtime`.
 
-    Raises UserError for a run that the settings do not name, and what `trainer.train` raises.
+    Args:
+        params: Settings of the project.
+        wanted: A trained run, not a control.
+
+    Raises:
+        UserError: for a run that the settings do not name; as `build_network`, `build_batches`, `distributed.join`
+            and `trainer.train` do.
+        Interrupted: as `trainer.train` does.
     """
     params.require(wanted)
     runtime = params.runtime
@@ -100,7 +107,15 @@ def _train(params: Params, run: Run, world: World) -> None:
 
 
 def replay(params: Params, wanted: Run) -> None:
-    """Print what is in the batch whose loss was not finite. Raises UserError if no training of the run had one."""
+    """Print what is in the batch whose loss was not finite.
+
+    Args:
+        params: Settings of the project, as that training had them.
+        wanted: The run.
+
+    Raises:
+        UserError: if no training of the run, with these settings, had such a batch.
+    """
     params.require(wanted)
     world = World(devices.choose(params.runtime.device))
     record = failure.load(paths.project_root() / ".train_state", run_key(params, wanted))
@@ -117,7 +132,18 @@ def replay(params: Params, wanted: Run) -> None:
 
 
 def build_network(params: Params, run: Run) -> Network:
-    """The network of a run with the initial weights of its seed, or those of `train.init_from`."""
+    """Build the network of a run with the initial weights of its seed, or those of `train.init_from`.
+
+    Args:
+        params: Settings of the project.
+        run: A run that they name.
+
+    Returns:
+        The network with its regularizer, on the CPU.
+
+    Raises:
+        UserError: as `initial.start_from` does.
+    """
     regularizer = build_regularizer(run.reg, params.reg.settings[run.reg].hyper_for(run.backbone))
     hyper = params.backbone.hyper[run.backbone]
     network = trainer.initialize(lambda: architecture.build_backbone(run.backbone, hyper, params.scale), run.seed)
@@ -133,7 +159,20 @@ def trunk(params: Params) -> Path | None:
 
 
 def build_batches(params: Params, seed: int, views: int, world: World) -> Batches:
-    """The part of the training batches that falls to a rank. Raises UserError without data/patches."""
+    """Build the part of the training batches that falls to a rank.
+
+    Args:
+        params: Settings of the project.
+        seed: Of the run.
+        views: Degraded views of each patch.
+        world: Says which of how many ranks this is.
+
+    Returns:
+        The batches of all iterations.
+
+    Raises:
+        UserError: without data/patches, and as `Batches` does.
+    """
     part = {"ranks": world.ranks, "rank": world.rank}
     store = PatchStore(paths.PATCHES)
     degradation = registry.build("degradation", params.degradation.name, params.degradation.settings)
@@ -174,7 +213,19 @@ def _alone(states: Path, world: World) -> Iterator[None]:
 
 
 def run_key(params: Params, run: Run) -> str:
-    """Hash of all settings and data that determine a training run (16 hexadecimal digits)."""
+    """Hash all settings and data that determine a training run.
+
+    Args:
+        params: Settings of the project.
+        run: A run that they name.
+
+    Returns:
+        16 hexadecimal digits.
+
+    Raises:
+        UserError: as `initial.digest` does.
+        FileNotFoundError: without data/patches.
+    """
     start = initial.digest(params.train.init_from)
     determining = {
         "backbone": {run.backbone: params.backbone.hyper[run.backbone]},
@@ -197,14 +248,34 @@ def _degradation(params: Params) -> dict[str, Any]:
 
 
 def state_folder(params: Params, run: Run) -> Path:
-    """Where the state of a run is: that of other settings, data or code is elsewhere, and never resumed."""
+    """Find where the state of a run is: that of other settings, data or code is elsewhere, and never resumed.
+
+    Args:
+        params: Settings of the project.
+        run: A run that they name.
+
+    Returns:
+        The folder, which need not be there.
+
+    Raises:
+        UserError: as `run_key` does.
+        FileNotFoundError: likewise.
+    """
     key = run_key(params, run)
     code = provenance.code_digest("train", backbone=run.backbone, reg=run.reg, degradation=params.degradation.name)
     return paths.project_root() / ".train_state" / f"{key}-{code}"
 
 
 def write_curve(curve: list[trainer.CurvePoint], path: Path) -> None:
-    """Write a learning curve as CSV, one row per point; what a point does not have stays empty."""
+    """Write a learning curve as CSV, one row per point; what a point does not have stays empty.
+
+    Args:
+        curve: Its points in order. Numbers are written with nine significant digits.
+        path: Path of the file.
+
+    Raises:
+        UserError: where the file cannot be written.
+    """
     columns = list({name: None for point in curve for name in point})  # in order
     rows = [[f"{point[name]:.9g}" if name in point else "" for name in columns] for point in curve]
     files.write_csv(path, columns, rows)
