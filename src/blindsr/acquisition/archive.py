@@ -42,15 +42,26 @@ class _Member:
 
 
 def unpack(archive: Path, members: str, folder: Path, *, max_bytes: int = MAX_BYTES, label: str) -> list[Path]:
-    """Take the plain files that match `members` out of a zip or tar (gz, bz2, xz), flattened into `folder`.
+    """Take files out of a zip or tar (gz, bz2, xz) archive, flattened into one folder.
 
-    `members` is a glob against the whole path inside the archive; its * crosses "/". The kind of archive is
-    recognized by content. Nothing is written before every member was looked at; each file is whole or not there,
-    and a second call writes all of them anew. Returns the written files, sorted.
+    The kind of archive is recognized by content. Nothing is written before every member was looked at; each file is
+    whole or not there, and a second call writes all of them anew.
 
-    Raises UserError, one line with set, archive and member: neither zip nor tar; damaged or cut off; encrypted;
-    absolute or upward path anywhere in it; a link or device, or two files of one name, among the matching ones;
-    more than `max_bytes` or a ratio that only a bomb has, by what it declares or by what comes out; nothing matches.
+    Args:
+        archive: Path of the archive.
+        members: Glob against the whole path inside the archive; its * crosses "/". Plain files that match are taken.
+        folder: Where they go; made where it is missing.
+        max_bytes: Most that may come out in all.
+        label: Name of the data set, for messages.
+
+    Returns:
+        The written files, sorted.
+
+    Raises:
+        UserError: in one line with set, archive and member: neither zip nor tar; damaged or cut off; encrypted;
+            absolute or upward path anywhere in it; a link or device, or two files of one name, among the matching
+            ones; more than `max_bytes` or a ratio that only a bomb has, by what it declares or by what comes out;
+            nothing matches; too little room on the disk.
     """
     if not archive.is_file():
         raise UserError(f"{label}: {archive} is not there: fetch it first")

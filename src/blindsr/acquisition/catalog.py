@@ -156,7 +156,15 @@ class Manifest(_Model):
         return self.files
 
     def index(self, *, missing: str | None = None, images: Sequence[IndexedImage] = ()) -> Index:
-        """What the fetch stage notes of this set: its verified files, or why there are none."""
+        """What the fetch stage notes of this set.
+
+        Args:
+            missing: Why there are no files; None if there are.
+            images: The verified files.
+
+        Returns:
+            The index, with the set's name and how its images are paired.
+        """
         return Index(
             name=self.name,
             missing=missing,
@@ -187,7 +195,18 @@ class Manifest(_Model):
 
 
 def load_manifest(name: str, folder: Path = paths.MANIFESTS) -> Manifest:
-    """Read data/manifests/<name>.yaml. Raises UserError: unknown set (lists the known), broken manifest."""
+    """Read data/manifests/<name>.yaml.
+
+    Args:
+        name: Name of the set.
+        folder: Folder of the manifests.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        UserError: for an unknown set, with the known ones; for a broken manifest, with its first wrong key.
+    """
     path = folder / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(known_sets(folder)) or "none"

@@ -40,11 +40,26 @@ def download(
     attempts: int = ATTEMPTS,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Path:
-    """Fetch one file (see Job) and return `target`; one that is there and right is not fetched again.
+    """Fetch one file; if it is there and right, it is not fetched again.
 
-    The bytes go to <target>.part, which outlives an interruption and is resumed by the next call. After
-    `attempts` attempts in a row that brought nothing new, or at once where another attempt is pointless, raises
-    UserError: one line with set, URL, what was expected, what came, and what to do.
+    The bytes go to <target>.part, which outlives an interruption and is resumed by the next call.
+
+    Args:
+        url: Where it is.
+        target: Path that the file gets; parent folders are made.
+        size: In bytes, where known.
+        md5: Hexadecimal digits, where known.
+        sha256: Likewise.
+        label: Name of the data set, for messages.
+        attempts: In a row that may bring nothing new.
+        sleep: Waits for so many seconds between two attempts.
+
+    Returns:
+        `target`.
+
+    Raises:
+        UserError: after the last attempt, or at once where another one is pointless: one line with set, URL, what was
+            expected, what came, and what to do.
     """
     job = Job(url=url, target=target, size=size, md5=md5, sha256=sha256, label=label)
     with requests.Session() as session, _Meter(label, 1) as meter:
@@ -58,10 +73,21 @@ def download_all(
     attempts: int = ATTEMPTS,
     sleep: Callable[[float], object] | None = None,
 ) -> list[Path]:
-    """Fetch many files, `jobs_at_once` at a time, under one progress bar; the targets in the order of `jobs`.
+    """Fetch many files under one progress bar.
 
     The first failure stops the others: finished files stay, unfinished ones are resumed by the next call.
-    Raises UserError as `download` does.
+
+    Args:
+        jobs: The files, each as the arguments of `download` describe it.
+        jobs_at_once: How many are fetched at a time.
+        attempts: As for `download`, of each file.
+        sleep: As for `download`; None: a wait that the first failure ends.
+
+    Returns:
+        The targets, in the order of `jobs`.
+
+    Raises:
+        UserError: as `download` does, and where the disk has no room for all of them.
     """
     if not jobs:
         return []

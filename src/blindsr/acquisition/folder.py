@@ -17,7 +17,17 @@ class HrFolder(NamedTuple):
 
 
 def open_folder(folder: Path) -> HrFolder:
-    """List the images of a folder. Raises UserError without a folder or image, or for two images of one name."""
+    """List the images of a folder.
+
+    Args:
+        folder: Its subfolders and hidden files do not count.
+
+    Returns:
+        The folder's name and its images.
+
+    Raises:
+        UserError: without a folder or an image, or for two images of one name.
+    """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder: name the folder of the HR images")
     files: dict[str, Path] = {}
@@ -32,7 +42,7 @@ def open_folder(folder: Path) -> HrFolder:
 
 
 def is_grey(path: Path) -> bool:
-    """Whether the file is an image with one channel of colour, by its header."""
+    """Whether the file is an image with one channel of colour, by its header; False for one that cannot be read."""
     try:
         with Image.open(path) as image:
             return image.mode in ("1", "L", "LA")

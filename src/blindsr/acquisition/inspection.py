@@ -16,11 +16,21 @@ _MANY = 100  # files, from which on verifying shows its progress
 
 
 def inspect(manifest: Manifest, folder: Path, *, in_place: bool = False) -> Index:
-    """Check the set in `folder`, and index it; `in_place` for a folder of the user's own.
+    """Check the set in a folder, and index it.
 
-    Benchmarks whose pixels are known may have other file names and encodings: the images of the set are looked
-    for among all images of the folder, and keep the names of the manifest.
-    Raises UserError that names the set, the file, what was expected, what was found, and what to do.
+    Benchmarks whose pixels are known may have other file names and encodings: the images of the set are looked for
+    among all images of the folder, and keep the names of the manifest.
+
+    Args:
+        manifest: What the set should be.
+        folder: Where it lies.
+        in_place: It is a folder of the user's own: the sides of its images are checked, too.
+
+    Returns:
+        The index of the verified files, with paths below the folder.
+
+    Raises:
+        UserError: that names the set, the file, what was expected, what was found, and what to do.
     """
     if not folder.is_dir():
         raise UserError(f"{manifest.name}: {folder} is no folder: correct data.roots.{manifest.name}")
@@ -47,14 +57,33 @@ def inspect(manifest: Manifest, folder: Path, *, in_place: bool = False) -> Inde
 
 
 def inspect_weights(manifest: Manifest, file: Path) -> Index:
-    """Index the one file that the user gives as the root of a set of weights; its name and hash are free."""
+    """Index the one file that the user gives as the root of a set of weights.
+
+    Args:
+        manifest: Of the set.
+        file: Its name and hash are free.
+
+    Returns:
+        The index of that file.
+
+    Raises:
+        UserError: if the set is none of weights.
+    """
     if manifest.role != "weights":
         raise UserError(f"{manifest.name}: data.roots.{manifest.name} is a file: name the folder of its images")
     return manifest.index(images=[_index_file(manifest, file, FileEntry())])
 
 
 def absent_files(manifest: Manifest, folder: Path) -> list[str]:
-    """Files that the manifest names and that are not there, or not whole."""
+    """List the files of a set that are not there, or not whole.
+
+    Args:
+        manifest: Of the set; without names of files, nothing is absent.
+        folder: Where they should be.
+
+    Returns:
+        Their names, in the order of the manifest.
+    """
     return [
         file
         for file, entry in manifest.expected.items()
@@ -63,16 +92,24 @@ def absent_files(manifest: Manifest, folder: Path) -> list[str]:
 
 
 def is_right(path: Path, entry: FileEntry) -> bool:
-    """The file is there, and nothing that is known of it says otherwise."""
+    """Whether the file is there, with the size and the SHA-256 that are known of it."""
     if not path.is_file() or entry.size not in (None, path.stat().st_size):
         return False
     return entry.sha256 is None or files.sha256(path) == entry.sha256
 
 
 def pixel_hash(path: Path, multiple: int = 4) -> str:
-    """SHA-256 of an image's size and RGB pixels, mod-cropped: equal for copies of any name and lossless format.
+    """Hash an image's size and RGB pixels, mod-cropped: equal for copies of any name and lossless format.
 
-    What is hashed is the text "<width>x<height>", then the bytes row by row. Raises UserError for a broken image.
+    Args:
+        path: Path of the image.
+        multiple: px whose multiples both sides are cut to.
+
+    Returns:
+        SHA-256, as 64 hexadecimal digits, of the text "<width>x<height>" and the bytes row by row.
+
+    Raises:
+        UserError: for a broken image.
     """
     pixels = images.mod_crop(images.read_rgb(path), multiple)
     height, width = pixels.shape[:2]

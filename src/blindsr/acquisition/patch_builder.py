@@ -61,14 +61,28 @@ def build(
     state: Path,
     workers: int | None = None,
 ) -> int:
-    """Write the store of the images `indexed` in `folder`; returns the number of patches.
+    """Write the store of the training images.
 
-    Images are mod-cropped to `scale`. Those with a side under `smallest` px are left out, with a warning and their
-    names in the index, since no training crop fits in. Unfinished work is kept below `state`, and what is complete
-    there is not decoded again. `workers` processes decode, by default one for each usable core.
+    Unfinished work is kept, and what is complete of it is not decoded again.
 
-    Raises UserError if no image is large enough, one is unreadable or not the one that was indexed, or the disk has
-    no room: the check comes before the first image.
+    Args:
+        indexed: The images. Those with a side under `smallest` are left out, with a warning and their names in the
+            store's index, since no training crop fits in.
+        folder: Where their files lie.
+        store: Folder of the store.
+        size: px of a patch's side.
+        step: px from one patch to the next.
+        scale: Upscaling factor; images are mod-cropped to it.
+        smallest: px of the training crop's side.
+        state: Folder of unfinished work.
+        workers: Processes that decode; None: one for each usable core.
+
+    Returns:
+        The number of patches.
+
+    Raises:
+        UserError: if no image is large enough, or the disk has no room, both before the first image; if an image is
+            unreadable or not the one that was indexed.
     """
     placed, left_out = _plan(indexed, folder, scale, smallest)
     if left_out:

@@ -29,11 +29,21 @@ _log = logging.getLogger(__name__)
 
 
 def obtain(manifest: Manifest, data: DataParams) -> Index:
-    """Verified index of the set: from `data.roots` in place, else in data/raw, from the first source that works.
+    """Get and verify a set: from `data.roots` in place, else in data/raw, from the first source that works.
 
     What is in data/raw and right is not fetched again; what is damaged there is. Downloads go to the folder
-    `.downloads` of the project first. Raises UserError, one line that says why every source failed and how to
-    get the set.
+    `.downloads` of the project first.
+
+    Args:
+        manifest: Of the set.
+        data: Settings: roots, mirror, and whether hosts may be asked.
+
+    Returns:
+        The index of its verified files.
+
+    Raises:
+        UserError: in one line that says why every source failed and how to get the set; or what is wrong with the
+            files that are there.
     """
     if manifest.name in data.roots:
         root = indices.root_path(data.roots[manifest.name])
