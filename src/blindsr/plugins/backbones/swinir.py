@@ -214,19 +214,44 @@ class _Attention(nn.Module):
 
 
 def to_windows(tokens: Tensor, window: int) -> Tensor:
-    """(B, H, W, C) → (B, n, window², C), the n = H·W / window² windows row by row."""
+    """Cut tokens into windows.
+
+    Args:
+        tokens: (B, H, W, C), H and W multiples of `window`.
+        window: px of a window's side.
+
+    Returns:
+        (B, n, window², C), the n = H·W / window² windows row by row.
+    """
     grid = tokens.unflatten(2, (-1, window)).unflatten(1, (-1, window))
     return grid.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
 def from_windows(windows: Tensor, window: int, height: int, width: int) -> Tensor:
-    """The inverse of `to_windows`: (B, n, window², C) → (B, height, width, C)."""
+    """Put windows back in their places: the inverse of `to_windows`.
+
+    Args:
+        windows: (B, n, window², C).
+        window: px of a window's side.
+        height: px of the whole, a multiple of `window`.
+        width: Likewise.
+
+    Returns:
+        (B, height, width, C).
+    """
     grid = windows.unflatten(2, (window, window)).unflatten(1, (height // window, width // window))
     return grid.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
 def relative_position_index(window: int) -> Tensor:
-    """Row of the bias table for each pair of tokens, (window², window²): offsets from -window + 1 on, row-major."""
+    """Find the row of the bias table for each pair of tokens of a window.
+
+    Args:
+        window: px of a window's side.
+
+    Returns:
+        (window², window²), whole numbers below (2·window - 1)²: offsets from -window + 1 on, row-major.
+    """
     position = torch.arange(window)
     rows, columns = position.repeat_interleave(window), position.repeat(window)
     down, right = (axis[:, None] - axis[None, :] + window - 1 for axis in (rows, columns))
@@ -234,10 +259,16 @@ def relative_position_index(window: int) -> Tensor:
 
 
 def shift_mask(height: int, width: int, window: int, like: Tensor) -> Tensor:
-    """What keeps apart tokens that only the cyclic shift by window // 2 has brought into one window.
+    """Make what keeps apart tokens that only the cyclic shift by window // 2 has brought into one window.
 
-    (n, 1, window², window²): 0 for pairs that are neighbours in the image, -inf for others; dtype and device of
-    `like`.
+    Args:
+        height: px of the image, a multiple of `window`.
+        width: Likewise.
+        window: px of a window's side.
+        like: Gives the mask its dtype and device.
+
+    Returns:
+        (n, 1, window², window²): 0 for pairs that are neighbours in the image, -inf for others.
     """
     shift = window // 2
     rows, columns = (torch.arange(size, device=like.device) >= size - shift for size in (height, width))

@@ -74,15 +74,38 @@ class Degradation(ABC, Generic[Drawn]):
         """
 
     def prepare(self, draws: Sequence[Drawn]) -> Tensor:
-        """What `apply` can be given that a worker process makes on the CPU; here, nothing."""
+        """Make on the CPU, in a worker process, what `apply` can be given; here, nothing.
+
+        Args:
+            draws: What `draw` returned for each sample.
+
+        Returns:
+            A tensor that only this degradation reads.
+        """
         return torch.empty(0)
 
     def least_window(self, scale: int) -> int:
-        """Shortest side, in HR px, of a window that every draw can be applied to."""
+        """Find the smallest window that every draw can be applied to.
+
+        Args:
+            scale: HR px along a side of an LR px.
+
+        Returns:
+            Its shortest side, in HR px; here, that of one LR px.
+        """
         return scale
 
     def require_window(self, height: int, width: int, scale: int) -> None:
-        """Raise UserError, which names the size that works, for a window smaller than `least_window`."""
+        """Refuse a window smaller than `least_window`.
+
+        Args:
+            height: Of the window, in HR px.
+            width: Likewise.
+            scale: HR px along a side of an LR px.
+
+        Raises:
+            UserError: that names the size that works.
+        """
         least = self.least_window(scale)
         if min(height, width) < least:
             raise UserError(
@@ -109,7 +132,14 @@ class Chain(Degradation[Drawn]):
         """
 
     def kernels(self, drawn: Drawn) -> Sequence[Kernel | None]:
-        """The blur kernels of one sample, as many for every sample; None is no blur."""
+        """List the blur kernels of one sample.
+
+        Args:
+            drawn: Its parameters.
+
+        Returns:
+            As many for every sample; None is no blur.
+        """
         return ()
 
     def prepare(self, draws: Sequence[Drawn]) -> Tensor:

@@ -48,7 +48,11 @@ class Perceptual(Loss):
         self.trunk, self.distance = trunk, _DISTANCES[distance]
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """As `Loss.forward`. Raises UserError for images of less than 31 px a side."""
+        """As `Loss.forward`.
+
+        Raises:
+            UserError: for images of less than 31 px a side.
+        """
         if min(sr.shape[2:]) < alexnet.SMALLEST:
             raise UserError(
                 f"the perceptual loss needs images of {alexnet.SMALLEST} px a side, not of "

@@ -97,11 +97,19 @@ def sinc_kernels(size: Values, cutoff: Values) -> Values:
 
 
 def shifted_kernels(size: Values, sigma: Values, shift: Values) -> Values:
-    """Isotropic Gaussian kernels with centres of their own, as float64 of shape (N, 21, 21), each summing to 1.
+    """Isotropic Gaussian kernels with centres of their own.
 
-    `size` (odd, at most 21), `sigma` and `shift` (px, down and right of the middle) have shape (N,). Correlated with
-    one, a pixel shows what lies `shift` px further; the pixels kept of a downscaling by s, every s-th from the first,
-    lie (s - 1) / 2 px before the middles of the areas that they stand for.
+    Correlated with one, a pixel shows what lies `shift` px further; the pixels kept of a downscaling by s, every s-th
+    from the first, lie (s - 1) / 2 px before the middles of the areas that they stand for. All arguments have shape
+    (N,).
+
+    Args:
+        size: px, odd, at most 21.
+        sigma: px, > 0.
+        shift: px, down and right of the middle.
+
+    Returns:
+        float64 (N, 21, 21), each summing to 1.
     """
     squares = (_LINE - shift[:, None]) ** 2
     squares[abs(_LINE) > size[:, None] // 2] = np.inf
@@ -112,9 +120,16 @@ def shifted_kernels(size: Values, sigma: Values, shift: Values) -> Values:
 
 
 def synthesize(specs: Sequence[Kernel | None]) -> Tensor:
-    """The kernels of `specs`, float32 of shape (N, 21, 21) on the CPU; None gives the identity.
+    """Compute kernels.
 
-    Raises ValueError for a size that is even, below 1 or above 21.
+    Args:
+        specs: None gives the identity.
+
+    Returns:
+        float32 (N, 21, 21) on the CPU, each in the middle of the grid.
+
+    Raises:
+        ValueError: for a size that is even, below 1 or above 21.
     """
     for spec in specs:
         if spec is not None and (spec.size % 2 == 0 or not 1 <= spec.size <= GRID):

@@ -66,7 +66,13 @@ class Engine(ABC):
 
     @abstractmethod
     def resize(self, to: Sequence[Size | float], modes: Sequence[Mode], which: Which = None) -> None:
-        """Resize each image to a size or by a factor, which is what `resize.resize` says; it may leave [0, 1]."""
+        """Resize each image; it may leave [0, 1].
+
+        Args:
+            to: A size or a factor, as for `resize.resize`.
+            modes: Of interpolation.
+            which: The images to resize.
+        """
 
     @abstractmethod
     def clamp(self, which: Which = None) -> None:
@@ -74,12 +80,21 @@ class Engine(ABC):
 
     @abstractmethod
     def noise(self, specs: Sequence[Noise], which: Which = None) -> None:
-        """Add noise to each image, and clip to [0, 1]."""
+        """Add noise to each image, and clip to [0, 1].
+
+        Args:
+            specs: What noise; an image's own generator draws it.
+            which: The images that get any.
+        """
 
     @abstractmethod
     def jpeg(self, qualities: Sequence[float], which: Which = None) -> None:
-        """Clip to [0, 1], compress and decompress each image at its quality in [1, 100); an entry that is not in
-        `which` may be anything."""
+        """Clip to [0, 1], compress and decompress each image.
+
+        Args:
+            qualities: In [1, 100); an entry that is not in `which` may be anything.
+            which: The images to compress.
+        """
 
     @abstractmethod
     def images(self) -> Tensor:

@@ -101,9 +101,14 @@ def luma(images: Tensor) -> Tensor:
 
 
 def distinct_peaks(levels: Tensor, inside: Tensor | None = None) -> Tensor:
-    """How many distinct `levels` each image (N, C, H, W) has, rounded up to a power of two, (N).
+    """Count the distinct levels of each image, without waiting for the device.
 
-    `inside` (N, 1, H, W), if given, tells which pixels count. Nothing waits for the device.
+    Args:
+        levels: (N, C, H, W), whole numbers in [0, 255].
+        inside: (N, 1, H, W), which pixels count; None: all.
+
+    Returns:
+        (N), the counts rounded up to a power of two.
     """
     bins = levels.long() if inside is None else torch.where(inside, levels.long(), 256)
     present = torch.zeros(len(levels), 257, device=levels.device).scatter_(1, bins.flatten(1), 1.0)
@@ -111,26 +116,60 @@ def distinct_peaks(levels: Tensor, inside: Tensor | None = None) -> Tensor:
 
 
 def mix(noise: Tensor, mixings: Sequence[Mixing | None]) -> Tensor:
-    """Noise (N, 3, H, W) with the channels of each image multiplied by its matrix; None leaves them as they are."""
+    """Multiply the channels of each image's noise by its matrix.
+
+    Args:
+        noise: (N, 3, H, W).
+        mixings: A matrix (3, 3) for each; None leaves the channels as they are.
+
+    Returns:
+        (N, 3, H, W).
+    """
     identity = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     matrices = torch.tensor([identity if mixing is None else mixing for mixing in mixings], dtype=noise.dtype)
     return torch.einsum("ndc,nchw->ndhw", upload(matrices, noise.device), noise)
 
 
 def poisson(levels: Tensor, peak: Tensor, generator: np.random.Generator) -> Tensor:
-    """A Poisson(peak · level / 255) draw for each of `levels` (C, H, W); `peak`, one number, is a power of two."""
+    """Draw from Poisson(peak · level / 255) for each of the levels.
+
+    Args:
+        levels: (C, H, W), whole numbers in [0, 255].
+        peak: One number, a power of two.
+        generator: Draws itself on a CPU; elsewhere it keys a generator of the device.
+
+    Returns:
+        (C, H, W), whole numbers >= 0 in floating point.
+    """
     if levels.device.type == "cpu":
         return torch.from_numpy(_draw_counts(levels.numpy().astype(np.uint8), int(peak), generator))
     return poisson_at(levels * (peak / 255), generator)
 
 
 def poisson_at(rates: Tensor, generator: np.random.Generator) -> Tensor:
-    """A Poisson draw for each of `rates`, by a generator of their device; their order in memory changes nothing."""
+    """Draw from a Poisson distribution for each of the rates; their order in memory changes nothing.
+
+    Args:
+        rates: Means >= 0, of any shape.
+        generator: Keys a generator of their device.
+
+    Returns:
+        Whole numbers >= 0, of the shape and type of `rates`.
+    """
     return torch.poisson(rates.contiguous(), generator=_on_device(generator, rates))
 
 
 def normal(shape: tuple[int, ...], generator: np.random.Generator, like: Tensor) -> Tensor:
-    """Standard normal draws of this shape, on the device of `like`."""
+    """Draw standard normal numbers.
+
+    Args:
+        shape: Of the result.
+        generator: As for `poisson`.
+        like: On the device that the result is to be on.
+
+    Returns:
+        float32.
+    """
     if like.device.type == "cpu":
         return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
     return torch.randn(shape, generator=_on_device(generator, like), device=like.device)

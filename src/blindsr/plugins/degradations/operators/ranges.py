@@ -75,7 +75,19 @@ def kernel_sizes(name: str, value: Any) -> tuple[int, int]:
 
 
 def distribution(name: str, value: Any, options: Sequence[str]) -> dict[str, float]:
-    """A probability for each of `options`, in their order; those that are not named have 0."""
+    """A probability for each of some options.
+
+    Args:
+        name: Of the setting, for the message.
+        value: Mapping from options to probabilities.
+        options: All that there are.
+
+    Returns:
+        A probability for each of `options`, in their order; those that are not named have 0.
+
+    Raises:
+        ValueError: for another option, a value outside of [0, 1], or a sum that is not 1 (to 1e-6).
+    """
     if not isinstance(value, Mapping) or not set(value) <= set(options):
         raise ValueError(f"{name} must give probabilities to some of {', '.join(options)}, not {value!r}")
     found = {option: probability(f"{name}.{option}", value.get(option, 0.0)) for option in options}
