@@ -53,7 +53,14 @@ class Metric:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def against(self, hr: RGB) -> Callable[[RGB, RGB], float]:
-        """The score of (SR, LR) images of this HR image, each as `measure` gives it."""
+        """Prepare the scoring of SR images against one HR image.
+
+        Args:
+            hr: RGB uint8 (H, W, 3).
+
+        Returns:
+            Function of an SR image and its LR image, with the score that `measure` gives.
+        """
         return self.reference(hr) if self.reference else lambda sr, lr: self.measure(sr, hr, lr)
 
 

@@ -82,9 +82,18 @@ class Lpips(nn.Module):
         return self.reference(hr, crop_border)(sr)
 
     def reference(self, hr: RGB, crop_border: int = 0) -> Callable[[RGB], float]:
-        """`forward` with this HR image, as a function of the SR image; what depends on the HR is computed once.
+        """Prepare `forward` with one HR image: what depends on the HR alone is computed once.
 
-        It holds some 42 bytes a pixel of the HR. Raises, and its result raises, as `forward` does.
+        Args:
+            hr: RGB uint8 (H, W, 3).
+            crop_border: As for `forward`.
+
+        Returns:
+            Function of an SR image, with its distance. It holds some 42 bytes a pixel of the HR.
+
+        Raises:
+            ValueError: as `forward` does, as does the result.
+            UserError: likewise.
         """
         cropped, _ = cropped_pair(hr, hr, crop_border, smallest=alexnet.SMALLEST)
         with torch.inference_mode():

@@ -37,7 +37,15 @@ class Share:
 
 
 def upload(make: Callable[[], Tensors], like: Tensor) -> Tensors:
-    """What `make` draws on the CPU, with device and precision of `like`. The host does not wait for a GPU."""
+    """Draw on the CPU, and send what is drawn to a device; the host does not wait for a GPU.
+
+    Args:
+        make: Draws from torch's default generator of the CPU.
+        like: Has the device and precision that the result is to have.
+
+    Returns:
+        What `make` returned, there.
+    """
     drawn = make()
     if like.device.type == "cuda":
         drawn = tuple(tensor.to(like.dtype).pin_memory() for tensor in drawn)
@@ -97,23 +105,51 @@ class Regularizer(nn.Module):
         """Called once with the network that is trained, with its initial weights: for a teacher made of it."""
 
     def layers(self, backbone: nn.Module) -> Sequence[str]:
-        """Names of the layers whose inputs are in `step.features` and pass `change_features`.
+        """Name the layers whose inputs are in `step.features` and pass `change_features`.
 
-        "last" and "blocks.0", "blocks.-1" … are the last convolution and the blocks that every backbone names; any
-        other is the name of a submodule. With ":output" behind it, the layer's output is meant.
+        Args:
+            backbone: The network that is trained.
+
+        Returns:
+            "last" and "blocks.0", "blocks.-1" … are the last convolution and the blocks that every backbone names;
+            any other is the name of a submodule. With ":output" behind it, the layer's output is meant.
         """
         return (LAST,)
 
     def change_input(self, lr: Tensor, step: Step) -> Tensor:
-        """LR images (views·N, 3, h, w) as the network gets them: here, unchanged."""
+        """Change what the network gets: here, nothing.
+
+        Args:
+            lr: LR images (views·N, 3, h, w), RGB in [0, 1].
+            step: The step that they are of.
+
+        Returns:
+            What the network gets instead, of the same shape.
+        """
         return lr
 
     def change_features(self, name: str, x: Tensor, step: Step) -> Tensor:
-        """What passes one of `layers`, (views·N, C, H, W), as the network continues with it: here, unchanged."""
+        """Change what passes a layer: here, nothing.
+
+        Args:
+            name: Of the layer, one of `layers`.
+            x: What passes there, (views·N, C, H, W).
+            step: The step that it is of.
+
+        Returns:
+            What the network continues with, of the same shape.
+        """
         return x
 
     def penalty(self, step: Step) -> Tensor:
-        """Scalar >= 0 that is added to the loss, times the weight of the settings: here, 0."""
+        """What is added to the loss, times the weight of the settings: here, 0.
+
+        Args:
+            step: With its SR images and features.
+
+        Returns:
+            Scalar >= 0.
+        """
         assert step.sr is not None
         return step.sr.new_zeros(())
 

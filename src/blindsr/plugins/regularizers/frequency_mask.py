@@ -52,8 +52,15 @@ class _FrequencyMask(Regularizer):
 
 @functools.lru_cache(8)
 def dct_basis(length: int, device: torch.device) -> Tensor:
-    """The orthonormal DCT-II as a matrix (length, length): frequency, pixel. Kept on the device, which is not to wait
-    for it in each step."""
+    """The orthonormal DCT-II as a matrix. It is kept on the device, which is not to wait for it in each step.
+
+    Args:
+        length: px of a line.
+        device: Where the matrix is used.
+
+    Returns:
+        float32 (length, length): frequency, pixel.
+    """
     frequency, pixel = torch.arange(length, dtype=torch.float64)[:, None], torch.arange(length) + 0.5
     basis = math.sqrt(2 / length) * torch.cos(math.pi / length * frequency * pixel)
     basis[0] /= math.sqrt(2)

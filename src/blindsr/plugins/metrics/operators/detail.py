@@ -95,7 +95,20 @@ def metric(
     crop_border: int,
     higher_is_better: bool | None = True,
 ) -> Metric:
-    """The record of a metric that is a `value` of the detail, which all such metrics share."""
+    """Make the record of a metric that is a number of the detail, which all such metrics share.
+
+    Args:
+        name: As in `Metric`.
+        label: Likewise.
+        unit: Likewise.
+        decimals: Likewise.
+        value: The number of a `Detail`.
+        crop_border: px removed at each side first.
+        higher_is_better: As in `Metric`.
+
+    Returns:
+        The record.
+    """
     detail_of = DetailOf(crop_border)
     return Metric(
         name,

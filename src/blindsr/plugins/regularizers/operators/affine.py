@@ -65,9 +65,16 @@ def root(matrix: Tensor) -> Tensor:
 
 
 def whitened(of: Moments, ridge: float) -> Moments:
-    """The moments where S is the identity, with `ridge` of it added to every covariance.
+    """Move moments to where S is the identity, and add some of it to every covariance.
 
     A sample's own covariance may be singular; S bounds what that costs, and A changes both alike.
+
+    Args:
+        of: Moments of the whole batch.
+        ridge: Share of S that is added, > 0.
+
+    Returns:
+        The moments in these units.
     """
     centre, whole = pooled(of)
     factor = root(whole)

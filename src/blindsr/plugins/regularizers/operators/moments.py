@@ -11,10 +11,18 @@ _BLOCKS = 32  # of a sample's pixels, on a GPU: a product over all at once would
 
 
 def subsampled(a: Tensor, b: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """Both views' features (B, C, H, W) on one grid of every stride-th pixel in each direction.
+    """Take both views' features on one grid of every stride-th pixel in each direction.
 
     The grid's offset is drawn anew in each call, from torch's default generator of the CPU, so that every pixel has
-    its turn. Stride 1 takes all pixels and draws nothing.
+    its turn.
+
+    Args:
+        a: Features (B, C, H, W) of one view.
+        b: Those of the other.
+        stride: 1 takes all pixels and draws nothing.
+
+    Returns:
+        Views of both.
     """
     if stride == 1:
         return a, b
@@ -42,10 +50,17 @@ class RandomMap(NamedTuple):
 
 
 def statistics_distance(a: Tensor, b: Tensor, mapped: RandomMap | None = None) -> Tensor:
-    """‖μ(a)-μ(b)‖² + ‖Σ(a)-Σ(b)‖_F² of each pair of pixels a and b, both (B, C, N), mean over the batch.
+    """‖μ(a)-μ(b)‖² + ‖Σ(a)-Σ(b)‖_F² of each pair of samples a and b, mean over the batch.
 
-    μ (C) and Σ (C, C) are mean and covariance (divided by N) over the N pixels of one sample. `mapped` adds the same
-    of φ(a) and φ(b); it gets no gradient.
+    μ (C) and Σ (C, C) are mean and covariance (divided by N) over the N pixels of one sample.
+
+    Args:
+        a: Features (B, C, N) of one view.
+        b: Those of the same samples in the other.
+        mapped: φ, whose statistics of φ(a) and φ(b) are added likewise; it gets no gradient.
+
+    Returns:
+        Scalar >= 0.
     """
     distance: Tensor = _StatisticsDistance.apply(a, b, mapped)
     return distance
