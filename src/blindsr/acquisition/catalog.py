@@ -201,9 +201,6 @@ def load_manifest(name: str, folder: Path = paths.MANIFESTS) -> Manifest:
         name: Name of the set.
         folder: Folder of the manifests.
 
-    Returns:
-        The manifest.
-
     Raises:
         UserError: for an unknown set, with the known ones; for a broken manifest, with its first wrong key.
     """

@@ -63,9 +63,6 @@ def inspect_weights(manifest: Manifest, file: Path) -> Index:
         manifest: Of the set.
         file: Its name and hash are free.
 
-    Returns:
-        The index of that file.
-
     Raises:
         UserError: if the set is none of weights.
     """

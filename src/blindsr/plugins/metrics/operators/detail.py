@@ -95,20 +95,7 @@ def metric(
     crop_border: int,
     higher_is_better: bool | None = True,
 ) -> Metric:
-    """Make the record of a metric that is a number of the detail, which all such metrics share.
-
-    Args:
-        name: As in `Metric`.
-        label: Likewise.
-        unit: Likewise.
-        decimals: Likewise.
-        value: The number of a `Detail`.
-        crop_border: px removed at each side first.
-        higher_is_better: As in `Metric`.
-
-    Returns:
-        The record.
-    """
+    """The record of a metric that is a `value` of the detail, which all such metrics share."""
     detail_of = DetailOf(crop_border)
     return Metric(
         name,

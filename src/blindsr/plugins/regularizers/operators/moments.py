@@ -22,7 +22,7 @@ def subsampled(a: Tensor, b: Tensor, stride: int) -> tuple[Tensor, Tensor]:
         stride: 1 takes all pixels and draws nothing.
 
     Returns:
-        Views of both.
+        Both at those pixels, not copied.
     """
     if stride == 1:
         return a, b
