@@ -88,9 +88,14 @@ class BackboneParams(Model):
 
 
 class RegularizerSettings(Model):
-    """Weight of the penalty beside L1, and the keyword settings of `build`, some of them per backbone."""
+    """Weight of the penalty beside L1, and the keyword settings of `build`, some of them per backbone.
+
+    With a `gradient_share` the weight is only the first: it is adapted while training until the penalty has that
+    share of the gradient at the last features, so that penalties of different units compare.
+    """
 
     weight: Annotated[float, Field(ge=0)]
+    gradient_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     hyper: dict[str, Any] = {}
     per_backbone: dict[str, dict[str, Any]] = {}
 
@@ -104,6 +109,10 @@ class RegularizerSettings(Model):
             `hyper`, with what `per_backbone` has for this backbone in place of its own.
         """
         return self.hyper | self.per_backbone.get(backbone, {})
+
+    def determining(self) -> dict[str, Any]:
+        """What determines a training: a share that nobody asked for is not there."""
+        return self.model_dump(exclude={"gradient_share"} if self.gradient_share is None else None)
 
 
 class RegularizerParams(Model):

@@ -85,7 +85,7 @@ def regularizers(
     rows = []
     for (backbone, reg), mine in curves.groupby(ROW, sort=False):
         last = mine[mine["iteration"] > mine["iteration"].max() * (1 - 1 / _LAST)][columns].mean()
-        row = {"backbone": backbone, "reg": reg, "weight": f"{weights[reg]:g}"}
+        row = {"backbone": backbone, "reg": reg, "weight": _weight(mine, weights[reg])}
         for column in columns:
             value = 100 * last[column] if column in _SHARES else last[column]
             row[names[column]] = f"{value:.3g}" if column in losses or value else HOLE
@@ -93,12 +93,14 @@ def regularizers(
         row["penalty: first / last"] = f"{first / last['penalty']:.3g}" if last["penalty"] > 0 else HOLE
         rows.append(row)
     text = pd.DataFrame(rows)
+    adapted = text["weight"].str.startswith("~").any()
     of_losses = f"{style.loss_label(losses[0])}'s" if len(losses) == 1 else "the losses' together"
     notes = [
         "Means over the last quarter of training, and over seeds. Share of gradient: norm of the weighted penalty's "
         f"gradient on the features, over that plus the norm of {of_losses}. View distance: mean squared distance of "
         "the two views' features over the features' variance, so that shrinking all features does not lower it. "
         f"{HOLE}: not recorded for one view."
+        + (" ~: adapted to a given share of the gradient; the weight at the end." if adapted else "")
     ]
     if "mean_distance" in columns:
         notes.append(
@@ -119,6 +121,12 @@ def regularizers(
             "align means alone."
         )
     return tables.write_text(text, text, stem, left=2, title=title, notes=notes)
+
+
+def _weight(curves: pd.DataFrame, setting: float) -> str:
+    """The weight of the settings; of one that was adapted, its mean over seeds at the end."""
+    adapted = curves["weight"].dropna() if "weight" in curves else pd.Series(dtype=float)
+    return f"~{curves.groupby('seed')['weight'].last().mean():.3g}" if len(adapted) else f"{setting:g}"
 
 
 def representation(separation: pd.DataFrame, stem: Path, *, title: str) -> Table:

@@ -85,6 +85,7 @@ def _train(params: Params, run: Run, world: World) -> None:
             log=lambda step, point: tracked.metrics(step, point | hours()),
             label=run.name,
             validate=validate,
+            gradient_share=settings.gradient_share,
             compiled=runtime.compile,
             replayed=runtime.cuda_graph,
         )
@@ -229,7 +230,7 @@ def run_key(params: Params, run: Run) -> str:
     start = initial.digest(params.train.init_from)
     determining = {
         "backbone": {run.backbone: params.backbone.hyper[run.backbone]},
-        "reg": {run.reg: params.reg.settings[run.reg].model_dump()},
+        "reg": {run.reg: params.reg.settings[run.reg].determining()},
         "seed": run.seed,
         "scale": params.scale,
         "train": params.train.model_dump(exclude={"init_from", "losses", "loss_settings"})

@@ -32,7 +32,7 @@ class Terms(NamedTuple):
 class Objective(nn.Module):
     """A network with its loss: one module, so that DistributedDataParallel sees every use of the parameters."""
 
-    def __init__(self, network: Network, losses: Losses, weight: float, *, bf16: bool = False) -> None:
+    def __init__(self, network: Network, losses: Losses, weight: Tensor | float, *, bf16: bool = False) -> None:
         """Nothing is computed yet.
 
         Args:
@@ -64,7 +64,7 @@ class Objective(nn.Module):
         return Terms(loss, fidelity, parts, penalty, step.features.get(LAST), step.sr)
 
 
-def diagnose(terms: Terms, weight: float, world: World) -> dict[str, float]:
+def diagnose(terms: Terms, weight: Tensor | float, world: World) -> dict[str, float]:
     """Look at what a raw penalty hides: its share of the features' gradient, and whether the two views really agree.
 
     Every rank calls it, before the backward pass, and gets the numbers of the whole batch.

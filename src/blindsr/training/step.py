@@ -34,7 +34,7 @@ class Stepper:
         ema: Ema,
         sums: Tensor,
         *,
-        weight: float,
+        weight: Tensor | float,
         world: World,
         replay: bool,
     ) -> None:

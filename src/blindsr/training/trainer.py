@@ -19,7 +19,7 @@ from blindsr.model.network import Network
 from blindsr.runtime import devices
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar, Pace
-from blindsr.training import checkpoint, failure, guard
+from blindsr.training import checkpoint, failure, guard, matching
 from blindsr.training.distributed import World
 from blindsr.training.ema import Ema
 from blindsr.training.interruption import Interruption
@@ -47,6 +47,7 @@ class State:
     optimizer: torch.optim.Optimizer
     ema: Ema
     sums: Tensor
+    weight: Tensor | float
     iteration: int = 0
     curve: list[CurvePoint] = field(default_factory=list)
 
@@ -58,6 +59,7 @@ class State:
             "ema": self.ema.state_dict(),
             "iteration": self.iteration,
             "sums": self.sums,
+            "weight": float(self.weight),
             "curve": self.curve,
         }
 
@@ -71,6 +73,8 @@ class State:
         self.ema.load_state_dict(state["ema"])
         self.iteration = state["iteration"]
         self.sums.copy_(state["sums"])
+        if isinstance(self.weight, Tensor):
+            self.weight.fill_(state["weight"])
         self.curve = state["curve"]
 
 
@@ -89,6 +93,7 @@ def train(
     log: Callable[[int, CurvePoint], None],
     label: str = "train",
     validate: Validation | None = None,
+    gradient_share: float | None = None,
     compiled: bool = False,
     replayed: bool = True,
 ) -> list[CurvePoint]:
@@ -108,6 +113,7 @@ def train(
         log: Gets the iteration and the values of every point of the curve, those of a resumed run first.
         label: Name of the run, for progress and messages.
         validate: Adds to the points of the curve, on rank 0.
+        gradient_share: The weight is adapted until the penalty has this share of the gradient (see `matching`).
         compiled: Run the backbone through torch.compile.
         replayed: Let a GPU record the step and replay it (see `step`).
 
@@ -129,7 +135,8 @@ def train(
     optimizer = torch.optim.Adam(trained, params.learning_rate, params.betas, fused=True, capturable=on_gpu)
     terms = [*losses.weights, "penalty"]
     sums = torch.zeros(len(terms), dtype=torch.float64)
-    state = State(network, optimizer, Ema(network.backbone, params.ema_decay), sums)
+    weighed = weight if gradient_share is None else matching.matched_weight(weight, network, device)
+    state = State(network, optimizer, Ema(network.backbone, params.ema_decay), sums, weighed)
     saved = world.from_rank0(lambda: checkpoint.latest(states))
     if saved is not None:
         state.load_state_dict(saved)
@@ -138,8 +145,8 @@ def train(
         log(int(point["iteration"]), point)
     if compiled:
         network.backbone.compile()
-    objective = world.replicate(Objective(network, losses.to(device), weight, bf16=params.precision == "bf16"))
-    step = Stepper(objective, network, optimizer, state.ema, state.sums, weight=weight, world=world, replay=replayed)
+    objective = world.replicate(Objective(network, losses.to(device), weighed, bf16=params.precision == "bf16"))
+    step = Stepper(objective, network, optimizer, state.ema, state.sums, weight=weighed, world=world, replay=replayed)
     every = 1 if device.type == "cpu" else _LOOK_EVERY
     loader = Loader(batches, state.iteration, params.iterations, workers, device)
     bar = Bar(label, params.iterations, state.iteration, quiet=not world.main)
@@ -164,6 +171,9 @@ def train(
                         bad = state.iteration - ago
                         raise world.error(failure.record(states, label, bad, network, batches, world.main))
                 if point:
+                    if gradient_share is not None and isinstance(weighed, Tensor):
+                        point["weight"] = float(weighed)
+                        matching.adapt(weighed, point["penalty_gradient_share"], gradient_share)
                     if validate and world.main:
                         point |= validate(state.iteration, state.ema)
                         if warning := collapse.of(point):
