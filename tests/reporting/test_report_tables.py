@@ -20,7 +20,8 @@ from blindsr.reporting.source import Source
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = [
-    "ablation.md", "differences_pooled.md", "differences_split.md", "dropout.md", "figure6_average.md", "headline.md",
+    "ablation.md", "differences_pooled.md", "differences_split.md", "dropout.md", "figure6_average.md", "generalization.md",
+    "headline.md",
     "paper_lens.md", "power.md", "table1_other.md", "table1_small.csv",
     "table1_small.md", "table1_small.tex", "table2_lpips.md", "verdicts.md",
 ]  # fmt: skip
@@ -100,7 +101,8 @@ def test_tables_without_a_value_are_named(made: tuple[Path, report_tables.Report
     assert keys == [
         "headline", "table1_small", "table1_large", "table1_other", "dropout", "ablation", "table2_ntire",
         "table2_lpips", "figure6_average", "paper_lens", "differences_pooled", "differences",
-        "differences_none_rescaled", "differences_bilinear", "differences_split", "power", "improvement_psnr_db",
+        "differences_none_rescaled", "differences_bilinear", "differences_split", "generalization",
+            "power", "improvement_psnr_db",
         "psnr_db", "psnr_y_db", "ssim", "lpips", "detail_cosine", "detail_amplitude", "psnr_best_db",
         "training_cost", "regularizers", "representation", "interaction",
     ]  # fmt: skip

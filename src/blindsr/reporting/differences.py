@@ -64,6 +64,7 @@ def pooled(
     *,
     baseline: str = BASELINE,
     by_case: bool = False,
+    margin: float = MARGIN,
 ) -> pd.DataFrame:
     """Every regularizer minus `baseline` over all benchmarks and cases: the paper's average improvement (Fig. 6).
 
@@ -77,6 +78,7 @@ def pooled(
         metric: Column of `scores`.
         baseline: Regularizer of the same backbone, or a control.
         by_case: Adds a row for each case in front of the one of their mean.
+        margin: Largest difference that counts as none, in the unit of the metric.
 
     Returns:
         Columns as for `per_case`.
@@ -96,7 +98,7 @@ def pooled(
             means = [side.mean(axis=2, keepdims=True) for side in sides]
             if by_case:
                 means = [np.concatenate(pair, axis=2) for pair in zip(sides, means, strict=True)]
-            keys = described(keys, means[0], means[1], sizes, untrained=other.is_control)
+            keys = described(keys, means[0], means[1], sizes, untrained=other.is_control, margin=margin)
         frames.append(keys)
     return judged(frames)
 
@@ -244,8 +246,9 @@ def described(
     groups: list[int] | None,
     *,
     untrained: bool = False,
+    margin: float = MARGIN,
 ) -> pd.DataFrame:
-    """Add what `statistics.compare` says, with the margin `MARGIN`, to rows.
+    """Add what `statistics.compare` says to rows.
 
     Args:
         keys: The K rows, with the columns `KEYS`.
@@ -253,6 +256,7 @@ def described(
         baseline: Likewise, of the same images.
         groups: As for `statistics.compare`.
         untrained: Likewise.
+        margin: Likewise.
 
     Returns:
         A copy of `keys` with the columns images, seeds (of the method), difference, low, high, p, p_equivalent (both
@@ -261,7 +265,7 @@ def described(
     Raises:
         ValueError: as `statistics.compare`.
     """
-    result: Difference = statistics.compare(method, baseline, groups=groups, margin=MARGIN, untrained=untrained)
+    result: Difference = statistics.compare(method, baseline, groups=groups, margin=margin, untrained=untrained)
     return keys.assign(
         images=method.shape[1],
         seeds=len(method),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from blindsr.config.run import BILINEAR, CONTROLS, Row
-from blindsr.reporting import analyses, differences, headline, power, scores, tables, verdicts
+from blindsr.reporting import analyses, differences, generalization, headline, power, scores, tables, verdicts
 from blindsr.reporting.paper import comparison, lens, paper_tables
 from blindsr.reporting.paper.paper_tables import PARTS, TRACKS
 from blindsr.reporting.rescaled import RESCALED
@@ -121,7 +121,7 @@ def _differences(source: Source, folder: Path) -> list[Table]:
     if BASELINE not in source.params.reg.names:
         return []
     what, notes = "psnr_db minus the same backbone without regularizer", source.notes()
-    suite = source.in_suite
+    suite, params = source.in_suite, source.params
     made, seeds, everywhere = [], len(source.params.seeds), "over all benchmarks and cases"
     cells = differences.per_case(suite, source.suite, source.cases, "psnr_db")
     for name, rows, over in (
@@ -150,6 +150,10 @@ def _differences(source: Source, folder: Path) -> list[Table]:
         ]
         stem = folder / "differences_split"
         made.append(differences.write(source.split, stem, title=title, seeds=seeds, notes=how, case="part"))
+    rows = generalization.frame(suite, source.suite, params.suite.cases, source.curves, params.train.validation.cases)
+    if len(rows):
+        title = f"Do rows generalize better to simpler degradations? ({source.size})"
+        made.append(generalization.write(rows, folder / "generalization", title=title, notes=source.notes()))
     if seeds > 1:
         rows = power.frame(suite, source.suite, source.cases)
         title = f"How many seeds a difference needs ({source.size})"
