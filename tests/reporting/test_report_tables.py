@@ -20,9 +20,8 @@ from blindsr.reporting.source import Source
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = [
-    "ablation.md", "differences_pooled.md", "differences_split.md", "dropout.md", "figure6_average.md", "generalization.md",
-    "headline.md",
-    "paper_lens.md", "power.md", "table1_other.md", "table1_small.csv",
+    "ablation.md", "differences_pooled.md", "differences_split.md", "dropout.md", "figure6_average.md",
+    "generalization.md", "headline.md", "paper_lens.md", "power.md", "table1_other.md", "table1_small.csv",
     "table1_small.md", "table1_small.tex", "table2_lpips.md", "verdicts.md",
 ]  # fmt: skip
 SIZES = {"Set5": 5, "Set14": 14, "photos": 12}
