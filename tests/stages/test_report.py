@@ -157,7 +157,7 @@ def test_every_table_and_figure_is_there_twice_the_same(settings: Params) -> Non
                "learning_curves",
                "planes", "regularizers", "separation"]  # fmt: skip
     tables = ["ablation", "detail_amplitude", "detail_cosine", "differences", "differences_bilinear",
-              "differences_pooled", "differences_split", "dropout", "figure6_average", "headline",
+              "differences_pooled", "differences_split", "dropout", "figure6_average", "generalization", "headline",
               "improvement_psnr_db", "interaction", "lpips", "power", "psnr_best_db", "psnr_db", "psnr_y_db",
               "regularizers", "representation", "ssim", "table1_large", "table1_other", "table1_small",
               "table2_lpips", "table2_ntire", "training_cost"]  # fmt: skip

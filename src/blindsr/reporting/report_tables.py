@@ -6,7 +6,17 @@ from typing import NamedTuple
 import pandas as pd
 
 from blindsr.config.run import BILINEAR, CONTROLS, Row
-from blindsr.reporting import analyses, differences, generalization, headline, power, scores, tables, verdicts
+from blindsr.reporting import (
+    analyses,
+    differences,
+    generalization,
+    headline,
+    power,
+    scores,
+    summary,
+    tables,
+    verdicts,
+)
 from blindsr.reporting.paper import comparison, lens, paper_tables
 from blindsr.reporting.paper.paper_tables import PARTS, TRACKS
 from blindsr.reporting.rescaled import RESCALED
@@ -26,7 +36,7 @@ class ReportTables(NamedTuple):
 
 
 def write(source: Source) -> ReportTables:
-    """Write all tables, metrics.json and the file for `dvc plots`."""
+    """Write all tables, metrics.json, summary.json and the file for `dvc plots`."""
     folder, params = source.folder / "tables", source.params
     printed = _of_the_paper(source)
     made = [_headline(source, folder)]
@@ -43,6 +53,7 @@ def write(source: Source) -> ReportTables:
         )
     made += _real(source, folder) + _analyses(source, folder)
     tables.write_metrics(values, source.folder / "metrics.json")
+    summary.write(source, source.folder / "summary.json")
     files.write_csv(source.folder / "plots" / "psnr.csv", ["method_case", "psnr_db"], _plot(source.psnr))
     evidence = verdicts.Evidence(
         separation=source.separation if source.has_crops else None,

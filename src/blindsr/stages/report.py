@@ -22,7 +22,7 @@ _VERSIONS = ("torch", "numpy", "scipy", "pillow", "opencv-python-headless", "sci
 
 
 def run(params: Params, folder: Path = paths.REPORTS, index: Path = paths.INDEX) -> None:
-    """Write tables/, plots/, figures/, metrics.json and report.html into a folder.
+    """Write tables/, plots/, figures/, metrics.json, summary.json and report.html into a folder.
 
     Args:
         params: Settings that its results are of.
