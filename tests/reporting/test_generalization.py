@@ -50,6 +50,25 @@ def rows() -> pd.DataFrame:
     return generalization.frame(scores(), ["Toy"], CASES, curves(), {"clean": CaseParams()})
 
 
+def test_holms_family_is_a_column(rows: pd.DataFrame) -> None:
+    """Three comparisons in each: the smallest p is counted three times."""
+    column = rows[(rows["measure"] == "detail_cosine") & (rows["cases"] == "simpler")]
+    single = generalization.frame(
+        scores().query("reg in ['none', 'rff']"), ["Toy"], CASES, curves(), {"clean": CaseParams()}
+    )
+    alone = single[(single["measure"] == "detail_cosine") & (single["cases"] == "simpler")]
+    assert len(column) == 3
+    assert column["p_holm"].min() == pytest.approx(3 * alone["p_holm"].item())
+
+
+def test_dropout_is_compared_with_each_pair_once() -> None:
+    named = scores().replace({"reg": {RESCALED: "dropout"}})
+    found = generalization.frame(named, ["Toy"], CASES, curves(), {})
+    pairs = list(dict.fromkeys(found[["reg", "over"]].itertuples(index=False, name=None)))
+    assert pairs == [("two_views", "none"), ("rff", "none"), ("dropout", "none"), ("rff", "two_views"),
+                     ("dropout", "two_views"), ("rff", "dropout")]  # fmt: skip
+
+
 def test_which_cases_are_simpler() -> None:
     assert generalization.simpler(CASES) == ["clean", "noise"]
 

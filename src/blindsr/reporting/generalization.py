@@ -19,6 +19,7 @@ from blindsr.reporting.tables import HOLE, Table
 
 MARGINS = {"detail_cosine": 0.01, "psnr_best_db": 0.05, "psnr_db": 0.05}
 """Measure -> largest difference that counts as none; a cosine has no unit, the others are in dB."""
+_OVER = (BASELINE, CONTROL, "dropout")
 SIMPLER, EQUAL_FIT = "simpler", "simpler, equal fit"
 _KEYS = ["backbone", "reg", "over", "measure", "cases"]
 _SHOWN = {
@@ -42,7 +43,7 @@ def frame(
     curves: pd.DataFrame,
     watched: Mapping[str, CaseParams],
 ) -> pd.DataFrame:
-    """Every regularizer over the baseline `none`, and every other one over `two_views`.
+    """Every regularizer over `none`, over `two_views` and over `dropout`, each pair once.
 
     Args:
         scores: As from `scores.read`, of the test cases.
@@ -53,7 +54,7 @@ def frame(
 
     Returns:
         Columns backbone, reg, over, measure, cases ("simpler", the hardest case, or "simpler, equal fit"), seeds,
-        difference, low, high (95 % interval), p_holm (the whole table is one family) and mark ("better", "worse",
+        difference, low, high (95 % interval), p_holm (a family for each measure and cases), mark ("better", "worse",
         "equivalent" or ""). Empty without simpler cases or the metrics of detail.
     """
     groups = {SIMPLER: simpler(cases)} | ({HARDEST: [HARDEST]} if HARDEST in cases else {})
@@ -63,8 +64,8 @@ def frame(
     trained = scores[scores["backbone"].isin(scores.loc[scores["reg"] == BASELINE, "backbone"])]
     trained = trained[trained["reg"] != RESCALED]  # its cosine is that of the baseline
     rows = []
-    for over in (BASELINE, CONTROL):
-        own = trained if over == BASELINE else trained[trained["reg"] != BASELINE]  # not the same pair twice
+    for number, over in enumerate(_OVER):
+        own = trained[~trained["reg"].isin(_OVER[:number])]  # not the same pair twice
         for measure in measures:
             for where, names in groups.items():
                 found = differences.pooled(own, benchmarks, names, measure, baseline=over, margin=MARGINS[measure])
@@ -81,7 +82,8 @@ def frame(
 
 def _judged(rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows.reindex(columns=[*_KEYS, "seeds", "difference", "low", "high", "p", "p_equivalent"])
-    p, equivalent = (statistics.holm(rows[name].to_numpy(dtype=float)) for name in ("p", "p_equivalent"))
+    families = rows.groupby(["measure", "cases"])
+    p, equivalent = (families[name].transform(statistics.holm) for name in ("p", "p_equivalent"))
     signs = statistics.significant_sign(p, rows["low"], rows["high"], ALPHA)
     marks = np.select([signs > 0, signs < 0, equivalent < ALPHA], ["better", "worse", "equivalent"], "")
     return rows.assign(p_holm=p, mark=marks).drop(columns=["p", "p_equivalent"])
@@ -122,6 +124,6 @@ def _how_to_read() -> list[str]:
         "detail raises neither.",
         "Equal fit: windows of training images, at the highest PSNR under the training's degradation that both runs "
         "of a seed reach; Student's interval over the seeds.",
-        f"Marks after Holm's correction over the whole table, p below {ALPHA:g}; equivalent: a cosine within "
-        f"±{MARGINS['detail_cosine']:g}, a PSNR within ±{MARGINS['psnr_best_db']:g} dB.",
+        f"Marks after Holm's correction over the comparisons of a column, p below {ALPHA:g}; equivalent: a cosine "
+        f"within ±{MARGINS['detail_cosine']:g}, a PSNR within ±{MARGINS['psnr_best_db']:g} dB.",
     ]
