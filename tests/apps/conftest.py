@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from blindsr.config import conf
-from blindsr.runtime import tracking
+from blindsr.runtime import tracking_store
 
 ROOT = Path(__file__).resolve().parents[2]
 STAND_IN = """
@@ -66,8 +66,8 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     pytest.importorskip("mlflow", reason="mlflow is not installed")
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    client = tracking.connect(f"sqlite:///{path}", new=True)
-    assert client.get_experiment_by_name(tracking.EXPERIMENT) is None
+    client = tracking_store.connect(f"sqlite:///{path}", new=True)
+    assert client.get_experiment_by_name(tracking_store.EXPERIMENT) is None
     return path
 
 

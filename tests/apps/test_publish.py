@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from blindsr.apps import publish
-from blindsr.runtime import tracking
+from blindsr.runtime import tracking, tracking_store
 from blindsr.runtime.errors import UserError
 
 Store = Callable[[str], str]
@@ -17,7 +17,8 @@ def record(key: str, points: dict[int, float], scores: dict[str, float], tables:
     """A run in the project's own store."""
     with tracking.open_run("net-rff-0", key, {"reg": "rff", "seed": 0}) as run:
         for step, value in points.items():
-            run.metrics(step, {"l1": value, "penalty": value / 2})
+            run.metrics(step, {"learning_rate": 1e-3, "l1": value, "penalty": value / 2})
+        run.inputs([tracking.DataSet("photos", "01ab", "training")])
         run.summary(scores)
         if tables:
             run.artifacts(tables)
@@ -25,9 +26,9 @@ def record(key: str, points: dict[int, float], scores: dict[str, float], tables:
 
 def contents(uri: str) -> list[Any]:
     """All that a store holds of its runs, but for their ids."""
-    client = tracking.connect(uri)
+    client = tracking_store.connect(uri)
     found = []
-    for run in tracking.runs(client):
+    for run in tracking_store.runs(client):
         history = {
             name: sorted((p.step, p.timestamp, p.value) for p in client.get_metric_history(run.info.run_id, name))
             for name in run.data.metrics
@@ -36,7 +37,8 @@ def contents(uri: str) -> list[Any]:
             file.path for item in client.list_artifacts(run.info.run_id) for file in walk(client, run, item)
         )
         info = (run.info.run_name, run.info.status, run.info.start_time, run.info.end_time)
-        found.append((*info, run.data.params, run.data.tags, history, files))
+        sets = [(each.dataset.name, each.dataset.digest) for each in run.inputs.dataset_inputs]
+        found.append((*info, run.data.params, run.data.tags, history, files, sets))
     return found
 
 
@@ -64,7 +66,7 @@ def test_an_interrupted_copy_is_gone_on_with(store: Store, tmp_path: Path, monke
     own, team = store("mlflow"), store("team")
     record("key1", {step: 1 / step for step in range(1, 8)}, {"psnr_db/Toy/clean": 30.0})
     monkeypatch.setattr(tracking, "BATCH", 4)
-    client = type(tracking.connect(team))
+    client = type(tracking_store.connect(team))
     send, calls = client.log_batch, []
 
     def lost(self, run_id, metrics=(), **more) -> None:
@@ -85,11 +87,11 @@ def test_an_interrupted_copy_is_gone_on_with(store: Store, tmp_path: Path, monke
 def test_a_run_that_goes_on_here_is_completed_there(store: Store) -> None:
     own, team = store("mlflow"), store("team")
     with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
-        run.metrics(20, {"l1": 0.5})
+        run.metrics(20, {"learning_rate": 1e-3, "l1": 0.5})
         run.flush()
         assert publish.copy(own, team) == {"new": 1}
         assert contents(team)[0][1] == "RUNNING"
-        run.metrics(40, {"l1": 0.25})
+        run.metrics(40, {"learning_rate": 1e-3, "l1": 0.25})
     assert publish.copy(own, team) == {"completed": 1}
     assert contents(team) == contents(own)
 
@@ -108,17 +110,17 @@ def test_a_colleagues_run_of_the_same_settings_is_not_doubled_and_newer_scores_w
     (run,) = contents(team)
     assert [(step, value) for step, _, value in run[6]["l1"]] == [(20, 0.5), (40, 0.25), (60, 0.125)]
     assert [value for _, _, value in run[6]["psnr_db/Toy/clean"]] == [30.0, 31.0]
-    (found,) = tracking.runs(tracking.connect(team))
+    (found,) = tracking_store.runs(tracking_store.connect(team))
     assert found.data.metrics["psnr_db/Toy/clean"] == 31.0
 
 
 def test_all_pages_are_copied_and_only_runs_of_this_project(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     own, team = store("mlflow"), store("team")
-    monkeypatch.setattr(tracking, "_PAGE", 2)
+    monkeypatch.setattr(tracking_store, "_PAGE", 2)
     for number in range(5):
         record(f"key{number}", {20: 0.5}, {})
-    client = tracking.connect(own)
-    client.create_run(tracking.experiment_id(client, own), run_name="by hand")
+    client = tracking_store.connect(own)
+    client.create_run(tracking_store.experiment_id(client, own), run_name="by hand")
     assert publish.copy(own, team) == {"new": 5}
     assert [run[5]["blindsr.run"] for run in contents(team)] == [f"key{number}" for number in range(5)]
 

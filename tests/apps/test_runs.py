@@ -17,7 +17,7 @@ from blindsr.config import conf, params
 from blindsr.config.run import Run
 from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.runtime import paths, tracking
+from blindsr.runtime import paths, tracking, tracking_store
 from blindsr.runtime.errors import UserError
 from blindsr.stages import train
 
@@ -58,7 +58,7 @@ def write_weights(key: str) -> None:
 
 
 def by_name(uri: str) -> dict[str, object]:
-    return {run.info.run_name: run for run in tracking.runs(tracking.connect(uri))}
+    return {run.info.run_name: run for run in tracking_store.runs(tracking_store.connect(uri))}
 
 
 def test_sync_makes_the_store_complete_from_files_and_then_changes_nothing(store: Store, capsys) -> None:
@@ -71,10 +71,11 @@ def test_sync_makes_the_store_complete_from_files_and_then_changes_nothing(store
     run = found[RUN]
     assert run.info.status == "FINISHED"
     assert run.data.params["train.iterations"] == "40"
-    assert run.data.params["weight"] == "100.0"
+    assert run.data.params["reg.weight"] == "100"
+    assert run.data.params["reg.hyper.sigma"] == "1"
     assert run.data.metrics["psnr_db/Toy/b-n"] == 31.0
     assert run.data.metrics["validation"] == 30.5
-    client = tracking.connect(own)
+    client = tracking_store.connect(own)
     assert [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, "l1")] == [(20, 0.5), (40, 0.25)]
     tables = client.list_artifacts(found["report-embedded"].info.run_id, "tables")
     assert [item.path for item in tables] == ["tables/psnr_db.md"]
@@ -82,7 +83,7 @@ def test_sync_makes_the_store_complete_from_files_and_then_changes_nothing(store
     again = by_name(own)
     assert again[RUN].info.end_time == run.info.end_time
     assert again["bicubic"].info.end_time == found["bicubic"].info.end_time
-    assert len(list(tracking.runs(client))) == 3
+    assert len(list(tracking_store.runs(client))) == 3
 
 
 def test_settings_that_are_not_those_of_the_weights_are_not_said_of_them(store: Store) -> None:
@@ -94,7 +95,7 @@ def test_settings_that_are_not_those_of_the_weights_are_not_said_of_them(store: 
     (paths.PATCHES / "index.json").unlink()  # the weights alone were pulled
     write_weights("a-third")
     runs.sync(settings)
-    assert len(list(tracking.runs(tracking.connect(own)))) == 4
+    assert len(list(tracking_store.runs(tracking_store.connect(own)))) == 4
 
 
 def test_sync_to_where_nobody_answers_fails_with_one_line(store: Store) -> None:
@@ -172,7 +173,7 @@ def test_a_teams_server_on_postgresql_gets_all_runs_once_and_gives_them_as_csv(s
         assert set(there) == {"srresnet-none-7", RUN, "bicubic", "report-embedded"}
         assert there["srresnet-none-7"].data.params == {"reg": "none", "odd": "naïve 'quoted' 100%"}
         assert there["srresnet-none-7"].info.end_time == here["srresnet-none-7"].info.end_time
-        client = tracking.connect(server)
+        client = tracking_store.connect(server)
         history = client.get_metric_history(there["srresnet-none-7"].info.run_id, "l1")
         assert [(point.step, point.value) for point in history] == [(step, 1 / step) for step in range(1, 1201)]
         assert there[RUN].data.metrics["psnr_db/Toy/b-n"] == 31.0

@@ -169,6 +169,7 @@ def test_means_per_benchmark_and_case() -> None:
     assert benchmarks.means([*scores, Score(Key("B", "c", "z"), {"psnr_db": 7.0})]) == {
         "psnr_db/A/c": 2.0,
         "psnr_db/B/c": 7.0,
+        "psnr_db": 4.5,  # both benchmarks alike
     }
 
 

@@ -1,12 +1,16 @@
 """MLflow on a real SQLite store: found again, no point twice, and never in the way."""
 
 import logging
+import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from blindsr.runtime import tracking
+from blindsr.model import architecture, inference, weight_files
+from blindsr.runtime import tracking, tracking_store
 from blindsr.runtime.errors import Interrupted, UserError
 
 
@@ -18,11 +22,11 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient(tracking.tracking_uri())
+    return MlflowClient(tracking_store.tracking_uri())
 
 
 def runs(client) -> list:
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    experiment = client.get_experiment_by_name(tracking_store.EXPERIMENT)
     return client.search_runs([experiment.experiment_id])
 
 
@@ -47,22 +51,88 @@ def test_a_run_has_its_name_params_tags_curve_scores_and_artifacts(client, tmp_p
     ]
     assert [file.path for file in client.list_artifacts(found.info.run_id, "tables")] == ["tables/psnr.md"]
     assert (tmp_path / "mlartifacts").is_dir()
+    assert found.data.tags["mlflow.source.type"] == "LOCAL"
+    assert found.data.tags["mlflow.source.name"].startswith("blindsr")
+    experiment = client.get_experiment_by_name(tracking_store.EXPERIMENT)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_the_iteration_is_the_step_and_no_metric(client) -> None:
+    with tracking.open_run("net-rff-0", "key1", {"degradation.b+n": 1}) as run:
+        run.metrics(20, {"iteration": 20, "learning_rate": 1e-3, "l1": 0.5})
+    (found,) = runs(client)
+    assert set(found.data.metrics) == {"learning_rate", "l1"}
+    assert found.data.params == {"degradation.b-n": "1"}  # MLflow takes no plus sign
+
+
+def test_data_sets_are_named_once_with_their_hash(client) -> None:
+    for _ in range(2):
+        with tracking.open_run("net-rff-0", "key1", {}) as run:
+            run.inputs([tracking.DataSet("photos", "0123abcd", "training")])
+    (found,) = runs(client)
+    ((dataset, tags),) = [(each.dataset, each.tags) for each in found.inputs.dataset_inputs]
+    assert (dataset.name, dataset.digest) == ("photos", "0123abcd")
+    assert [(tag.key, tag.value) for tag in tags] == [("mlflow.data.context", "training")]
+
+
+def test_the_weights_are_a_model_that_mlflow_loads_and_runs(client, tmp_path: Path, monkeypatch) -> None:
+    import mlflow
+
+    torch.manual_seed(0)
+    network = architecture.build_backbone("srresnet", {"num_blocks": 1, "num_features": 4}, 4).eval()
+    info = weight_files.WeightsInfo(
+        backbone="srresnet", hyper={"num_blocks": 1, "num_features": 4}, scale=4, regularizer="rff", seed=0,
+        iterations=1, run="k"
+    )  # fmt: skip
+    weight_files.save(network, info, tmp_path / "w.safetensors")
+    for _ in range(2):
+        with tracking.open_run("net-rff-0", "key1", {}) as run:
+            run.model(tmp_path / "w.safetensors", "blindsr.apps.mlflow_model")
+    (found,) = runs(client)
+    (output,) = found.outputs.model_outputs
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_store.tracking_uri())
+    loaded = mlflow.pyfunc.load_model(f"models:/{output.model_id}")
+    lr = np.random.default_rng(0).integers(0, 256, (2, 8, 6, 3), np.uint8)
+    assert np.array_equal(loaded.predict(lr), np.stack(list(inference.upscale_rgb(network, list(lr), 4))))
+    assert loaded.metadata.signature.inputs.inputs[0].shape == (-1, -1, -1, 3)
+    assert str(tmp_path) not in (tmp_path / "mlartifacts").joinpath(
+        *Path(client.get_logged_model(output.model_id).artifact_location).parts[-3:], "MLmodel"
+    ).read_text()  # fmt: skip
+
+
+def test_a_copied_project_writes_nothing_into_the_old_one(client, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "a.md").write_text("a")
+    with tracking.open_run("net-rff-0", "key1", {}) as run:
+        run.artifacts(tmp_path / "tables")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    shutil.copyfile(tmp_path / "mlflow.db", copy / "mlflow.db")
+    shutil.copytree(tmp_path / "mlartifacts", copy / "mlartifacts")
+    monkeypatch.setenv("DVC_ROOT", str(copy))
+    (tmp_path / "tables" / "b.md").write_text("b")
+    with tracking.open_run("net-rff-1", "key2", {}) as run:
+        run.artifacts(tmp_path / "tables")
+    assert not list((tmp_path / "mlartifacts").rglob("b.md"))
+    assert len(list((copy / "mlartifacts").rglob("b.md"))) == 1
+    for found in runs(type(client)(tracking_store.tracking_uri())):
+        assert found.info.artifact_uri.startswith((copy / "mlartifacts").as_uri())
 
 
 def test_the_same_key_is_the_same_run_and_no_point_comes_twice(client) -> None:
     for _ in range(2):  # a resumed run gives its earlier points again
         with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
-            run.metrics(20, {"iteration": 20, "l1": 0.5})
+            run.metrics(20, {"iteration": 20, "learning_rate": 1e-3, "l1": 0.5})
             run.summary({"psnr_db/Toy/clean": 30.0})
     with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
         for step in (20, 40):
-            run.metrics(step, {"iteration": step, "l1": 0.5})
+            run.metrics(step, {"iteration": step, "learning_rate": 1e-3, "l1": 0.5})
     (found,) = runs(client)
     assert [p.step for p in client.get_metric_history(found.info.run_id, "l1")] == [20, 40]
     assert len(client.get_metric_history(found.info.run_id, "psnr_db/Toy/clean")) == 1
     (before,) = runs(client)
     with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
-        run.metrics(40, {"iteration": 40, "l1": 0.5})
+        run.metrics(40, {"iteration": 40, "learning_rate": 1e-3, "l1": 0.5})
         run.summary({"psnr_db/Toy/clean": 30.0000004})  # as a file of scores has it
     (found,) = runs(client)
     assert found.info.end_time == before.info.end_time
@@ -98,7 +168,7 @@ def test_hours_of_training_add_up_over_interruptions(client, monkeypatch: pytest
             hours = run.stopwatch()
             for step in steps:
                 now[0] += 1800
-                run.metrics(step, {"iteration": step, "l1": 0.5} | hours())
+                run.metrics(step, {"iteration": step, "learning_rate": 1e-3, "l1": 0.5} | hours())
     (found,) = runs(client)
     points = client.get_metric_history(found.info.run_id, "train_hours")
     assert [(point.step, point.value) for point in points] == [(10, 0.5), (20, 1.0), (30, 2.0)]
@@ -141,7 +211,7 @@ def test_a_point_is_never_cut_in_two_by_the_size_of_a_request(client, monkeypatc
 def test_a_process_that_does_not_track_leaves_nothing(client) -> None:
     with tracking.open_run("x", "key", {}, on=False) as run:
         run.metrics(20, {"l1": 0.5})
-    assert client.get_experiment_by_name(tracking.EXPERIMENT) is None
+    assert client.get_experiment_by_name(tracking_store.EXPERIMENT) is None
 
 
 @pytest.mark.needs("mlflow")
@@ -178,7 +248,7 @@ def test_without_mlflow_there_is_one_warning_and_what_asks_for_it_is_refused(
     with pytest.raises(UserError, match=says), tracking.open_run("x", "key", {}, store=store):
         pass
     with pytest.raises(UserError, match=says):
-        tracking.connect(store, new=True)
+        tracking_store.connect(store, new=True)
 
 
 def test_a_server_that_is_lost_midway_does_not_stop_the_work(
@@ -199,6 +269,6 @@ def test_a_server_that_is_lost_midway_does_not_stop_the_work(
 def test_the_store_is_in_the_real_root_unless_a_server_is_named(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert tracking.tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
+    assert tracking_store.tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://team:5000")
-    assert tracking.tracking_uri() == "http://team:5000"
+    assert tracking_store.tracking_uri() == "http://team:5000"

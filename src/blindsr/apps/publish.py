@@ -4,9 +4,14 @@ import tempfile
 from collections import Counter
 from typing import Any
 
-from blindsr.runtime import tracking
+from blindsr.runtime import tracking, tracking_store
 
-_OWN_TAGS = ("mlflow.user", "mlflow.note.content")  # of those that MLflow sets, what holds at another place, too
+_SOURCE = ("mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit")
+_OWN_TAGS = (
+    "mlflow.user",
+    "mlflow.note.content",
+    *_SOURCE,
+)  # of those that MLflow sets, what holds at another place, too
 
 
 def copy(source: str, target: str) -> Counter[str]:
@@ -18,15 +23,15 @@ def copy(source: str, target: str) -> Counter[str]:
     data is the same run. What an interrupted copy left out is sent by the next. Raises UserError where either store
     cannot be used.
     """
-    with tracking.asked(source):
-        old = tracking.connect(source)
-        runs = list(tracking.runs(old))
+    with tracking_store.asked(source):
+        old = tracking_store.connect(source)
+        runs = list(tracking_store.runs(old))
     counts: Counter[str] = Counter()
-    with tracking.asked(target):
-        new = tracking.connect(target, new=True)
-        experiment = tracking.experiment_id(new, target)
+    with tracking_store.asked(target):
+        new = tracking_store.connect(target, new=True)
+        experiment = tracking_store.experiment_id(new, target)
         for run in runs:
-            key = run.data.tags.get(tracking.KEY_TAG)
+            key = run.data.tags.get(tracking_store.KEY_TAG)
             if key is None:
                 continue  # of a person, by hand
             counts[_copy(old, run, new, experiment, key)] += 1
@@ -35,7 +40,7 @@ def copy(source: str, target: str) -> Counter[str]:
 
 def _copy(old: Any, run: Any, new: Any, experiment: str, key: str) -> str:
     """Copy one run; its end is set last, so that one which has it is complete."""
-    there = tracking.find(new, experiment, key)
+    there = tracking_store.find(new, experiment, key)
     if there and _state(there) == _state(run):
         return "there already"
     if there:
@@ -45,6 +50,8 @@ def _copy(old: Any, run: Any, new: Any, experiment: str, key: str) -> str:
         info = run.info
         made = new.create_run(experiment, start_time=info.start_time, tags=tags, run_name=info.run_name)
         run_id, params = made.info.run_id, {}
+        if run.inputs and run.inputs.dataset_inputs:
+            new.log_inputs(run_id, run.inputs.dataset_inputs)
     missing = {name: value for name, value in run.data.params.items() if name not in params}
     new.log_batch(run_id, params=tracking.as_params(missing))
     points = [point for name in run.data.metrics for point in _points(old, run, new, there, name)]

@@ -9,12 +9,13 @@ from typing import Any
 
 from blindsr.analysis.training_cost import Cost
 from blindsr.apps import publish
+from blindsr.config.described import described
 from blindsr.config.params import Params
 from blindsr.config.run import CONTROLS, Run
 from blindsr.evaluation import benchmarks
 from blindsr.model import weight_files
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.runtime import files, packages, paths, tracking
+from blindsr.runtime import files, packages, paths, tracking, tracking_store
 from blindsr.runtime.errors import UserError
 
 
@@ -28,7 +29,7 @@ def sync(params: Params, uri: str | None = None) -> None:
     from blindsr.stages import report
 
     packages.require("mlflow", "`blindsr runs`")
-    target = uri or tracking.tracking_uri()
+    target = uri or tracking_store.tracking_uri()
     own = f"sqlite:///{paths.project_root() / 'mlflow.db'}"
     if target != own and (paths.project_root() / "mlflow.db").exists():
         counts = [f"{number} {what}" for what, number in sorted(publish.copy(own, target).items())]
@@ -38,7 +39,7 @@ def sync(params: Params, uri: str | None = None) -> None:
     _sync_controls(params, target)
     if paths.METRICS.exists():
         report.publish(params, target)
-    print(f"all in {tracking.shown(target)}")
+    print(f"all in {tracking_store.shown(target)}")
 
 
 def _sync_run(params: Params, run: Run, target: str) -> None:
@@ -47,9 +48,9 @@ def _sync_run(params: Params, run: Run, target: str) -> None:
         print(f"{run}: not trained yet, left out")
         return
     _, info = weight_files.load(weights)
-    described = _described(params, run, info)
+    settings = _described(params, run, info)
     curve, scores = _rows(paths.CURVES / f"{run}.csv"), _means(run.name)
-    with tracking.open_run(run.name, info.run, described, store=target) as tracked:
+    with tracking.open_run(run.name, info.run, settings, store=target) as tracked:
         for row in curve:
             tracked.metrics(int(row["iteration"]), {name: float(value) for name, value in row.items() if value})
         for costs in _rows(paths.ANALYSIS / run.name / "cost.csv"):
@@ -69,8 +70,7 @@ def _described(params: Params, run: Run, info: WeightsInfo) -> dict[str, Any]:
         same = False
     if not same:
         return own
-    settings = {f"train.{name}": value for name, value in params.train.model_dump().items()}
-    return {**own, "profile": params.profile, "weight": params.reg.settings[run.reg].weight, **settings}
+    return described(params, run)
 
 
 def _sync_controls(params: Params, target: str) -> None:
@@ -98,11 +98,12 @@ def export(out: Path, uri: str | None = None) -> None:
     each) and tags.* by their names; what a run does not have stays empty. Raises UserError where MLflow cannot be
     used, and if it has no run.
     """
-    target = uri or tracking.tracking_uri()
-    with tracking.asked(target):
-        rows = [_row(run) for run in tracking.runs(tracking.connect(target))]
+    target = uri or tracking_store.tracking_uri()
+    with tracking_store.asked(target):
+        rows = [_row(run) for run in tracking_store.runs(tracking_store.connect(target))]
     if not rows:
-        raise UserError(f"no runs in {tracking.shown(target)}: `dvc repro` makes some, `blindsr runs sync` publishes")
+        shown = tracking_store.shown(target)
+        raise UserError(f"no runs in {shown}: `dvc repro` makes some, `blindsr runs sync` publishes")
     columns = _columns(rows)
     files.write_csv(out, columns, [[row.get(column, "") for column in columns] for row in rows])
     print(f"{len(rows)} runs: {out}")
@@ -133,25 +134,28 @@ def _columns(rows: Iterable[dict[str, Any]]) -> list[str]:
 def ui(port: int) -> None:
     """Run `mlflow ui` on the database of the runs until Ctrl-C.
 
-    Raises UserError if they are on a server, or without MLflow.
+    Args:
+        port: On this machine, where the pages are.
+
+    Raises:
+        UserError: if the runs are on a server, there are none, or MLflow is not installed.
     """
-    uri = tracking.tracking_uri()
+    uri = tracking_store.tracking_uri()
     if uri.startswith("http"):
-        raise UserError(f"the runs are on a server: open {tracking.shown(uri)} in a browser")
+        raise UserError(f"the runs are on a server: open {tracking_store.shown(uri)} in a browser")
     packages.require("mlflow", "`blindsr runs ui`")
+    with tracking_store.asked(uri):
+        experiment = tracking_store.experiment_id(tracking_store.connect(uri), uri)
     artifacts = paths.project_root() / "mlartifacts"
+    options = {"backend-store-uri": uri, "default-artifact-root": str(artifacts), "port": str(port), "workers": "1"}
     command = [
         sys.executable,
         "-m",
         "mlflow",
         "ui",
-        "--backend-store-uri",
-        uri,
-        "--default-artifact-root",
-        str(artifacts),
-        "--port",
-        str(port),
+        *(part for name in options for part in (f"--{name}", options[name])),
     ]
+    print(f"open http://127.0.0.1:{port}/#/experiments/{experiment}/runs in a browser; Ctrl-C ends it", flush=True)
     status = subprocess.run(command, check=False).returncode
     if status:
         raise UserError(f"the MLflow server ended with status {status}: is port {port} taken? Try --port")

@@ -186,7 +186,8 @@ def means(scores: Sequence[Score]) -> dict[str, float]:
         scores: Scores of one run. Images of which a metric says nothing are left out of its mean.
 
     Returns:
-        "psnr_db/<benchmark>/<case>" -> mean, and so on for those of `TRACKED` that were scored.
+        "psnr_db/<benchmark>/<case>" -> mean, and so on for those of `TRACKED` that were scored; and "psnr_db" -> mean
+        of these means, by which runs sort.
     """
     groups: dict[str, list[float]] = {}
     for metric in TRACKED:
@@ -194,4 +195,9 @@ def means(scores: Sequence[Score]) -> dict[str, float]:
             value = score.values.get(metric, math.nan)
             if not math.isnan(value):
                 groups.setdefault(f"{metric}/{score.key.benchmark}/{score.key.case}", []).append(value)
-    return {name: sum(values) / len(values) for name, values in groups.items()}
+    found = {name: sum(values) / len(values) for name, values in groups.items()}
+    for metric in TRACKED:
+        own = [value for name, value in found.items() if name.startswith(f"{metric}/")]
+        if own:
+            found[metric] = sum(own) / len(own)
+    return found

@@ -6,110 +6,54 @@ UserErrors. MLflow takes three seconds to import, so only `connect` and an opene
 installed, that is the one warning.
 """
 
+import contextlib
+import getpass
+import json
 import logging
 import math
 import os
-import re
 import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from blindsr.runtime import packages, paths
+from blindsr.runtime import packages, paths, tracking_store
 from blindsr.runtime.errors import Interrupted, UserError
 
-EXPERIMENT = "blindsr"
-KEY_TAG = "blindsr.run"
 _FLUSH_EVERY = 10.0  # seconds
 _HOURS = "train_hours"
-_IN_EVERY_POINT = "iteration"  # of a learning curve, whatever else it has
+_IN_EVERY_POINT = "learning_rate"  # of a learning curve, whatever else it has
+_STEP = "iteration"  # of a learning curve's point; MLflow has it as the step
 BATCH = 1000
 """Metrics that MLflow takes in one request."""
-_PAGE = 1000  # runs that are asked for at a time
 _PARAM_LENGTH = 500
+_CONTEXT = "mlflow.data.context"
 _SCORE_ERROR = 1e-6  # of a mean of scores that were written with six decimals
 _log = logging.getLogger(__name__)
-
-
-def tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI, or a SQLite file in the project's root, shared by all experiments."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.project_root() / 'mlflow.db'}"
-
-
-def shown(uri: str) -> str:
-    """The address, or a text with addresses, without the passwords in it."""
-    return re.sub(r"(://[^/@]*?):[^/@]*@", r"\1:***@", uri)
-
-
-@contextmanager
-def asked(uri: str) -> Iterator[None]:
-    """Turn whatever fails inside of the block into a UserError of one line.
-
-    Args:
-        uri: Address of the store that is used there.
-
-    Raises:
-        UserError: that names the address, without a password.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:  # of MLflow, SQLAlchemy, requests, or a database's driver
-        raise UserError(
-            f"MLflow at {shown(uri)} cannot be used ({_reason(error)}): check the address, and for a server that "
-            "asks for a user MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-        ) from None
-
-
-def connect(uri: str, *, new: bool = False) -> Any:
-    """Open a store; one that is not there costs its first call seconds, not minutes.
-
-    Args:
-        uri: An address with "://" in it, or "databricks".
-        new: An SQLite file that is not there may be made.
-
-    Returns:
-        MLflow's client.
-
-    Raises:
-        UserError: for what is no address, for an SQLite file that is not there, and where MLflow is not installed.
-    """
-    if "://" not in uri and uri != "databricks":
-        raise UserError(f"{uri} is no address of MLflow: give one such as http://mlflow.example.org:5000")
-    file = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not new and not file.exists():
-        raise UserError(f"{file} is not there: `dvc repro` records runs, `blindsr runs sync` those of a `dvc pull`")
-    return _client(uri)
-
-
-def runs(client: Any) -> Iterator[Any]:
-    """Every run of this project's experiment, as MLflow's own entities, the oldest first."""
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    token: str | None = ""
-    while experiment and token is not None:
-        order = ["attributes.start_time ASC"]
-        page = client.search_runs([experiment.experiment_id], "", max_results=_PAGE, order_by=order, page_token=token)
-        yield from page
-        token = page.token or None
-
-
-def find(client: Any, experiment: str, key: str) -> Any:
-    """The run with this key, or None."""
-    found = client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
-    return found[0] if found else None
 
 
 def as_params(values: Mapping[str, Any]) -> list[Any]:
     """What `log_batch` takes as params."""
     from mlflow.entities import Param
 
-    return [Param(key, str(value)[:_PARAM_LENGTH]) for key, value in values.items()]
+    return [Param(key.replace("+", "-"), str(value)[:_PARAM_LENGTH]) for key, value in values.items()]
+
+
+class DataSet(NamedTuple):
+    """A data set that a run uses."""
+
+    name: str
+    digest: str
+    """Hash of what is in it."""
+    context: str
+    """What for: "training" or "evaluation"."""
 
 
 class Run:
@@ -125,14 +69,16 @@ class Run:
         store: str = "",
         required: bool = False,
         ended: int | None = None,
+        new: bool = False,
     ) -> None:
         """Use `open_run`. Steps up to `last_step` and the `known` scores are there and are not sent again.
 
         `store` is its address; where it is `required`, failures are raised. `ended` is when the run was finished
-        before (ms since 1970): its duration stays that of the training, whenever scores are added to it.
+        before (ms since 1970): its duration stays that of the training, whenever scores are added to it. `new`: it
+        was not there before.
         """
         self._client, self._id, self._last_step, self._known = client, run_id, last_step, known or {}
-        self._store, self._required, self._ended = store, required, ended
+        self._store, self._required, self._ended, self._new = store, required, ended, new
         self._complete = ended is not None  # until something new is sent
         self._buffer: list[Any] = []
         self._flushed = time.monotonic()
@@ -149,7 +95,7 @@ class Run:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._buffer += [Metric(key, float(value), now, step) for key, value in values.items()]
+        self._buffer += [Metric(key, float(value), now, step) for key, value in values.items() if key != _STEP]
         if time.monotonic() - self._flushed >= _FLUSH_EVERY:
             self.flush()
 
@@ -172,6 +118,31 @@ class Run:
     def _has(self, score: str, value: float) -> bool:
         """Whether it is there, as exactly as the files of scores say it."""
         return score in self._known and math.isclose(self._known[score], value, rel_tol=0, abs_tol=_SCORE_ERROR)
+
+    def inputs(self, sets: Sequence[DataSet]) -> None:
+        """Name the data sets of the run, with their hashes; a run that was there before has them.
+
+        Args:
+            sets: What it is trained or scored on.
+        """
+        if self._client is not None and self._new:
+            from mlflow.entities import Dataset, DatasetInput, InputTag
+
+            inputs = [
+                DatasetInput(Dataset(name, digest, "local", json.dumps({"set": name})), [InputTag(_CONTEXT, context)])
+                for name, digest, context in sets
+            ]
+            self._try(lambda: self._client.log_inputs(self._id, inputs))
+
+    def model(self, weights: Path, loader: str) -> None:
+        """Log the weights as the run's model, unless it has one: `mlflow.pyfunc.load_model` gives what takes images.
+
+        Args:
+            weights: File of the weights.
+            loader: Module that is installed where the model is loaded, with `_load_pyfunc(path)`.
+        """
+        if self._client is not None:
+            self._try(lambda: _log_model(self._client, self._id, weights, loader))
 
     def artifacts(self, made: Path) -> None:
         """Store a file, or a folder of files such as the tables, with the run; nothing where there is none."""
@@ -202,7 +173,7 @@ class Run:
         self._complete = False
         try:
             if self._required:
-                with asked(self._store):
+                with tracking_store.asked(self._store):
                     call()
             else:
                 call()
@@ -245,7 +216,7 @@ def open_run(
     if store is None:
         run = _open(name, key, params, tags or {}) if on else Run(None, "")
     else:
-        with asked(store):
+        with tracking_store.asked(store):
             run = _found_or_made(store, name, key, params, tags or {}, required=True)
     try:
         yield run
@@ -256,7 +227,7 @@ def open_run(
 
 
 def _open(name: str, key: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
-    store = tracking_uri()
+    store = tracking_store.tracking_uri()
     if not packages.installed("mlflow"):
         _log.warning("mlflow is not installed: runs are not tracked; `blindsr runs sync` publishes them later")
         return Run(None, "")
@@ -273,9 +244,9 @@ def _found_or_made(
     lock = paths.project_root() / ".train_state" / "mlflow.lock"
     lock.parent.mkdir(exist_ok=True)
     with FileLock(lock):  # the first use of a new database by several processes at once breaks it
-        client = _client(store)
-        experiment = experiment_id(client, store)
-        found = find(client, experiment, key)
+        client = tracking_store.client(store)
+        experiment = tracking_store.experiment_id(client, store)
+        found = tracking_store.find(client, experiment, key)
         if found:
             run_id = found.info.run_id
             history = client.get_metric_history(run_id, _IN_EVERY_POINT)
@@ -283,46 +254,12 @@ def _found_or_made(
             ended = found.info.end_time if found.info.status == "FINISHED" else None
             known = found.data.metrics
             return Run(client, run_id, last_step, known, store=store, required=required, ended=ended)
-        run_id = client.create_run(experiment, run_name=name, tags={KEY_TAG: key}).info.run_id
+        run_id = client.create_run(experiment, run_name=name, tags={tracking_store.KEY_TAG: key}).info.run_id
     from mlflow.entities import RunTag
 
     marks = [RunTag(key, value) for key, value in {**_experiment_tags(), **tags}.items()]
     client.log_batch(run_id, params=as_params(params), tags=marks)
-    return Run(client, run_id, store=store, required=required)
-
-
-def _client(uri: str) -> Any:
-    packages.require("mlflow", "`blindsr runs`")
-    # short, and before the import that reads them: an unreachable server costs seconds, not minutes
-    for variable, value in (
-        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "5"),
-        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
-        ("MLFLOW_DISABLE_TELEMETRY", "true"),
-        ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
-        ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
-    ):
-        os.environ.setdefault(variable, value)
-    from mlflow.tracking import MlflowClient
-
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it warns of each of its own retries
-    return MlflowClient(uri)
-
-
-def experiment_id(client: Any, store: str) -> str:
-    """This project's experiment at the address `store`, made if it is not there."""
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found:
-        return str(found.experiment_id)
-    location = (paths.project_root() / "mlartifacts").as_uri() if store.startswith("sqlite:") else None
-    try:
-        return str(client.create_experiment(EXPERIMENT, artifact_location=location))
-    except Exception:  # another machine may just have made it
-        found = client.get_experiment_by_name(EXPERIMENT)
-        if found is None:
-            raise
-        return str(found.experiment_id)
+    return Run(client, run_id, store=store, required=required, new=True)
 
 
 def _experiment_tags() -> dict[str, str]:
@@ -330,16 +267,47 @@ def _experiment_tags() -> dict[str, str]:
     if not revision:
         git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
         revision = git.stdout.strip()
-    return {"dvc.experiment": os.environ.get("DVC_EXP_NAME", ""), "git.revision": revision}
+    tags = {"dvc.experiment": os.environ.get("DVC_EXP_NAME", ""), "git.revision": revision}
+    # what MLflow's own pages show as source, version and user
+    tags |= {"mlflow.source.name": " ".join(["blindsr", *sys.argv[1:]]), "mlflow.source.type": "LOCAL"}
+    tags |= {"mlflow.source.git.commit": revision} if revision else {}
+    with contextlib.suppress(OSError, KeyError, ImportError):  # a container may have no name for its user
+        tags["mlflow.user"] = getpass.getuser()
+    return tags
+
+
+def _log_model(client: Any, run_id: str, weights: Path, loader: str) -> None:
+    run = client.get_run(run_id)
+    if run.outputs and run.outputs.model_outputs:
+        return
+    import mlflow.pyfunc
+    import numpy as np
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    images = Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))])  # N, height, width, RGB
+    model = client.create_logged_model(
+        run.info.experiment_id, run.info.run_name, run_id, model_type="super-resolution"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.pyfunc.save_model(
+            f"{folder}/model",
+            loader_module=loader,
+            data_path=str(weights),
+            signature=ModelSignature(images, images),
+            input_example=np.full((1, 8, 8, 3), 128, np.uint8),
+            pip_requirements=["blindsr"],
+            mlflow_model=Model(model_id=model.model_id, run_id=run_id),
+        )
+        client.log_model_artifacts(model.model_id, f"{folder}/model")
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
 
 
 def _warn(store: str, error: Exception) -> None:
     _log.warning(
         "MLflow at %s does not answer (%s): going on without it; `blindsr runs sync` publishes the run later",
-        shown(store),
-        _reason(error),
+        tracking_store.shown(store),
+        tracking_store.reason(error),
     )
-
-
-def _reason(error: Exception) -> str:
-    return shown(" ".join(str(error).split()))[:200] or type(error).__name__

@@ -77,7 +77,11 @@ def publish(params: Params, store: str | None = None) -> None:
     Raises:
         UserError: for whatever fails of a `store`.
     """
-    name, grid = f"report-{params.profile}", f"{'+'.join(params.backbone.names)}-{'+'.join(params.reg.names)}"
-    with tracking.open_run(name, f"{name}-{grid}", {"grid": grid}, store=store) as run:
+    grid = {"backbones": ", ".join(params.backbone.names), "regularizers": ", ".join(params.reg.names)}
+    grid |= {"seeds": ", ".join(map(str, params.seeds)), "profile": params.profile}
+    # a report of other settings is another run; where the work is done is none of them
+    settings = params.model_dump(mode="json", exclude={"runtime": True, "data": {"roots", "mirror", "offline"}})
+    name = f"report-{params.profile}"
+    with tracking.open_run(name, f"{name}-{files.key(settings)[:16]}", grid, store=store) as run:
         for made in (paths.TABLES, paths.FIGURES, paths.GALLERY, paths.PAGE):
             run.artifacts(made)

@@ -8,6 +8,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from blindsr.config import registry
+from blindsr.config.described import described
 from blindsr.config.params import Params
 from blindsr.config.run import Run
 from blindsr.data import indices
@@ -17,12 +18,16 @@ from blindsr.model.network import Network, build_regularizer
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import devices, files, paths, provenance, tracking
 from blindsr.runtime.errors import UserError
+from blindsr.runtime.tracking import DataSet
 from blindsr.training import checkpoint, distributed, failure, initial, losses, trainer
 from blindsr.training.distributed import World
 from blindsr.training.kept import Kept
 from blindsr.training.objective import Objective
 from blindsr.training.samples import Batches
 from blindsr.training.validation import Validation
+
+LOADER = "blindsr.apps.mlflow_model"
+"""Module by which MLflow loads the weights of a run."""
 
 
 def run(params: Params, wanted: Run) -> None:
@@ -67,9 +72,8 @@ def _train(params: Params, run: Run, world: World) -> None:
     degradation = registry.build("degradation", params.degradation.name, params.degradation.settings)
     windows = (train.crop, params.scale, degradation, train.window)
     validate = Validation(store, watched, network.backbone, *windows) if watched.every else None
-    described = {"backbone": backbone, "reg": reg, "seed": seed, "profile": params.profile, "weight": settings.weight}
-    flat = described | {f"train.{name}": value for name, value in train.model_dump().items()}
-    with _alone(states, world), tracking.open_run(run.name, key, flat, on=world.main) as tracked:
+    with _alone(states, world), tracking.open_run(run.name, key, described(params, run), on=world.main) as tracked:
+        tracked.inputs([DataSet(params.data.train, files.sha256(paths.PATCHES / INDEX)[:16], "training")])
         hours = tracked.stopwatch()
         curve = trainer.train(
             network,
@@ -102,6 +106,7 @@ def _train(params: Params, run: Run, world: World) -> None:
             run=key,
         )
         weight_files.save(network.backbone, info, paths.MODELS / f"{run}.safetensors")
+        tracked.model(paths.MODELS / f"{run}.safetensors", LOADER)
         checkpoint.clear(states)
         failure.forget(states)
         initial.forget(began_with)
