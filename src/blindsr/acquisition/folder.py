@@ -7,6 +7,7 @@ from PIL import Image
 
 from blindsr.data import images
 from blindsr.runtime.errors import UserError
+from blindsr.runtime.files import is_hidden
 
 
 class HrFolder(NamedTuple):
@@ -32,7 +33,7 @@ def open_folder(folder: Path) -> HrFolder:
         raise UserError(f"{folder} is no folder: name the folder of the HR images")
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in images.SUFFIXES and not path.name.startswith("."):
+        if path.suffix.lower() in images.SUFFIXES and not is_hidden(path.name):
             other = files.setdefault(path.stem, path)
             if other is not path:
                 raise UserError(f"{folder} has {other.name} and {path.name}: scores go by name, rename one")

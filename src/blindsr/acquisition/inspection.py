@@ -173,7 +173,7 @@ def _everything(manifest: Manifest, folder: Path) -> _Chosen:
 
 def _images_below(folder: Path) -> Iterator[Path]:
     paths = (path for path in folder.rglob("*") if path.suffix.lower() in images.SUFFIXES and path.is_file())
-    return iter(sorted(path for path in paths if not path.name.startswith(".")))
+    return iter(sorted(path for path in paths if not any(map(files.is_hidden, path.relative_to(folder).parts))))
 
 
 def _letters(text: str) -> str:

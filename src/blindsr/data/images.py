@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from blindsr.data import repair
 from blindsr.runtime.errors import UserError
 
 RGB = NDArray[np.uint8]
@@ -48,12 +49,16 @@ def read_rgb(path: str | Path, *, apply_orientation: bool = False) -> RGB:
     """
     path = Path(path)
     try:
-        with Image.open(path) as image:
-            image.load()
-            upright = ImageOps.exif_transpose(image) if apply_orientation else image
-            return _to_rgb(upright, path)
+        return _read(path, path, apply_orientation=apply_orientation)
     except FileNotFoundError:
         raise UserError(f"no image at {path}: check the path, or fetch the data set again") from None
+    except UserError:
+        raise
+    except Exception:
+        # pixels are worth more than what stands beside them; if they are damaged themselves, the next lines say so
+        found = repair.repaired(path.read_bytes()) if path.is_file() else None
+    try:
+        return _read(io.BytesIO(found.content) if found else path, path, apply_orientation=apply_orientation)
     except UnidentifiedImageError:
         raise UserError(f"{path} is not an image that Pillow can read: replace or remove the file") from None
     except Image.DecompressionBombError:
@@ -61,6 +66,13 @@ def read_rgb(path: str | Path, *, apply_orientation: bool = False) -> RGB:
     except _DAMAGED as error:
         reason = str(error) or type(error).__name__
         raise UserError(f"cannot read image {path} ({reason}): fetch or copy the file again") from None
+
+
+def _read(file: Path | io.BytesIO, path: Path, *, apply_orientation: bool) -> RGB:
+    with Image.open(file) as image:
+        image.load()
+        upright = ImageOps.exif_transpose(image) if apply_orientation else image
+        return _to_rgb(upright, path)
 
 
 def read_hr(path: Path) -> RGB:
@@ -87,8 +99,9 @@ def read_hr(path: Path) -> RGB:
 
 def _problem(path: Path) -> str | None:
     with Image.open(path) as image:
+        bits = image.tag_v2.get(258, (8,)) if image.format == "TIFF" else (8,)  # type: ignore[attr-defined]
         # Pillow cuts some deep images to 8 bits as it reads them: the layout of the raw data tells
-        if image.mode.startswith(("I", "F")) or any(";16" in str(tile.args) for tile in image.tile):
+        if max(bits) > 8 or image.mode.startswith(("I", "F")) or any(";16" in str(tile.args) for tile in image.tile):
             return "has more than 8 bits a channel: convert it to 8 bits"
         if image.has_transparency_data and np.asarray(image.convert("RGBA"))[:, :, 3].min() < 255:
             return "is transparent in places: blend it with a background first"

@@ -15,6 +15,9 @@ from typing import IO, Any
 
 from blindsr.runtime.errors import UserError
 
+_PREFIX = 50  # characters of a file's name in that of the temporary file before it: a name has 255 bytes at most
+_NO_DATA = {"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
@@ -31,7 +34,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:_PREFIX]}.", dir=path.parent)
     except OSError as error:
         raise problem(path, error) from None
     temporary = Path(name)
@@ -48,6 +51,15 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         temporary.unlink(missing_ok=True)
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is no data of a user: hidden, or made by a file manager, a NAS or an archiver.
+
+    Args:
+        name: Without the folders above it, such as ".ipynb_checkpoints", "@eaDir" or "__MACOSX".
+    """
+    return name.startswith(".") or name in _NO_DATA
+
+
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a whole file, or leave what was there.
 
@@ -59,7 +71,8 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         UserError: as `atomic` does.
     """
     with atomic(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        # a file name that is no text in UTF-8 comes as lone surrogates, which UTF-8 has no bytes for
+        file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from blindsr.apps.photos.plan import plan
+from blindsr.apps.photos.plan import plan, unread
 from blindsr.runtime.errors import UserError
 
 
@@ -123,3 +123,62 @@ def test_no_input_is_ever_replaced(tree, link):
 def test_what_cannot_be_planned_is_one_line(inputs, out, format, says):
     with pytest.raises(UserError, match=says):
         planned(*inputs, out=out, format=format)
+
+
+@pytest.mark.parametrize(
+    ("names", "targets"),
+    [
+        (["cam1/f.png", "cam2/f.png"], ["big/cam1_f.png.png", "big/cam2_f.png.png"]),
+        (["cam1/f.png", "cam1/F.png"], ["big/f.png.png", "big/cam1_F.png.png"]),  # one file on some systems
+        (["cam1/f.jpg", "cam1/f.png", "cam2/f.png"], ["big/f.jpg.png", "big/cam1_f.png.png", "big/cam2_f.png.png"]),
+    ],
+)
+def test_no_two_photos_become_one_file(tree, names, targets):
+    for name in names:
+        path = tree / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(name.encode())
+    found = list(planned(*names, out="big").values())
+    assert len({target.casefold() for target in found}) == len(names)
+    if targets[0] != "big/f.png.png":
+        assert found == targets
+
+
+def test_two_folders_of_one_name(tree):
+    for name in ("x/day/f.png", "y/day/f.png"):
+        path = tree / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(name.encode())
+    found = planned("x/day", "y/day", out="big")
+    assert found == {"x/day/f.png": "big/day/x_day_f.png.png", "y/day/f.png": "big/day/y_day_f.png.png"}
+
+
+@pytest.mark.parametrize("letter", ["n", "ü"])
+def test_a_name_as_long_as_a_file_system_takes_leaves_room_for_what_lies_beside_the_result(tree, letter):
+    names = [letter * (248 // len(letter.encode())) + end for end in ("a.png", "b.png")]
+    for name in names:
+        (tree / "photos" / name).write_bytes(b"x")
+    items = plan([f"photos/{name}" for name in names], Path("big"), None, "_x4")
+    assert len({item.target for item in items}) == 2
+    for item in items:
+        for path in (item.target, *item.comparisons):
+            assert len(path.name.encode()) <= 255
+
+
+def test_a_link_to_nothing_is_for_the_reader_to_name(tree):
+    (tree / "photos" / "gone.jpg").symlink_to("nowhere.jpg")
+    assert len(planned("photos")) == 4
+    assert planned("photos/gone.jpg") == {"photos/gone.jpg": "photos/gone_x4.png"}
+
+
+def test_folders_of_file_managers_hold_no_photos(tree):
+    for name in ("@eaDir", "__MACOSX", ".ipynb_checkpoints"):
+        (tree / "photos" / name).mkdir()
+        (tree / "photos" / name / "thumb.png").write_bytes(b"x")
+    assert len(planned("photos")) == 3
+
+
+def test_formats_that_are_not_read_are_counted(tree):
+    for name in ("a.HEIC", "deep/b.heic", "c.jxl", ".d.heic"):
+        (tree / "photos" / name).write_bytes(b"x")
+    assert unread(["photos", "photos/a.jpg"]) == {".heic": 2, ".jxl": 1}

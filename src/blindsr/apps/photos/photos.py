@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
+from blindsr.apps.photos import exif, tiff
+from blindsr.data import repair
 from blindsr.runtime.errors import UserError, one_line
 
 SUFFIXES = {
@@ -24,6 +26,7 @@ SUFFIXES = {
 }  # fmt: skip
 """Suffixes of photos -> the container that keeps all that they hold."""
 CONTAINERS = ("png", "jpg", "webp", "tif")
+_SUBFILE_TYPE, _BITS = 254, 258  # tags of TIFF
 _MARK = "blindsr upscale"
 # one filter for all rows, and runs alone: a seventh of the time of Pillow's defaults, and as many bytes of a photo
 _PNG_OPTIONS = (
@@ -32,16 +35,6 @@ _PNG_OPTIONS = (
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_PAETH),
 )
 _QUALITY = 95  # of JPEG and WebP
-# what of a file's EXIF describes the photo; the rest of a TIFF's first directory describes the file
-_DESCRIPTIVE = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.Copyright,
-)
-_DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 # what Pillow's decoders raise on damaged files, beside OSError
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error)
 
@@ -57,6 +50,8 @@ class Photo(NamedTuple):
     """Colour profile of `colour`."""
     exif: Image.Exif | None = None
     """What the camera wrote, without the orientation, which the pixels have."""
+    lost: str = ""
+    """What of the file was damaged and is not kept, in words."""
 
     @property
     def levels(self) -> int:
@@ -73,15 +68,32 @@ def decode(content: bytes) -> Photo:
     several pages, or of floating-point or more than 16-bit pixels.
     """
     try:
+        return _decoded(content)
+    except UserError as error:
+        beside = error.__context__ is not None  # a decoder gave up; what is refused for what it is stays so
+        found = repair.repaired(content) if beside else None
+        if found is None:
+            raise
+    photo = _decoded(found.content)
+    space = b"GRAY" if photo.colour.shape[2] == 1 else b"RGB "
+    return photo._replace(lost=found.lost, icc=photo.icc or _profile(found.icc, space))
+
+
+def _decoded(content: bytes) -> Photo:
+    orientation, described, lost = 1, None, ""
+    try:
         with Image.open(io.BytesIO(content)) as image:
             frames = getattr(image, "n_frames", 1)
-            if frames > 1 and image.format != "MPO":
+            if frames > 1 and image.format != "MPO" and not _are_thumbnails(image, frames):
                 raise UserError(f"has {frames} frames or pages: save the one that you want as an image")
             layout = str(image.tile)  # gone after loading
             image.load()
             photo = _photo(image, content, layout)
-            exif = image.getexif()
-            described = _descriptive(exif)  # reads from the file
+            try:
+                read = image.getexif()  # from the file
+                orientation, described = read.get(ExifTags.Base.Orientation, 1), exif.descriptive(read)
+            except Exception:  # damaged EXIF breaks Pillow in many ways; the pixels are sound
+                lost = "EXIF"
     except UserError:
         raise
     except UnidentifiedImageError:
@@ -90,23 +102,40 @@ def decode(content: bytes) -> Photo:
         raise UserError("has more pixels than Pillow's safety limit: cut it into parts") from None
     except (*_DAMAGED, cv2.error) as error:
         raise UserError(f"is damaged ({one_line(error)})") from None
-    orientation = exif.get(ExifTags.Base.Orientation, 1)
     colour = _upright(photo.colour, orientation)
     alpha = None if photo.alpha is None else _upright(photo.alpha, orientation)
-    return photo._replace(colour=colour, alpha=alpha, exif=described)
+    return photo._replace(colour=colour, alpha=alpha, exif=described, lost=lost)
+
+
+def _are_thumbnails(image: Image.Image, frames: int) -> bool:
+    """Whether all pages of a TIFF but the first are smaller copies, as its tags say."""
+    if image.format != "TIFF":
+        return False
+    reduced = True
+    for number in range(1, frames):
+        image.seek(number)
+        reduced &= bool(image.tag_v2.get(_SUBFILE_TYPE, 0) & 1)  # type: ignore[attr-defined]
+    image.seek(0)
+    return reduced
 
 
 def _photo(image: Image.Image, content: bytes, layout: str) -> Photo:
     icc = image.info.get("icc_profile")
     if image.mode == "F" or "32F" in layout:
         raise UserError("has floating-point pixels of unknown range: convert it to 8 or 16 bits")
+    if image.format == "TIFF" and max(image.tag_v2.get(_BITS, (8,))) == 16:  # type: ignore[attr-defined]
+        pixels, transparent = tiff.read_deep(content)
+        space = b"GRAY" if pixels.shape[2] - transparent == 1 else b"RGB "
+        return _split(pixels, transparent, _profile(icc, space))
     if image.mode.startswith("I"):
         deep = np.asarray(image)
         if deep.min() < 0 or deep.max() > 65535:
             raise UserError("has more than 16 bits a pixel: convert it to 8 or 16 bits")
-        return Photo(deep.astype(np.uint16)[:, :, None], icc=_profile(icc, b"GRAY"))
+        clear = image.info.get("transparency")  # of a PNG: the grey that is transparent
+        alpha = np.where(deep == clear, 0, 65535).astype(np.uint16) if isinstance(clear, int) else None
+        return Photo(deep.astype(np.uint16)[:, :, None], alpha, _profile(icc, b"GRAY"))
     if image.mode in ("RGB", "RGBA") and ";16" in layout:
-        return _deep(content, image.size, grey="LA;16" in layout, icc=icc)
+        return _deep(content, image, grey="LA;16" in layout, icc=icc)
     if image.mode in ("CMYK", "LAB"):
         return _from_print(image, icc)
     transparent = image.has_transparency_data
@@ -124,14 +153,18 @@ def _split(pixels: NDArray[Any], transparent: bool, icc: bytes | None) -> Photo:
     return Photo(pixels[:, :, :-1], alpha=pixels[:, :, -1], icc=icc)
 
 
-def _deep(content: bytes, size: tuple[int, int], *, grey: bool, icc: bytes | None) -> Photo:
+def _deep(content: bytes, image: Image.Image, *, grey: bool, icc: bytes | None) -> Photo:
     """16-bit colours, which Pillow would cut to 8 bits."""
+    size, clear = image.size, image.info.get("transparency")  # the colour that is transparent
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16 or pixels.shape[1::-1] != size or pixels.ndim != 3:
         raise UserError("is damaged, or of a 16-bit layout that OpenCV cannot read: convert it to PNG")
     transparent = pixels.shape[2] == 4
     if grey:
         return _split(pixels[:, :, [0, 3]], True, _profile(icc, b"GRAY"))
+    if clear is not None and not transparent:
+        hidden = (pixels[:, :, [2, 1, 0]] == np.asarray(clear)).all(2, keepdims=True)
+        pixels, transparent = np.concatenate([pixels, np.where(hidden, 0, 65535).astype(np.uint16)], axis=2), True
     return _split(pixels[:, :, [2, 1, 0, 3] if transparent else [2, 1, 0]], transparent, _profile(icc, b"RGB "))
 
 
@@ -165,19 +198,6 @@ def _upright(pixels: NDArray[Any], orientation: Any) -> NDArray[Any]:
     return np.ascontiguousarray(pixels)
 
 
-def _descriptive(exif: Image.Exif) -> Image.Exif:
-    kept = Image.Exif()
-    for tag in _DESCRIPTIVE:
-        if tag in exif:
-            kept[tag] = exif[tag]
-    for directory in _DIRECTORIES:
-        with contextlib.suppress(*_DAMAGED, KeyError, TypeError, AttributeError):
-            entries = exif.get_ifd(directory)
-            if entries:
-                kept.get_ifd(directory).update(entries)
-    return kept
-
-
 def mark(digest: str) -> str:
     """What `encode` writes into a file as the software that made it."""
     return f"{_MARK} {digest}"
@@ -194,26 +214,26 @@ def encode(photo: Photo, container: str, digest: str) -> bytes:
     `digest` can be found again by `is_marked`. 16 bits are rounded to 8 for jpg and webp, which have no more. Raises
     UserError for transparency in jpg, and for more pixels than the container takes.
     """
-    exif = Image.Exif()
+    written = Image.Exif()
     for tag, value in (photo.exif or {}).items():
-        exif[tag] = value
-    for directory in _DIRECTORIES if photo.exif else ():
-        entries = dict((photo.exif or exif).get_ifd(directory))
+        written[tag] = value
+    for directory in exif.DIRECTORIES if photo.exif else ():
+        entries = dict((photo.exif or written).get_ifd(directory))
         if entries:
             # the size that the camera wrote is not that of these pixels any more
             sides = {ExifTags.Base.ExifImageWidth: photo.colour.shape[1]}
             sides[ExifTags.Base.ExifImageHeight] = photo.colour.shape[0]
             entries |= {tag: side for tag, side in sides.items() if tag in entries}
-            exif.get_ifd(directory).update(entries)
-    exif[ExifTags.Base.Software] = mark(digest)
+            written.get_ifd(directory).update(entries)
+    written[ExifTags.Base.Software] = mark(digest)
     if photo.alpha is not None and container == "jpg":
         raise UserError("has transparency, which JPEG cannot hold: choose png or webp, or --no-alpha")
     try:
         if container == "tif":
-            return _encode_tiff(photo, exif)
+            return _encode_tiff(photo, written)
         if container == "png":
-            return _encode_png(photo, exif)
-        return _encode_pillow(photo, container, exif)
+            return _encode_png(photo, written)
+        return _encode_pillow(photo, container, written)
     except (*_DAMAGED, cv2.error) as error:
         size = f"{photo.colour.shape[1]}×{photo.colour.shape[0]}"
         other = "tif" if container == "png" else "png"
@@ -242,7 +262,7 @@ def to_pillow(photo: Photo) -> Image.Image:
     return Image.fromarray(np.dstack([photo.colour, photo.alpha]), "LA" if photo.colour.shape[2] == 1 else "RGBA")
 
 
-def _encode_pillow(photo: Photo, container: str, exif: Image.Exif) -> bytes:
+def _encode_pillow(photo: Photo, container: str, entries: Image.Exif) -> bytes:
     options: dict[str, dict[str, Any]] = {
         "png": {"compress_level": 1, "compress_type": zlib.Z_RLE},
         "jpg": {"quality": _QUALITY, "subsampling": 0, "optimize": True},
@@ -250,16 +270,17 @@ def _encode_pillow(photo: Photo, container: str, exif: Image.Exif) -> bytes:
     }
     file = io.BytesIO()
     name = "JPEG" if container == "jpg" else container.upper()
-    to_pillow(photo).save(file, name, exif=exif.tobytes(), icc_profile=photo.icc, **options[container])
+    to_pillow(photo).save(file, name, exif=entries.tobytes(), icc_profile=photo.icc, **options[container])
     return file.getvalue()
 
 
-def _encode_tiff(photo: Photo, exif: Image.Exif) -> bytes:
+def _encode_tiff(photo: Photo, entries: Image.Exif) -> bytes:
     """By tifffile, since Pillow writes 16 bits of grey only, and no camera's EXIF into a compressed file."""
     import tifffile
 
     pixels = photo.colour if photo.alpha is None else np.dstack([photo.colour, photo.alpha])
-    texts = {tag: value.encode() for tag, value in exif.items() if isinstance(value, str)}
+    texts = {tag: value.encode() if isinstance(value, str) else value
+             for tag, value in entries.items() if isinstance(value, str | bytes)}  # fmt: skip
     file = io.BytesIO()
     tifffile.imwrite(
         file,
@@ -276,25 +297,28 @@ def _encode_tiff(photo: Photo, exif: Image.Exif) -> bytes:
     return file.getvalue()
 
 
-def _encode_png(photo: Photo, exif: Image.Exif) -> bytes:
+def _encode_png(photo: Photo, entries: Image.Exif) -> bytes:
     """By OpenCV, since Pillow takes twice the time and writes no 16-bit colours."""
     pixels = photo.colour if photo.alpha is None else np.dstack([photo.colour, photo.alpha])
     if pixels.shape[2] == 2:  # OpenCV writes no grey with transparency, and Pillow no 16 bits of it
         if pixels.dtype == np.uint8:
-            return _encode_pillow(photo, "png", exif)
+            return _encode_pillow(photo, "png", entries)
         pixels = pixels[:, :, [0, 0, 0, 1]]
     elif pixels.shape[2] == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     elif pixels.shape[2] == 4:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA)
-    chunks = {cv2.IMAGE_METADATA_EXIF: exif.tobytes().removeprefix(b"Exif\0\0"), cv2.IMAGE_METADATA_ICCP: photo.icc}
+    chunks = {
+        cv2.IMAGE_METADATA_EXIF: entries.tobytes().removeprefix(b"Exif\0\0"),
+        cv2.IMAGE_METADATA_ICCP: photo.icc,
+    }
     present = {kind: np.frombuffer(value, np.uint8) for kind, value in chunks.items() if value}
     written, content = cv2.imencodeWithMetadata(".png", pixels, [*present], [*present.values()], _PNG_OPTIONS)
     if written:
         return bytes(content)
     # libpng refuses damaged colour profiles, and sides above a million; Pillow does not
     if pixels.dtype == np.uint8:
-        return _encode_pillow(photo, "png", exif)
+        return _encode_pillow(photo, "png", entries)
     if photo.icc:
-        return _encode_png(photo._replace(icc=None), exif)
+        return _encode_png(photo._replace(icc=None), entries)
     raise ValueError("OpenCV refuses it")

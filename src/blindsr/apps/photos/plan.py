@@ -1,16 +1,22 @@
 """Which photos an upscaling reads, and which file it makes of each."""
 
 import glob
+import hashlib
 import os
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from blindsr.apps.photos import photos
+from blindsr.runtime import files
 from blindsr.runtime.errors import UserError
 
 FORMATS = ("png", "jpg", "webp", "same")
+_UNREAD = (".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".psd")
+_LONGEST = 220  # bytes of a name without its ending
 _WRITTEN = (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff")  # the rest of what is read becomes PNG
 
 
@@ -27,6 +33,17 @@ class Item(NamedTuple):
         return self.target.with_suffix(".compare.png"), self.target.with_suffix(".compare.html")
 
 
+def unread(inputs: Sequence[str]) -> Counter[str]:
+    """How many photos of formats that are not supported lie in the folders that are given, by suffix."""
+    found = Counter[str]()
+    for given in inputs:
+        for folder, folders, names in os.walk(given):
+            folders[:] = [name for name in folders if not files.is_hidden(name)]
+            visible = [Path(folder, name) for name in names if not files.is_hidden(name)]
+            found.update(path.suffix.lower() for path in visible if path.suffix.lower() in _UNREAD)
+    return found
+
+
 class _Found(NamedTuple):
     source: Path
     folder: Path
@@ -40,8 +57,10 @@ def plan(inputs: Sequence[str], out: Path | None, format: str | None, suffix: st
     With `out`, a file becomes out/<name> (or `out` itself, if that is named like an image), what is in a folder keeps
     its place below it, and so does what a pattern finds below its fixed part. Without, a file becomes
     <name><suffix> beside it, and a folder a folder <name><suffix> beside it. Where two photos would become one
-    file, both keep their whole name: a.jpg.png. Photos that are themselves results of the same command are left
-    out. `format` is one of `FORMATS`; None is that of `out`'s name, else png.
+    file, both keep their whole name: a.jpg.png; where that is not enough, as for cam1/a.jpg and cam2/a.jpg, their
+    folders come in front: cam1_a.jpg.png. A name that is too long for a file system is cut, and ends with a hash.
+    Photos that are themselves results of the same command are left out. `format` is one of `FORMATS`; None is that
+    of `out`'s name, else png.
 
     Raises UserError for inputs that do not exist or hold no photo, and where a result would replace an input.
     """
@@ -60,11 +79,7 @@ def plan(inputs: Sequence[str], out: Path | None, format: str | None, suffix: st
         if out.suffix.lower() not in _WRITTEN or photos.SUFFIXES[out.suffix.lower()] != container:
             raise UserError(f"{out} would hold {container}: name it so, or give another --format")
         return _checked([Item(item.source, out, container)])
-    items = [_item(item, format, whole_name=False) for item in found.values()]
-    taken = Counter(item.target for item in items)
-    if max(taken.values()) > 1:
-        pairs = zip(items, found.values(), strict=True)
-        items = [_item(f, format, whole_name=True) if taken[i.target] > 1 else i for i, f in pairs]
+    items = _named_apart(list(found.values()), format)
     made = {path.resolve() for item in items for path in (item.target, *item.comparisons)}
     # of a pattern or a folder that also finds what an earlier run has made of its photos
     kept = [item for item in items if item.source.resolve() not in made or item.source == item.target]
@@ -80,7 +95,7 @@ def _find(given: str, out: Path | None, suffix: str, *, several: bool) -> Iterat
         else:
             folder = path.with_name(path.name + suffix) if path.name else root.with_name(root.name + suffix)
         yield from _some(given, _below(path, folder, Path()))
-    elif path.exists():
+    elif path.exists() or path.is_symlink():  # a link to nothing fails when it is read, and the others do not
         folder = path.parent if out is None else out
         yield _Found(path, folder, path.stem + ("" if out else suffix))
     elif glob.has_magic(given):
@@ -111,14 +126,14 @@ def _below(root: Path, out: Path, place: Path) -> Iterator[_Found]:
     """All photos below a folder, but for those in `out` and in what is hidden."""
     for folder, folders, names in os.walk(root):
         here = Path(folder)
-        folders[:] = sorted(n for n in folders if not n.startswith(".") and (here / n).resolve() != out.resolve())
+        folders[:] = sorted(n for n in folders if not files.is_hidden(n) and (here / n).resolve() != out.resolve())
         for name in sorted(names):
             if _is_photo(here / name):
                 yield _Found(here / name, out / place / here.relative_to(root), Path(name).stem)
 
 
 def _is_photo(path: Path) -> bool:
-    return path.suffix.lower() in photos.SUFFIXES and not path.name.startswith(".")
+    return path.suffix.lower() in photos.SUFFIXES and not files.is_hidden(path.name)
 
 
 def _fixed_part(pattern: Path) -> Path:
@@ -131,12 +146,55 @@ def _fixed_part(pattern: Path) -> Path:
     return fixed
 
 
-def _item(found: _Found, format: str | None, *, whole_name: bool) -> Item:
+def _named_apart(found: list[_Found], format: str | None) -> list[Item]:
+    """A target of its own for each photo, also where a file system takes upper and lower case for the same."""
+    stems = [item.stem for item in found]
+    common = Path(os.path.commonpath([item.source.parent.absolute() for item in found]))
+    longer: tuple[Callable[[_Found], str], ...] = (_whole_name, partial(_with_folders, common))
+    for name in longer:
+        items = [_item(item, stem, format) for item, stem in zip(found, stems, strict=True)]
+        taken = Counter(_place(item.target) for item in items)
+        if max(taken.values()) == 1:
+            return items
+        clashes = [taken[_place(item.target)] > 1 for item in items]
+        stems = [name(item) if clash else stem for item, stem, clash in zip(found, stems, clashes, strict=True)]
+    numbers, items = Counter[str](), []
+    for item, stem in zip(found, stems, strict=True):
+        made = _item(item, stem, format)
+        numbers[_place(made.target)] += 1
+        count = numbers[_place(made.target)]
+        items.append(made if count == 1 else _item(item, f"{stem}_{count}", format))
+    if len({_place(item.target) for item in items}) < len(items):
+        raise UserError("some results would have the same name: upscale the folders one by one, each with its --out")
+    return items
+
+
+def _whole_name(found: _Found) -> str:
+    return found.stem + found.source.suffix
+
+
+def _with_folders(common: Path, found: _Found) -> str:
+    """The folders that the photos do not have in common in front of the name."""
+    return "_".join([*found.source.parent.absolute().relative_to(common).parts, _whole_name(found)])
+
+
+def _place(target: Path) -> str:
+    return unicodedata.normalize("NFC", str(target)).casefold()
+
+
+def _item(found: _Found, stem: str, format: str | None) -> Item:
     container = _container(found.source, format)
     own = found.source.suffix
-    same = format == "same" and own.lower() in _WRITTEN
-    name = found.stem + (own if whole_name else "") + (own if same else f".{container}")
-    return Item(found.source, found.folder / name, container)
+    end = own if format == "same" and own.lower() in _WRITTEN else f".{container}"
+    return Item(found.source, found.folder / (_short(stem) + end), container)
+
+
+def _short(stem: str) -> str:
+    """A stem that leaves room for the endings of the files beside a result, in a name of 255 bytes."""
+    coded = os.fsencode(stem)
+    if len(coded) <= _LONGEST:
+        return stem
+    return f"{coded[: _LONGEST - 9].decode(errors='ignore')}-{hashlib.sha256(coded).hexdigest()[:8]}"
 
 
 def _container(source: Path, format: str | None) -> str:
@@ -145,7 +203,7 @@ def _container(source: Path, format: str | None) -> str:
 
 def _checked(items: list[Item]) -> list[Item]:
     """Refuse results that would replace a photo that is read, also by another name of the same file."""
-    sources = {_identity(item.source): item.source for item in items}
+    sources = {_identity(item.source) for item in items if item.source.exists()}
     for item in items:
         for path in (item.target, *item.comparisons):
             if path.exists() and _identity(path) in sources:

@@ -19,6 +19,9 @@ from blindsr.runtime import devices, files, parallel
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
+_MOST_PX = {"webp": 16383, "jpg": 65535}
+"""Pixels of a side that a container holds."""
+
 
 class _Step(NamedTuple):
     """A photo on its way from file to file."""
@@ -30,6 +33,8 @@ class _Step(NamedTuple):
     finished: bool = False
     """The result is there from an earlier run."""
     error: str = ""
+    lost: str = ""
+    """What of the photo was damaged and is not in the result."""
 
 
 class _Job(NamedTuple):
@@ -39,6 +44,7 @@ class _Job(NamedTuple):
     model_digest: str
     alpha: bool
     compared: bool
+    scale: int
 
 
 def run(
@@ -67,11 +73,11 @@ def run(
     network, scale, weights = models.read(model, scale)
     items = plan.plan(inputs, out, format, f"_x{scale}")
     devices.keep_freed_memory()
-    job = _Job(Path(model).stem, files.sha256(weights) if weights else f"{model} x{scale}", alpha, compared)
+    job = _Job(Path(model).stem, files.sha256(weights) if weights else f"{model} x{scale}", alpha, compared, scale)
     upscaler = Upscaler(devices.place(network, where), scale, tile)
     writers = max(1, min(4, parallel.usable_cores() // 2))
     done = finished = 0
-    errors = []
+    errors, lost = [], []
     with warnings.catch_warnings(), Bar("upscale", len(items)) as bar:
         warnings.simplefilter("ignore")  # of Pillow, about odd EXIF and about large photos
         read = parallel.map_ordered(partial(_read, job), items, 1)
@@ -80,7 +86,15 @@ def run(
             finished += step.finished
             if step.error:
                 errors.append(f"{step.item.source} {step.error}")
+            if step.lost:
+                lost.append(f"{step.item.source}: {step.lost} was damaged, and is not in the result")
             bar.advance(note=step.item.source.name)
+    unread = plan.unread(inputs)
+    if unread:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(unread.items()))
+        lost.append(f"not read: {kinds}; convert them to PNG, TIFF or JPEG first")
+    for line in lost:
+        bar.say(f"note: {line}")
     for line in errors:
         bar.say(f"error: {line}")
     places = {item.target.parent for item in items}
@@ -121,7 +135,11 @@ def _read(job: _Job, item: Item) -> _Step:
         return step._replace(error=str(error) or "does not fit into the memory")
     if lr.alpha is not None and item.container == "jpg":
         return step._replace(error="has transparency, which JPEG cannot hold: choose png or webp, or --no-alpha")
-    return step._replace(lr=lr, sr=sr)
+    longest = job.scale * max(lr.colour.shape[:2])
+    if longest > _MOST_PX.get(item.container, longest):
+        most = f"{item.container} holds {_MOST_PX[item.container]}"
+        return step._replace(error=f"would have a side of {longest} pixels, and {most}: choose --format png")
+    return step._replace(lr=lr, sr=sr, lost=lr.lost)
 
 
 def _result(path: Path) -> Photo | None:
