@@ -1,19 +1,15 @@
 """`blindsr`: a sub-command per stage of dvc.yaml and per app."""
 
-import logging
 import sys
-import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
 
 from blindsr.config import conf, registry
 from blindsr.config.params import read
 from blindsr.config.run import Run
-from blindsr.runtime import files
+from blindsr.runtime import files, terminal
 from blindsr.runtime.errors import UserError
 
 app = typer.Typer(
@@ -28,6 +24,9 @@ app.add_typer(runs, name="runs")
 
 _METRICS = f"With commas between, of {', '.join(registry.names('metric'))}; evaluate.metrics without."
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="BACKBONE-REG-SEED, such as srresnet-rff-0, or bicubic.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Run a TorchScript file though its operators are not known to be harmless.")
+]
 ModelScale = Annotated[
     int | None, typer.Option(min=1, help="Upscaling factor; the model's own without. Bicubic's: the project's, or 4.")
 ]
@@ -150,6 +149,7 @@ def score(
     lpips_trunk: Annotated[Path | None, typer.Option(help="AlexNet weights of LPIPS.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a row per image and case.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write means and rows.")] = None,
+    trust: Trust = False,
 ) -> None:
     """Score any network on any HR images, degraded in the cases of the test suite."""
     from blindsr.apps import score
@@ -173,6 +173,7 @@ def score(
         lpips_trunk=lpips_trunk,
         csv=csv,
         as_json=json,
+        trust=trust,
     )
 
 
@@ -219,6 +220,7 @@ def upscale(
     ] = None,
     alpha: Annotated[bool, typer.Option(help="Upscale transparency, or drop it.")] = True,
     compare: Annotated[bool, typer.Option("--compare", help="Write a side-by-side PNG and an HTML slider.")] = False,
+    trust: Trust = False,
 ) -> None:
     """Upscale your own photos with a trained network."""
     from blindsr.apps.photos import upscale
@@ -233,6 +235,7 @@ def upscale(
         format=format,
         alpha=alpha,
         compared=compare,
+        trust=trust,
     )
 
 
@@ -329,14 +332,10 @@ def ui(port: int = 5000) -> None:
 
 def main() -> None:
     """Entry point: a UserError is one line on stderr and its exit status (2), never a traceback."""
-    if sys.stderr.isatty():
-        handler = RichHandler(console=Console(stderr=True), show_time=False, show_path=False, show_level=True)
-        logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
-    else:  # in a log, a warning is one line
-        logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files, which have a line of their own
+    terminal.show_warnings()
     try:
-        app()
+        with terminal.tolerant():
+            app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.status)

@@ -138,7 +138,9 @@ def test_what_is_no_network_is_one_line(tmp_path, name, content, says):
 
 
 def test_a_folder_and_a_truncated_file_are_one_line(network, tmp_path):
-    assert "Is a directory" in refusal(tmp_path)
+    assert "is no regular file" in refusal(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    assert "is no regular file" in refusal(tmp_path / "pipe")  # and nobody waits for who writes into it
     torch.save(network.state_dict(), tmp_path / "net.pth")
     content = (tmp_path / "net.pth").read_bytes()
     (tmp_path / "net.pth").write_bytes(content[: len(content) // 2])

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from blindsr.foreign import checkpoints
+from blindsr.foreign.onnx_network import OnnxNetwork
 from blindsr.runtime.errors import UserError
 
 onnx = pytest.importorskip("onnx")
@@ -82,3 +83,18 @@ def test_an_image_that_the_graph_cannot_take_is_named(tmp_path):
     network = checkpoints.load(model(tmp_path / "net.onnx"), 4)
     with pytest.raises(UserError, match=r"net\.onnx fails on an LR image of 7×9 pixels"):
         network(torch.cat([LR, LR], 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\x0a\x08location\x12\x0b../../a.bin", "has its weights in other files"),
+        (b"\x0a\x88\x00location\x12\x0b/etc/passwd", "has its weights in other files"),  # a length in two bytes
+        (b"\x22\x04Loop", "may run without end"),
+        (b"\x22\x84\x80\x00Loop", "may run without end"),
+    ],
+)
+def test_what_reads_other_files_or_never_ends_is_refused_before_it_is_loaded(tmp_path, content, says):
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x08" + content)
+    with pytest.raises(UserError, match=says):
+        OnnxNetwork(tmp_path / "net.onnx")

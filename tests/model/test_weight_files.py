@@ -101,3 +101,12 @@ def test_half_precision_is_widened(tmp_path: Path) -> None:
     safetensors.torch.save_file(state, tmp_path / "w.safetensors", about)
     loaded, _ = weight_files.load(tmp_path / "w.safetensors")
     assert all(torch.equal(value, state[name].float()) for name, value in loaded.state_dict().items())
+
+
+@pytest.mark.parametrize("change", [{"num_blocks": 10**9}, {"num_features": 10**9}])
+def test_a_file_that_lies_about_its_size_is_refused_before_anything_is_built(tmp_path: Path, change: dict) -> None:
+    about = info("srresnet")
+    lying = about.model_copy(update={"hyper": about.hyper | change})
+    weight_files.save(build("srresnet"), lying, tmp_path / "net.safetensors")
+    with pytest.raises(UserError, match="ask for more than it holds"):
+        weight_files.load(tmp_path / "net.safetensors")

@@ -49,20 +49,23 @@ def locate(model: str) -> Path | None:
     return path
 
 
-def read(model: str, scale: int | None = None) -> Model:
+def read(model: str, scale: int | None = None, *, trust: bool = False) -> Model:
     """The network of a run, of a control, or in a file that `checkpoints.read` knows.
 
     Args:
         model: as for `locate`.
         scale: the factor that it must have; None: its own. A control has any: that of the project in the working
             directory, or 4, for None.
+        trust: as for `checkpoints.read`.
 
     Raises:
         UserError: as `locate` and `checkpoints.load` do.
     """
     path = locate(model)
     if path:
-        network, own = checkpoints.read(path) if scale is None else (checkpoints.load(path, scale), scale)
+        network, own = checkpoints.read(path, trust=trust)
+        if scale not in (None, own):
+            raise UserError(f"{path} upscales by {own}, not by {scale}: give --scale {own}, or other weights")
         return Model(network, own, path)
     factor = scale or default_scale(params.find(as_made=True))
     return Model(architecture.build_backbone(model, {}, factor).eval(), factor, None)

@@ -1,7 +1,7 @@
 """score: the test suite as a benchmark for anyone's network on anyone's HR images."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,7 @@ def run(
     lpips_trunk: Path | None = None,
     csv: Path | None = None,
     as_json: Path | None = None,
+    trust: bool = False,
 ) -> None:
     """Degrade every image of `hr_folder` under every case, upscale it with `model`, score it and print a table.
 
@@ -59,6 +60,7 @@ def run(
         csv: Gets a row per image and case, with a column per metric; an interrupted run resumes from it. With
             `against` the rows of that are beside it, in a file whose name ends in -against.
         as_json: Gets means and rows, and with `against` the split.
+        trust: As for `models.read`.
 
     Raises:
         UserError: for wrong arguments, and one that counts the images without scores, after all others are written.
@@ -76,22 +78,29 @@ def run(
     chosen = suite.select(project.suite if project else suite.PAPER, cases)
     trunk, no_trunk = _trunk(lpips_trunk, project)
     source, where = folder.open_folder(hr_folder), devices.choose(device)
-    task = _Task(project, settings, chosen, columns, source, where, tile, trunk, no_trunk)
+    task = _Task(project, settings, chosen, columns, source, where, tile, trunk, no_trunk, trust)
     devices.keep_freed_memory()
+    beside = csv and csv.with_name(f"{csv.stem}-against{csv.suffix}")
+    for path in (csv, beside if against else None, as_json):
+        if path:
+            files.require_writable(path)
     made = task.score(model, scale, csv)
+    shown = [made.show] if made.scores else []
     split, lines, missing, wanted = None, made.lines, made.wanted - len(made.scores), made.wanted
     if against:
-        beside = csv and csv.with_name(f"{csv.stem}-against{csv.suffix}")
         baseline = task.score(against, made.scale, beside)
         lines, wanted = [*lines, *baseline.lines], wanted + baseline.wanted
         missing += baseline.wanted - len(baseline.scores)
+        shown += [baseline.show] if baseline.scores else []
         if made.scores and baseline.scores:
             split = score_against.compare(made.scores, baseline.scores, list(chosen.cases))
-            score_against.print_table(split, made.model, baseline.model)
+            shown.append(partial(score_against.print_table, split, made.model, baseline.model))
     if as_json and made.scores:
         about = {"model": made.model, "benchmark": task.source.name, "scale": made.scale}
         about |= {} if split is None else {"against": Path(against or "").name, "split": split.to_dict("records")}
         files.write_atomic(as_json, score_report.as_json(about, made.scores, columns, lines))
+    for show in shown:
+        show()
     if lines:
         raise UserError(f"{missing} of {wanted} scores are missing: {len(lines)} problems are named above")
 
@@ -104,6 +113,8 @@ class _Scored(NamedTuple):
     scores: list[Score]
     wanted: int
     lines: list[str]
+    show: Callable[[], None]
+    """Prints the table of the scores; called once all files are written, since a terminal may be gone."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +130,11 @@ class _Task:
     tile: Tile
     trunk: Path | None
     no_trunk: str
+    trust: bool
 
     def score(self, model: str, scale: int | None, csv: Path | None) -> _Scored:
-        """Score one, print its table and write `csv`."""
-        network, scale, weights = models.read(model, scale)
+        """Score one, and write `csv`."""
+        network, scale, weights = models.read(model, scale, trust=self.trust)
         network = devices.place(network, self.where)
         border = self.settings.crop_border if self.project and self.project.scale == scale else scale
         records = scoring.build_metrics(
@@ -135,18 +147,18 @@ class _Task:
         )
         upscale = partial(inference.upscale_rgb, network, scale=scale, tile=self.tile, overlap=_OVERLAP)
         stamps = self._stamps([weights or Path(), self.trunk or Path()], [scale, self.tile, border])
-        journal = Journal(csv.parent / f".{csv.name}.rows") if csv else None
+        kept = csv and not files.is_stream(csv)
+        journal = Journal(csv.parent / f".{csv.name}.rows") if csv and kept else None
         rows, lines = _score(self.source, self.chosen, scale, stamps, upscale, Measure(records), journal)
         scores = [rows[key] for key in stamps if key in rows]
         name = Path(model).name
-        if scores:
-            title = f"{name} ×{scale} on {self.source.name}"
-            score_report.print_table(title, scores, records, list(self.chosen.cases))
-            if csv:
-                benchmarks.write_csv(scores, self.columns, csv)
+        if scores and csv:
+            benchmarks.write_csv(scores, self.columns, csv)
         if journal and not lines:
             journal.clear()
-        return _Scored(name, scale, scores, len(stamps), lines)
+        title = f"{name} ×{scale} on {self.source.name}"
+        show = partial(score_report.print_table, title, scores, records, list(self.chosen.cases))
+        return _Scored(name, scale, scores, len(stamps), lines, show)
 
     def _stamps(self, weights: Sequence[Path], settings: Sequence[object]) -> dict[Key, str]:
         """What the scores of each image are of."""

@@ -1,36 +1,34 @@
 """Networks of anyone's, from a file: weights of this project or of a public architecture, TorchScript, ONNX.
 
 Nothing in a file is run as Python: weights are read by safetensors or by torch's weights-only unpickler, which makes
-tensors and plain containers and refuses the rest.
+tensors and plain containers and refuses the rest. TorchScript is a program: see `torchscript`.
 """
 
+import contextlib
+import importlib
 import re
+import sys
 import warnings
-import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from blindsr.foreign import state_dicts
+from blindsr.foreign import state_dicts, torchscript, wrappers
 from blindsr.foreign.onnx_network import OnnxNetwork
 from blindsr.model import weight_files
 from blindsr.runtime import devices
 from blindsr.runtime.errors import UserError, one_line
 
-_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")  # in order of preference
-_PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile
-_COUNTER = "n_averaged"  # of torch's AveragedModel, beside the weights under "module."
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _BUFFERS = (torch.int64, torch.int32, torch.bool)
 _PROBE = 32  # px; side of the image that a network is tried on
 
 
-def load(path: Path, scale: int) -> nn.Module:
+def load(path: Path, scale: int, *, trust: bool = False) -> nn.Module:
     """Load the network in a file.
 
     What it is follows from the content: safetensors or .pth weights (of this project, of a backbone of ours under
@@ -41,6 +39,7 @@ def load(path: Path, scale: int) -> nn.Module:
     Args:
         path: Path of the file.
         scale: Upscaling factor that is expected.
+        trust: Run a TorchScript file without looking at its operators.
 
     Returns:
         The network in eval mode on the CPU: (B, 3, h, w) in [0, 1] → (B, 3, scale · h, scale · w).
@@ -49,17 +48,18 @@ def load(path: Path, scale: int) -> nn.Module:
         UserError: that names the file if it is missing, damaged, wants to run code, is of an unknown architecture or
             of another type of numbers, or upscales by another factor.
     """
-    network, found = read(path)
+    network, found = read(path, trust=trust)
     if found != scale:
         raise UserError(f"{path} upscales by {found}, not by {scale}: give --scale {found}, or other weights")
     return network
 
 
-def read(path: Path) -> tuple[nn.Module, int]:
+def read(path: Path, *, trust: bool = False) -> tuple[nn.Module, int]:
     """Load the network in a file, whatever its scale.
 
     Args:
         path: As for `load`.
+        trust: Likewise.
 
     Returns:
         The network, as from `load`, and its upscaling factor, found by trying it.
@@ -67,6 +67,8 @@ def read(path: Path) -> tuple[nn.Module, int]:
     Raises:
         UserError: as `load`, and for a network that does not upscale RGB images by a whole factor.
     """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no regular file: give bicubic, or a file of weights")
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -74,7 +76,9 @@ def read(path: Path) -> tuple[nn.Module, int]:
         raise UserError(f"{path} cannot be read: {error.strerror}: give bicubic, or a file of weights") from None
     if path.suffix.lower() == ".onnx":
         network: nn.Module = OnnxNetwork(path)
-    elif _is_torchscript(path):
+    elif torchscript.is_archive(path):
+        if not trust:
+            torchscript.require_harmless(path)
         network = _Foreign(_torchscript(path), path)
     elif head[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
         state = _read_safetensors(path)
@@ -97,7 +101,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
 
 def _unpickled(path: Path) -> Any:
     try:
-        with warnings.catch_warnings(), path.open("rb") as file:  # a path's suffix would choose another reader
+        # a path's suffix would choose another reader
+        with warnings.catch_warnings(), path.open("rb") as file, torch.serialization.safe_globals(_numpy_numbers()):
             warnings.simplefilter("ignore")
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever the unpickler meets in a file that is something else
@@ -113,26 +118,32 @@ def _unpickled(path: Path) -> Any:
         ) from None
 
 
+def _numpy_numbers() -> list[Any]:
+    """What a number of numpy beside the weights, such as the best PSNR, is unpickled with; it makes numbers alone."""
+    scalar = np.float64(0).__reduce__()[0]
+    kinds = {type(np.dtype(code)) for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")}
+    named = [(scalar, f"numpy.{place}.multiarray.scalar") for place in ("core", "_core")]
+    return [*named, np.dtype, *kinds]
+
+
 def _from_state(content: Any, path: Path) -> nn.Module:
-    state = _unwrapped(content, path)
-    network = state_dicts.build(state)
-    return _spandrel(state, path, network) if isinstance(network, str) else network
+    """The network of the first state dict in a checkpoint that is one of ours, else of the first at all."""
+    first: tuple[dict[str, Tensor], str] | None = None
+    for tensors in wrappers.candidates(content):
+        state = _floats(tensors, path)
+        network = state_dicts.build(state)
+        if not isinstance(network, str):
+            return network
+        first = first or (state, network)
+    if first is None:
+        raise UserError(
+            f"{path} holds no state dict: it must map parameter names to tensors, and {wrappers.described(content)}"
+        )
+    return _spandrel(first[0], path, first[1])
 
 
-def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
-    """The state dict inside of what training codes save around it, in float32."""
-    while isinstance(content, Mapping):
-        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
-    tensors = isinstance(content, Mapping) and {k: v for k, v in content.items() if isinstance(v, Tensor)}
-    if not tensors:
-        raise UserError(f"{path} holds no state dict: it must map parameter names to tensors")
-    tensors.pop(_COUNTER, None)
-    for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+def _floats(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """A state dict in float32."""
     for name, value in tensors.items():
         parameter = name.rsplit(".", 1)[-1] in ("weight", "bias")
         if value.is_quantized or value.dtype not in (_FLOATS if parameter else _FLOATS + _BUFFERS):
@@ -141,10 +152,30 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
     return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
 
 
+def _imported() -> Any:
+    """The spandrel package, also beside a torchvision whose operators are of another build of torch.
+
+    Such a torchvision cannot be imported without two operators that no network here calls: they are declared then.
+    """
+    try:
+        return importlib.import_module("spandrel")
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+    for name in [name for name in sys.modules if name.split(".")[0] in ("torchvision", "spandrel")]:
+        del sys.modules[name]  # half imported
+    for name in ("nms", "qnms"):
+        with contextlib.suppress(RuntimeError):  # declared already
+            torch.library.define(
+                f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            )
+    return importlib.import_module("spandrel")
+
+
 def _spandrel(state: dict[str, Tensor], path: Path, reason: str) -> nn.Module:
     """A network of the architectures that the spandrel package knows."""
     try:
-        import spandrel
+        spandrel = _imported()
     except (ImportError, RuntimeError) as error:
         hint = "pip install spandrel, which knows more architectures"
         if not isinstance(error, ModuleNotFoundError):  # its torchvision must be of torch's own build
@@ -162,15 +193,6 @@ def _spandrel(state: dict[str, Tensor], path: Path, reason: str) -> nn.Module:
     ):
         raise UserError(f"{path} is a {model.architecture.name} that does not map RGB images to RGB images")
     return _Foreign(model.model.float(), path, call=model)
-
-
-def _is_torchscript(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError):
-        return False
-    return any("/code/" in name for name in names) and any(name.endswith("/constants.pkl") for name in names)
 
 
 def _torchscript(path: Path) -> nn.Module:

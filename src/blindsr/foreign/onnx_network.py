@@ -1,5 +1,6 @@
 """A network in an ONNX file, run by onnxruntime on the CPU."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ class OnnxNetwork(nn.Module):
             import onnxruntime
         except ImportError:
             raise UserError(f"{path} needs the onnxruntime package: pip install onnxruntime") from None
+        _require_harmless(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4  # its errors are raised, too
@@ -54,6 +56,28 @@ class OnnxNetwork(nn.Module):
         except Exception as error:  # as above
             size = f"{lr.shape[3]}×{lr.shape[2]}"
             raise UserError(f"{self._path} fails on an LR image of {size} pixels ({one_line(error)})") from None
+
+
+def _require_harmless(path: Path) -> None:
+    """Refuse a file that reads other files, or may run without end, by the bytes of its fields.
+
+    An ONNX file is a protocol buffer: a field is a tag, a length and its bytes, and a length may be written with more
+    bytes than it needs.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    if re.search(rb"\x0a" + _length(len("location")) + b"location", content):
+        raise UserError(f"{path} has its weights in other files: save it as one file, without external data")
+    loop = re.search(rb"\x22" + _length(len("Loop")) + b"Loop", content)
+    if loop:
+        raise UserError(f"{path} is refused: it has a Loop, which may run without end; export it without")
+
+
+def _length(size: int) -> bytes:
+    """A regular expression for a length below 128: one byte, or more that say the same."""
+    return b"(?:" + re.escape(bytes([size])) + b"|" + re.escape(bytes([size | 0x80])) + b"\x80{0,3}\x00)"
 
 
 def _takes_images(shape: list[Any]) -> bool:

@@ -1,6 +1,7 @@
 """Trained weights on disk."""
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from blindsr.runtime import files
 from blindsr.runtime.errors import UserError
 
 KEY = "blindsr"  # the one metadata key of a weights file: the order of several is not kept
+_LEAST_BOUND = 256  # whole numbers up to this are settings of some network
 
 
 class WeightsInfo(BaseModel):
@@ -69,6 +71,10 @@ def load(path: Path) -> tuple[Backbone, WeightsInfo]:
     except (safetensors.SafetensorError, KeyError, ValidationError, OSError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
         raise UserError(f"{path} holds no weights of this project ({reason}): train or fetch it anew") from None
+    most = max([_LEAST_BOUND, len(state), *(size for value in state.values() for size in value.shape)])
+    if any(size > most for size in _integers(info.hyper)):
+        # the file says how large its network is: one that lies would take all memory before anything is compared
+        raise UserError(f"{path} does not fit {info.backbone}: its settings ask for more than it holds")
     try:
         backbone = build_backbone(info.backbone, info.hyper, info.scale)
     except UserError as error:
@@ -83,3 +89,14 @@ def load(path: Path) -> tuple[Backbone, WeightsInfo]:
     except RuntimeError as error:
         raise UserError(f"{path} does not fit {info.backbone}: {str(error).splitlines()[-1].strip()}") from None
     return backbone.eval(), info
+
+
+def _integers(value: Any) -> Iterator[int]:
+    """All whole numbers in nested settings."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _integers(item)
+    elif isinstance(value, int):
+        yield value

@@ -8,15 +8,15 @@ import pandas as pd
 from blindsr.config.run import BILINEAR
 from blindsr.config.schema import TRAINED
 from blindsr.reporting import tables
-from blindsr.reporting.scores import BASELINE
 from blindsr.reporting.source import Source
 from blindsr.reporting.tables import MEAN
 from blindsr.runtime import files
 
-AS_TRAINED = "as_trained"
+AS_TRAINED, GAIN = "trained", "gain"
 _DETAIL = {"detail_cosine": "cosine", "detail_amplitude": "amplitude"}
 _ROW = ["backbone", "reg"]
-_DECIMALS = 3
+_DECIMALS = {GAIN: 3, "cosine": 3, "amplitude": 3}
+_DECIMALS_DB = 2  # ten experiments in 120 columns
 
 
 def summary(source: Source) -> dict[str, str | float]:
@@ -27,28 +27,29 @@ def summary(source: Source) -> dict[str, str | float]:
 
     Returns:
         "run": the row's backbone and regularizer; PSNR in dB over all benchmarks, which count alike: "mean" of the
-        cases, that of each of `Source.ends` under its name, and "as_trained", that of the averaged weights under the
-        training's degradation, on windows of training images; "cosine" and "amplitude" of the detail; "over_bilinear"
-        and "over_none": its gain over these rows in dB. What is not known is left out; without any score, all of it.
+        cases, that of each of `Source.ends` under its name, and "trained", that of the averaged weights under the
+        training's degradation, on windows of training images; "gain" over `bilinear`, the control that every
+        experiment has, in dB; "cosine" and "amplitude" of the detail. What is not known is left out; without any
+        score, all of it.
     """
     psnr = _means(source.psnr)
     trained = [tuple(row) for row in source.params.rows if not row.is_control and tuple(row) in psnr.index]
-    known = psnr.loc[trained, MEAN].dropna()
-    if known.empty:
+    scored = psnr.loc[trained, MEAN].dropna()
+    if scored.empty:
         return {}
-    best = (backbone, reg) = known.idxmax()
+    best = (backbone, reg) = scored.idxmax()
     found: dict[str, str | float] = {"run": f"{backbone}-{reg}"}
     numbers = {case: psnr.loc[best, case] for case in (MEAN, *source.ends)}
     numbers[AS_TRAINED] = _at_the_end(source.curves, backbone, reg)
+    gains = source.over(BILINEAR)
+    own = gains[(gains["backbone"] == backbone) & (gains["reg"] == reg)]["difference"]
+    numbers[GAIN] = own.iloc[0] if len(own) else float("nan")
     for metric, name in _DETAIL.items():
         if metric in source.metrics:
             values = tables.table(source.scores, metric, source.suite, [*source.rows], source.cases)
             numbers[name] = _means(values).loc[best, MEAN]
-    for baseline in (BILINEAR, BASELINE):
-        gains = source.over(baseline)
-        own = gains[(gains["backbone"] == backbone) & (gains["reg"] == reg)]["difference"]
-        numbers[f"over_{baseline}"] = own.iloc[0] if len(own) else float("nan")
-    return found | {name: round(float(value), _DECIMALS) for name, value in numbers.items() if not pd.isna(value)}
+    known = {name: float(value) for name, value in numbers.items() if not pd.isna(value)}
+    return found | {name: round(value, _DECIMALS.get(name, _DECIMALS_DB)) for name, value in known.items()}
 
 
 def _means(values: pd.DataFrame) -> pd.DataFrame:

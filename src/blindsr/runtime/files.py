@@ -32,6 +32,14 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         UserError: when the disk is full or the folder may not be written.
     """
+    if is_stream(path):
+        try:
+            with path.open("wb") as file:
+                yield file
+        except OSError as error:
+            raise problem(path, error) from None
+        return
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path  # the link stays one
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:_PREFIX]}.", dir=path.parent)
@@ -58,6 +66,29 @@ def is_hidden(name: str) -> bool:
         name: Without the folders above it, such as ".ipynb_checkpoints", "@eaDir" or "__MACOSX".
     """
     return name.startswith(".") or name in _NO_DATA
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is a device, a pipe or a terminal, such as /dev/stdout: it is written to, and never replaced."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def require_writable(path: Path) -> None:
+    """Check that a file can be written, before the work whose result it will hold.
+
+    Args:
+        path: Of the file; a link means what it points to.
+
+    Raises:
+        UserError: for a folder, and where the file or its folder may not be written.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: name the file to write")
+    place = path if path.exists() else Path(os.path.realpath(path)).parent
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK) or (not path.exists() and not place.is_dir()):
+        raise UserError(f"{path} cannot be written: choose a place where you may write, and that is no file's")
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:

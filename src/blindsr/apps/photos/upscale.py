@@ -58,8 +58,9 @@ def run(
     format: str | None = None,
     alpha: bool = True,
     compared: bool = False,
+    trust: bool = False,
 ) -> None:
-    """Upscale photos with `models.read(model, scale)`, as `plan.plan` reads `inputs`, `out` and `format`.
+    """Upscale photos with the network of `models.read`, as `plan.plan` reads `inputs`, `out` and `format`.
 
     A result counts as finished if its file carries the mark of the same photo (by content), weights, settings and
     version: it is not computed again. A file in the way that has no such mark at all is never replaced. Decoding
@@ -70,7 +71,7 @@ def run(
     that counts the photos that failed, each of which has its line on stderr.
     """
     where = devices.choose(device)
-    network, scale, weights = models.read(model, scale)
+    network, scale, weights = models.read(model, scale, trust=trust)
     items = plan.plan(inputs, out, format, f"_x{scale}")
     devices.keep_freed_memory()
     job = _Job(Path(model).stem, files.sha256(weights) if weights else f"{model} x{scale}", alpha, compared, scale)
