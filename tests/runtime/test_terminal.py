@@ -31,3 +31,14 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
     assert writer.stderr is not None
     assert writer.stderr.read() == b""
     assert writer.wait() == 0
+
+
+def test_a_full_terminal_is_one_line() -> None:
+    code = "from blindsr.runtime import terminal\nfrom blindsr.runtime.errors import UserError\ntry:\n"
+    code += "    with terminal.tolerant():\n        print('x' * 100_000)\n"
+    code += "except UserError as error:\n    exit(str(error))"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.stderr == "the output cannot be written (No space left on device); files are complete\n"

@@ -6,8 +6,9 @@ from typing import Any
 from torch import Tensor
 
 _INSIDE = (
-    "params_ema", "ema_state_dict", "ema", "ema_model", "model_ema", "g_ema", "netG_ema", "generator_ema", "params", "state_dict", "model_state_dict", "model",
-    "generator", "net_g", "netG", "G", "net", "network", "weights",
+    "params_ema", "ema_state_dict", "ema", "ema_model", "model_ema", "g_ema", "netG_ema", "generator_ema",
+    "params", "state_dict", "model_state_dict", "model", "generator", "net_g", "netG", "G", "net", "network",
+    "weights",
 )  # fmt: skip
 """Keys under which a state dict lies, the ones that are preferred first: an average over training before the last."""
 _BEFORE = (

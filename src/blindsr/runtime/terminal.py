@@ -1,6 +1,7 @@
 """Standard output and error: warnings, names that a terminal cannot show, a reader that has gone."""
 
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -10,6 +11,10 @@ from collections.abc import Iterator
 
 from rich.console import Console
 from rich.logging import RichHandler
+
+from blindsr.runtime.errors import UserError
+
+_FULL = (errno.ENOSPC, errno.EIO, errno.EBADF)
 
 
 @contextlib.contextmanager
@@ -25,7 +30,16 @@ def tolerant() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more as it ends
+        _close()
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:  # of a file
+            raise
+        _close()
+        raise UserError(f"the output cannot be written ({error.strerror}); files are complete") from None
+
+
+def _close() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more as it ends
 
 
 def show_warnings() -> None:
