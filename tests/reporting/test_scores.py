@@ -43,5 +43,41 @@ def test_a_missing_or_foreign_file_is_one_line(folder: Path) -> None:
     with pytest.raises(UserError, match=r"net-x-0.csv is missing: run `dvc repro`"):
         scores.read(folder, [Run("net", "x", 0)], METRICS)
     pd.DataFrame({"benchmark": ["Toy"]}).to_csv(folder / "net-bad-0.csv")
-    with pytest.raises(UserError, match=r"has no column case: run `dvc repro --force` for its stage"):
+    with pytest.raises(UserError, match=r"has no column case: delete it and run `dvc repro`"):
         scores.read(folder, [Run("net", "bad", 0)], METRICS)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: "", "is damaged"),
+        (lambda text: text.splitlines()[0] + "\n", "has no rows, and others have"),
+        (lambda text: text.replace("20.000000", '"20,0"', 1), "has text in its column psnr_db"),
+        (lambda text: text + text.splitlines()[1] + "\n", r"has a row twice \(Toy, clean, 007\)"),
+        (lambda text: text + "\udce9", "is damaged"),
+    ],
+    ids=["empty", "header", "decimal comma", "row twice", "Latin-1"],
+)
+def test_a_damaged_file_is_one_line_that_names_it(folder: Path, change, says: str) -> None:
+    path = folder / "net-none-3.csv"
+    path.write_bytes(change(path.read_text()).encode(errors="surrogateescape"))
+    with pytest.raises(UserError, match=rf"net-none-3\.csv {says}.*: delete it and run `dvc repro`") as caught:
+        scores.read(folder, RUNS, METRICS)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "nan", "None", "007", "1e5", "true"])
+def test_an_image_is_called_what_it_is_called(folder: Path, name: str) -> None:
+    rows = [Score(Key("Toy", "clean", name), {"psnr_db": 20.0, "psnr_y_db": 21.0, "ssim": 0.5, "lpips": 0.5})]
+    benchmarks.write_csv(rows, METRICS, folder / "net-none-3.csv")
+    assert scores.read(folder, [Run("net", "none", 3)], METRICS)["image"].tolist() == [name]
+
+
+def test_an_image_that_a_row_restores_exactly_is_left_out_of_all(folder: Path) -> None:
+    known = scores.read(folder, RUNS, METRICS)
+    assert scores.without_infinite(known)[1] == []
+    known.loc[(known["reg"] == "none") & (known["image"] == "b"), "psnr_db"] = np.inf
+    kept, left_out = scores.without_infinite(known)
+    assert left_out == ["Toy/b"]
+    assert kept["image"].unique().tolist() == ["007"]
+    assert len(kept) == 2

@@ -27,6 +27,12 @@ def print_table(name: str, scores: Sequence[Score], metrics: Sequence[Metric], c
     # not as the table's title, which would be broken to the width of its few columns
     console.print(f"{name}, mean of {count} images", soft_wrap=True, markup=False, highlight=False)
     console.print(table)
+    infinite = sum(any(map(math.isinf, score.values.values())) for score in scores)
+    if infinite:
+        console.print(
+            f"left out of the means: {infinite} of {len(scores)} scores, of images that are restored exactly "
+            "(infinite PSNR)", soft_wrap=True, markup=False, highlight=False
+        )  # fmt: skip
 
 
 def _mean(values: dict[str, float], cases: Sequence[str]) -> float | None:
@@ -39,12 +45,12 @@ def _shown(metric: Metric, value: float | None) -> str:
 
 
 def _means(scores: Sequence[Score], metrics: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Metric -> case -> mean over the images; what was not computed is left out."""
+    """Metric -> case -> mean over the images; what was not computed is left out, and so is an infinite PSNR."""
     means: dict[str, dict[str, list[float]]] = {metric: {} for metric in metrics}
     for score in scores:
         for metric, values in means.items():
             value = score.values.get(metric, math.nan)
-            if not math.isnan(value):
+            if math.isfinite(value):
                 values.setdefault(score.key.case, []).append(value)
     return {m: {case: sum(v) / len(v) for case, v in values.items()} for m, values in means.items()}
 

@@ -193,7 +193,7 @@ def means(scores: Sequence[Score]) -> dict[str, float]:
     for metric in TRACKED:
         for score in scores:
             value = score.values.get(metric, math.nan)
-            if not math.isnan(value):
+            if math.isfinite(value):  # an image that is restored exactly has an infinite PSNR, and so would the mean
                 groups.setdefault(f"{metric}/{score.key.benchmark}/{score.key.case}", []).append(value)
     found = {name: sum(values) / len(values) for name, values in groups.items()}
     for metric in TRACKED:

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from blindsr.config.run import Run
-from blindsr.reporting import style, tables
+from blindsr.reporting import csv_files, style, tables
 from blindsr.reporting.tables import HOLE, MEAN, Table
 from blindsr.runtime.errors import UserError
 
@@ -26,10 +26,10 @@ def read(runs: Iterable[Run], folder: Path, name: str) -> pd.DataFrame:
     frames = []
     for run in runs:
         path = folder / run.name / f"{name}.csv" if name else folder / f"{run}.csv"
-        try:
-            frame = pd.read_csv(path)
-        except FileNotFoundError:
-            raise UserError(f"{path} is missing: run `dvc repro`") from None
+        frame = csv_files.read(path, needed=["iteration"] if not name else [], again="delete it and run `dvc repro`")
+        text = [column for column in frame if frame[column].dtype == object] if not name else []
+        if text:
+            raise UserError(f"{path} has text in its column {text[0]}: delete it and run `dvc repro`")
         frame.insert(0, "seed", run.seed)
         frame.insert(0, "reg", run.reg)
         frame.insert(0, "backbone", run.backbone)

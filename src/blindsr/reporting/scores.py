@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from blindsr.config import registry
 from blindsr.config.run import Run
 from blindsr.plugins.metrics.base import Metric
+from blindsr.reporting import csv_files
 from blindsr.runtime.errors import UserError
 
 BASELINE = "none"
@@ -16,6 +18,8 @@ HARDEST = "b+n+j"
 """The case with every kind of degradation."""
 CONTROL = "two_views"
 """What a regularizer of two views is compared with, too: the views without a penalty."""
+
+_ROW = ["benchmark", "case", "image"]
 
 
 def records(names: Iterable[str]) -> dict[str, Metric]:
@@ -45,17 +49,39 @@ def read(folder: Path, runs: Iterable[Run], metrics: Iterable[str]) -> pd.DataFr
         One row per run, image and case: the columns of the files, and backbone, reg and seed.
 
     Raises:
-        UserError: for a missing or foreign file.
+        UserError: for a missing, damaged or foreign file.
     """
+    metrics, runs = list(metrics), list(runs)
     frames = []
     for run in runs:
-        path = folder / f"{run}.csv"
-        try:
-            frame = pd.read_csv(path, dtype={"image": str}, keep_default_na=True)
-        except FileNotFoundError:
-            raise UserError(f"{path} is missing: run `dvc repro`") from None
-        absent = {"benchmark", "case", "image", *metrics} - set(frame)
-        if absent:
-            raise UserError(f"{path} has no column {sorted(absent)[0]}: run `dvc repro --force` for its stage")
+        frame = csv_files.read(
+            folder / f"{run}.csv",
+            needed=[*_ROW, *metrics],
+            unique=_ROW,
+            again="delete it and run `dvc repro`",
+        )
         frames.append(frame.assign(backbone=run.backbone, reg=run.reg, seed=run.seed))
+    filled = [len(frame) > 0 for frame in frames]
+    if any(filled) and not all(filled):
+        path = folder / f"{runs[filled.index(False)]}.csv"
+        raise UserError(f"{path} has no rows, and others have: delete it and run `dvc repro`")
     return pd.concat(frames, ignore_index=True)
+
+
+def without_infinite(scores: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Leave out images that some row restores exactly: their PSNR is infinite, and so would be every mean.
+
+    An image is left out of all rows and cases, so that rows stay comparable.
+
+    Args:
+        scores: As from `read`.
+
+    Returns:
+        The other rows, and the images that were left out as "benchmark/image".
+    """
+    infinite = np.isinf(scores.select_dtypes("number")).any(axis=1)
+    if not infinite.any():
+        return scores, []
+    images = pd.MultiIndex.from_frame(scores[["benchmark", "image"]])
+    wrong = images[infinite].unique()
+    return scores[~images.isin(wrong)].reset_index(drop=True), sorted("/".join(name) for name in wrong)

@@ -14,7 +14,7 @@ from blindsr.reporting import analyses, differences, gain_split, rescaled, score
 from blindsr.reporting.paper import paper_tables
 from blindsr.reporting.paper.paper_tables import METHODS, Grid
 from blindsr.reporting.rescaled import RESCALED
-from blindsr.reporting.scores import BASELINE, HARDEST
+from blindsr.reporting.scores import BASELINE, HARDEST, without_infinite
 
 PAPER, PAPER_ITERATIONS, PAPER_SCALE = "paper", 500_000, 4
 """The profile whose numbers are meant to be the paper's, at its length and its only scale."""
@@ -37,7 +37,8 @@ class Source:
         aligned: Sequence[str] = (),
     ) -> None:
         """Nothing is read yet."""
-        self.params, self.folder, self._scores = params, folder, scores
+        self.params, self.folder = params, folder
+        self._scores, self.restored = without_infinite(scores)
         self.suite, self.holes, self.aligned = suite, holes, aligned
         self.cases = list(params.suite.cases)
         self._over: dict[str, pd.DataFrame] = {}
@@ -154,6 +155,8 @@ class Source:
         """Where the numbers come from, and why the sets named are missing."""
         own = "." if self.faithful else ": a small run, not the paper's experiment."
         lines = [f"Mean over images, then over seeds. Profile `{self.params.profile}`{own}"]
+        if self.restored:
+            lines.append(f"Left out, since a row restores them exactly (infinite PSNR): {', '.join(self.restored)}.")
         if sets and not self.beside_paper:
             lines.append(f"The tables of the paper are left out: its numbers are for ×{PAPER_SCALE} alone.")
         return lines + [f"— {name} is missing: {self.why_missing(name)}." for name in sets if self.why_missing(name)]
