@@ -202,13 +202,16 @@ def test_without_a_csv_nothing_is_written(folder: Path) -> None:
     assert os.listdir() == ["Mine"]
 
 
-def test_equal_images_are_infinite_in_csv_and_null_in_json(folder: Path) -> None:
+def test_equal_images_are_infinite_in_csv_and_in_no_mean(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in folder.iterdir():
         images.write_png(path, np.full((32, 32, 3), 77, np.uint8))
     score.run(folder, "bicubic", cases=["clean"], csv=Path("s.csv"), as_json=Path("s.json"))
     assert {row["psnr_db"] for row in rows("s.csv")} == {"inf"}
     assert math.isinf(benchmarks.read_csv(Path("s.csv"))[0].values["psnr_db"])
-    assert json.loads(Path("s.json").read_text())["means"]["psnr_db"]["clean"] is None
+    assert json.loads(Path("s.json").read_text())["means"]["psnr_db"] == {}  # of nothing that is finite
+    printed = capsys.readouterr().out
+    assert "left out of the means: 3 of 3 scores" in printed
+    assert "inf" not in printed.split("left out")[0]
 
 
 def test_another_scale(folder: Path) -> None:

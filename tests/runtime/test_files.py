@@ -156,7 +156,7 @@ def test_a_link_stays_a_link_and_what_it_points_to_is_written(tmp_path: Path) ->
     target, link = tmp_path / "real" / "a.csv", tmp_path / "a.csv"
     target.write_text("old")
     link.symlink_to(target)
-    files.write_atomic(link, "new")
+    files.write_atomic(files.pointed_to(link), "new")
     assert link.is_symlink()
     assert target.read_text() == "new"
 

@@ -80,6 +80,7 @@ def run(
     source, where = folder.open_folder(hr_folder), devices.choose(device)
     task = _Task(project, settings, chosen, columns, source, where, tile, trunk, no_trunk, trust)
     devices.keep_freed_memory()
+    csv, as_json = (path and files.pointed_to(path) for path in (csv, as_json))
     beside = csv and csv.with_name(f"{csv.stem}-against{csv.suffix}")
     for path in (csv, beside if against else None, as_json):
         if path:

@@ -27,7 +27,7 @@ def read(runs: Iterable[Run], folder: Path, name: str) -> pd.DataFrame:
     for run in runs:
         path = folder / run.name / f"{name}.csv" if name else folder / f"{run}.csv"
         frame = csv_files.read(path, needed=["iteration"] if not name else [], again="delete it and run `dvc repro`")
-        text = [column for column in frame if frame[column].dtype == object] if not name else []
+        text = [] if name else [column for column in frame if not pd.api.types.is_numeric_dtype(frame[column])]
         if text:
             raise UserError(f"{path} has text in its column {text[0]}: delete it and run `dvc repro`")
         frame.insert(0, "seed", run.seed)

@@ -39,7 +39,7 @@ def read(path: Path, *, needed: Collection[str] = (), unique: Collection[str] = 
     for name in frame.columns.difference(_TEXT):
         if frame.empty:
             frame[name] = frame[name].astype(float)
-        if frame[name].dtype == object and name in needed:
+        if name in needed and not pd.api.types.is_numeric_dtype(frame[name]):
             raise UserError(f"{path} has text in its column {name}, where numbers belong: {again}")
     if unique and frame.duplicated(list(unique)).any():
         row = frame[frame.duplicated(list(unique))].iloc[0]

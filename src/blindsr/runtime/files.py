@@ -32,14 +32,6 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         UserError: when the disk is full or the folder may not be written.
     """
-    if is_stream(path):
-        try:
-            with path.open("wb") as file:
-                yield file
-        except OSError as error:
-            raise problem(path, error) from None
-        return
-    path = Path(os.path.realpath(path)) if path.is_symlink() else path  # the link stays one
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:_PREFIX]}.", dir=path.parent)
@@ -73,6 +65,15 @@ def is_stream(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
+def pointed_to(path: Path) -> Path:
+    """Where a file that a user names is written: what a link points to, so that the link stays one.
+
+    Args:
+        path: As it was given. A link to a device or a pipe, such as /dev/stdout, is opened by its own name.
+    """
+    return Path(os.path.realpath(path)) if path.is_symlink() and not is_stream(path) else path
+
+
 def require_writable(path: Path) -> None:
     """Check that a file can be written, before the work whose result it will hold.
 
@@ -101,9 +102,19 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     Raises:
         UserError: as `atomic` does.
     """
+    if is_stream(path):
+        try:
+            path.write_bytes(_bytes(content))
+        except OSError as error:
+            raise problem(path, error) from None
+        return
     with atomic(path) as file:
-        # a file name that is no text in UTF-8 comes as lone surrogates, which UTF-8 has no bytes for
-        file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
+        file.write(_bytes(content))
+
+
+def _bytes(content: bytes | str) -> bytes:
+    # a file name that is no text in UTF-8 comes as lone surrogates, which UTF-8 has no bytes for
+    return content.encode(errors="backslashreplace") if isinstance(content, str) else content
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
