@@ -272,3 +272,28 @@ def test_the_store_is_in_the_real_root_unless_a_server_is_named(tmp_path: Path, 
     assert tracking_store.tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://team:5000")
     assert tracking_store.tracking_uri() == "http://team:5000"
+
+
+@pytest.mark.parametrize(("name", "depth"), [("per%20cent", 1), ("q?mark", 2), ("a#b", 1), ("a b", 1), ("ü", 1)])
+def test_a_project_may_be_called_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, depth: int
+) -> None:
+    """From a folder inside of it, as DVC's temporary copies are; MLflow keeps one database an address and process."""
+    pytest.importorskip("mlflow", reason="mlflow is not installed")
+    root = tmp_path / name
+    (root / "tables").mkdir(parents=True)
+    (root / "tables" / "a.md").write_text("a")
+    inside = root.joinpath(*["inside"] * depth)
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    monkeypatch.setenv("DVC_ROOT", str(root))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
+        run.metrics(1, {"learning_rate": 0.1})
+        run.artifacts(root / "tables")
+    store = tracking_store.tracking_uri()
+    (found,) = tracking_store.runs(tracking_store.connect(store))
+    assert found.data.metrics == {"learning_rate": 0.1}
+    assert (root / "mlflow.db").is_file()
+    assert len(list((root / "mlartifacts").rglob("a.md"))) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {name}

@@ -30,7 +30,7 @@ def sync(params: Params, uri: str | None = None) -> None:
 
     packages.require("mlflow", "`blindsr runs`")
     target = uri or tracking_store.tracking_uri()
-    own = f"sqlite:///{paths.project_root() / 'mlflow.db'}"
+    own = tracking_store.own()
     if target != own and (paths.project_root() / "mlflow.db").exists():
         counts = [f"{number} {what}" for what, number in sorted(publish.copy(own, target).items())]
         print(", ".join(counts) or "no runs in mlflow.db")

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from blindsr.runtime import packages, paths
 from blindsr.runtime.errors import UserError
 
 EXPERIMENT = "blindsr"
 KEY_TAG = "blindsr.run"
+_SQLITE = "sqlite:///"
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # its pages open on runs, not on language models
 _WITH_ADDRESS = (
     ("experiments", "artifact_location"),
@@ -29,11 +31,24 @@ _PAGE = 1000  # runs that are asked for at a time
 
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, or a SQLite file in the project's root, shared by all experiments."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or _own()
+    return os.environ.get("MLFLOW_TRACKING_URI") or own()
 
 
-def _own() -> str:
-    return f"sqlite:///{paths.project_root() / 'mlflow.db'}"
+def own() -> str:
+    """The address of the project's own SQLite file.
+
+    In an address % and ? mean something, and MLflow is not of one mind about how they are written in a path. So a
+    project with such a name is addressed from the working directory, which is inside of it.
+    """
+    path = str(paths.project_root() / "mlflow.db")
+    if set(path) & set("%?"):
+        path = os.path.relpath(path)
+    return _SQLITE + path.replace("%", "%25").replace("?", "%3F")
+
+
+def _database(uri: str) -> Path:
+    """The file of an SQLite address."""
+    return Path(unquote(uri.removeprefix(_SQLITE)))
 
 
 def shown(uri: str) -> str:
@@ -77,8 +92,8 @@ def connect(uri: str, *, new: bool = False) -> Any:
     """
     if "://" not in uri and uri != "databricks":
         raise UserError(f"{uri} is no address of MLflow: give one such as http://mlflow.example.org:5000")
-    file = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not new and not file.exists():
+    file = _database(uri)
+    if uri.startswith(_SQLITE) and not new and not file.exists():
         raise UserError(f"{file} is not there: `dvc repro` records runs, `blindsr runs sync` those of a `dvc pull`")
     return client(uri)
 
@@ -124,7 +139,7 @@ def experiment_id(client: Any, store: str) -> str:
     found = client.get_experiment_by_name(EXPERIMENT)
     location = (paths.project_root() / "mlartifacts").as_uri() if store.startswith("sqlite:") else None
     if found:
-        if location and store == _own() and found.artifact_location != location:
+        if location and store == own() and found.artifact_location != location:
             _move_artifacts(store, found.artifact_location, location)
         return str(found.experiment_id)
     try:
@@ -145,7 +160,7 @@ def _move_artifacts(store: str, old: str, new: str) -> None:
 
     MLflow offers no call for it. Else a copy would write into the project that it was copied from.
     """
-    with contextlib.closing(sqlite3.connect(store.removeprefix("sqlite:///"))) as database, database:
+    with contextlib.closing(sqlite3.connect(_database(store))) as database, database:
         for table, column in _WITH_ADDRESS:
             moved = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?"
             database.execute(moved, (new, len(old) + 1, len(old), old))
