@@ -90,7 +90,7 @@ def test_the_state_of_a_killed_run_is_that_of_one_that_was_not(local_run: Callab
         states.append(list(_leaves(checkpoint.parse(path.read_bytes()))))
     assert states[0] == states[1]
     names = {name.split(".")[0] for name, _ in states[0]}
-    assert names == {"network", "optimizer", "ema", "iteration", "sums", "curve"}
+    assert names == {"network", "optimizer", "ema", "iteration", "sums", "weight", "curve"}
     assert any(name.endswith("exp_avg_sq") for name, _ in states[0])
 
 
