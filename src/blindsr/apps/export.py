@@ -199,8 +199,9 @@ def _scores(name: str) -> list[Scores]:
 def _by_benchmark(path: Path) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for name, value in benchmarks.means(benchmarks.read_csv(path)).items():
-        metric, benchmark, case = name.split("/")
-        if metric == "psnr_db":
+        metric, *place = name.split("/")
+        if metric == "psnr_db" and place:  # else: the mean of all
+            benchmark, case = place
             found.setdefault(benchmark, {})[case] = value
     return found
 

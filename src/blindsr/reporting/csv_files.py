@@ -28,7 +28,9 @@ def read(path: Path, *, needed: Collection[str] = (), unique: Collection[str] = 
             where numbers belong, or with a row twice.
     """
     try:
-        frame = pd.read_csv(path, dtype=dict.fromkeys(_TEXT, str), keep_default_na=False, na_values=[""])
+        columns = pd.read_csv(path, nrows=0).columns
+        holes = {name: [""] if name in _TEXT else ["", "nan"] for name in columns}
+        frame = pd.read_csv(path, dtype=dict.fromkeys(_TEXT, str), keep_default_na=False, na_values=holes)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run `dvc repro`") from None
     except (OSError, ValueError) as error:  # of pandas' parser, and of decoding
