@@ -1,7 +1,11 @@
 """MLflow on a real SQLite store: found again, no point twice, and never in the way."""
 
+import contextlib
 import logging
+import math
+import re
 import shutil
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -228,6 +232,82 @@ def test_an_unreachable_server_costs_one_warning(
     assert len(mine) == 1
     assert "does not answer" in mine[0].getMessage()
     assert "blindsr runs sync" in mine[0].getMessage()
+
+
+def damage(path: Path, kind: str) -> None:
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "foreign":
+        path.write_bytes(b"of another program" * 100)
+    elif kind == "cut off":
+        with contextlib.closing(sqlite3.connect(path)) as database, database:
+            database.execute("CREATE TABLE experiments (name VARCHAR(256))")
+            database.execute("CREATE TABLE runs (name VARCHAR(256))")
+        path.write_bytes(path.read_bytes()[:-4096])
+
+
+@pytest.mark.needs("mlflow")
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("folder", "unable to open database file"),
+        ("foreign", "file is not a database"),
+        ("cut off", "database disk image is malformed"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_costs_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str, says: str
+) -> None:
+    """MLflow alone would try ten times, for two minutes, with lines of its own."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    damage(tmp_path / "mlflow.db", kind)
+    with caplog.at_level(logging.WARNING), tracking.open_run("x", "key", {"a": 1}) as run:
+        run.metrics(20, {"l1": 0.5})
+    said = f"the database sqlite:///{tmp_path}/mlflow.db cannot be opened ({says}): if it is damaged, move it away"
+    publish = "; going on without it, `blindsr runs sync` publishes the run later"
+    assert [record.getMessage() for record in caplog.records] == [said + publish]
+    with pytest.raises(UserError, match=re.escape(said)):
+        tracking_store.connect(tracking_store.own())
+
+
+@pytest.mark.needs("mlflow")
+def test_a_database_server_that_is_not_there_costs_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg2://me:secret@127.0.0.1:9/runs")
+    with caplog.at_level(logging.WARNING), tracking.open_run("x", "key", {"a": 1}):
+        pass
+    (record,) = caplog.records
+    assert "postgresql+psycopg2://me:***@127.0.0.1:9/runs cannot be opened (" in record.getMessage()
+
+
+def test_a_reason_is_what_the_database_said_alone() -> None:
+    sqlalchemy = pytest.importorskip("sqlalchemy", reason="comes with mlflow")
+    error = sqlalchemy.exc.OperationalError("SELECT 1", {}, sqlite3.OperationalError("disk I/O error"))
+    assert "SELECT" in str(error)
+    assert tracking_store.reason(error) == "disk I/O error"
+    assert tracking_store.reason(ValueError(str(error))) == "(sqlite3.OperationalError) disk I/O error"
+
+
+def test_without_git_a_run_is_tracked_without_a_revision(client, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv("DVC_EXP_BASELINE_REV", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with tracking.open_run("x", "key", {}) as run:
+        run.metrics(20, {"l1": 0.5})
+    (found,) = runs(client)
+    assert found.data.metrics == {"l1": 0.5}
+    assert found.data.tags["git.revision"] == ""
+
+
+def test_what_is_not_finite_is_left_out(client) -> None:
+    """Not every store takes NaN, and SQLite keeps infinity as 1.8e308."""
+    with tracking.open_run("x", "key", {}) as run:
+        run.metrics(20, {"l1": 0.5, "psnr_db_clean": math.inf, "penalty": math.nan})
+        run.summary({"psnr_db/Toy/clean": math.inf, "ssim/Toy/clean": 1.0})
+    (found,) = runs(client)
+    assert found.data.metrics == {"l1": 0.5, "ssim/Toy/clean": 1.0}
 
 
 def test_without_mlflow_there_is_one_warning_and_what_asks_for_it_is_refused(

@@ -88,14 +88,15 @@ class Run:
 
         Args:
             step: Iteration.
-            values: Numbers by their names.
+            values: Numbers by their names. Those that are NaN or infinite are left out: not every store takes them.
         """
         if self._client is None or step <= self._last_step:
             return
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._buffer += [Metric(key, float(value), now, step) for key, value in values.items() if key != _STEP]
+        named = {key: float(value) for key, value in values.items() if key != _STEP}
+        self._buffer += [Metric(key, value, now, step) for key, value in named.items() if math.isfinite(value)]
         if time.monotonic() - self._flushed >= _FLUSH_EVERY:
             self.flush()
 
@@ -105,14 +106,14 @@ class Run:
         return lambda: {_HOURS: before + (time.monotonic() - begun) / 3600}
 
     def summary(self, values: Mapping[str, float]) -> None:
-        """Log final scores, such as psnr_db per benchmark and case (step 0)."""
+        """Log final scores, such as psnr_db per benchmark and case (step 0); what is not finite is left out."""
         if self._client is None:
             return
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         named = {key.replace("+", "-"): float(value) for key, value in values.items()}  # MLflow takes no plus sign
-        news = {key: value for key, value in named.items() if not self._has(key, value)}
+        news = {key: value for key, value in named.items() if math.isfinite(value) and not self._has(key, value)}
         self._buffer += [Metric(key, value, now, 0) for key, value in news.items()]
 
     def _has(self, score: str, value: float) -> bool:
@@ -265,8 +266,10 @@ def _found_or_made(
 def _experiment_tags() -> dict[str, str]:
     revision = os.environ.get("DVC_EXP_BASELINE_REV")
     if not revision:
-        git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-        revision = git.stdout.strip()
+        revision = ""
+        with contextlib.suppress(OSError):  # git need not be installed
+            git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+            revision = git.stdout.strip()
     tags = {"dvc.experiment": os.environ.get("DVC_EXP_NAME", ""), "git.revision": revision}
     # what MLflow's own pages show as source, version and user
     tags |= {"mlflow.source.name": " ".join(["blindsr", *sys.argv[1:]]), "mlflow.source.type": "LOCAL"}
@@ -306,8 +309,8 @@ def _log_model(client: Any, run_id: str, weights: Path, loader: str) -> None:
 
 
 def _warn(store: str, error: Exception) -> None:
-    _log.warning(
-        "MLflow at %s does not answer (%s): going on without it; `blindsr runs sync` publishes the run later",
-        tracking_store.shown(store),
-        tracking_store.reason(error),
-    )
+    if isinstance(error, UserError):
+        said = str(error)
+    else:
+        said = f"MLflow at {tracking_store.shown(store)} does not answer ({tracking_store.reason(error)})"
+    _log.warning("%s; going on without it, `blindsr runs sync` publishes the run later", said)

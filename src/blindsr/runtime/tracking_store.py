@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import re
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ _WITH_ADDRESS = (
     ("logged_models", "artifact_location"),
 )
 _PAGE = 1000  # runs that are asked for at a time
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_DATABASES = ("sqlite", *_PORTS)
+_PATIENCE = 5  # seconds for a database server to take a connection
 
 
 def tracking_uri() -> str:
@@ -88,7 +92,8 @@ def connect(uri: str, *, new: bool = False) -> Any:
         MLflow's client.
 
     Raises:
-        UserError: for what is no address, for an SQLite file that is not there, and where MLflow is not installed.
+        UserError: for what is no address, for an SQLite file that is not there, for a database that cannot be opened,
+            and where MLflow is not installed.
     """
     if "://" not in uri and uri != "databricks":
         raise UserError(f"{uri} is no address of MLflow: give one such as http://mlflow.example.org:5000")
@@ -116,7 +121,10 @@ def find(client: Any, experiment: str, key: str) -> Any:
 
 
 def client(uri: str) -> Any:
+    """MLflow's client of a store, as `connect` returns it; an SQLite file that is not there is made."""
     packages.require("mlflow", "`blindsr runs`")
+    if uri.split(":")[0].split("+")[0] in _DATABASES:
+        _require_opening(uri)
     # short, and before the import that reads them: an unreachable server costs seconds, not minutes
     for variable, value in (
         ("MLFLOW_HTTP_REQUEST_TIMEOUT", "5"),
@@ -132,6 +140,35 @@ def client(uri: str) -> Any:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it warns of each of its own retries
     return MlflowClient(uri)
+
+
+def _require_opening(uri: str) -> None:
+    """Open a database once: MLflow itself tries ten times, for two minutes, with many lines for each.
+
+    Raises:
+        UserError: where that fails.
+    """
+    from sqlalchemy import create_engine, make_url
+
+    try:
+        url = make_url(uri)
+        name = url.get_backend_name()
+        if url.host:  # drivers have no time limit of one name
+            socket.create_connection((url.host, url.port or _PORTS[name]), timeout=_PATIENCE).close()
+        if name == "sqlite" and url.database and not url.query:
+            _database(uri).absolute().parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(url)
+        try:
+            with engine.connect() as connection:
+                if name == "sqlite":  # which opens a file that is none of its own, too
+                    connection.exec_driver_sql("SELECT name FROM sqlite_master").fetchall()
+        finally:
+            engine.dispose()
+    except Exception as error:  # of SQLAlchemy, of any driver, or a driver that is not installed
+        hint = "check the address and the server"
+        if uri.startswith(_SQLITE):
+            hint = "another process holds it" if "locked" in str(error) else "if it is damaged, move it away"
+        raise UserError(f"the database {shown(uri)} cannot be opened ({reason(error)}): {hint}") from None
 
 
 def experiment_id(client: Any, store: str) -> str:
@@ -152,7 +189,10 @@ def experiment_id(client: Any, store: str) -> str:
 
 
 def reason(error: Exception) -> str:
-    return shown(" ".join(str(error).split()))[:200] or type(error).__name__
+    """What an error says, in one line without passwords, and without the statement that SQLAlchemy adds."""
+    said = " ".join(str(getattr(error, "orig", None) or error).split())
+    said = re.sub(r" ?(\[SQL: |\(Background on this error).*", "", said)
+    return shown(said)[:200] or type(error).__name__
 
 
 def _move_artifacts(store: str, old: str, new: str) -> None:
