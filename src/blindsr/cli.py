@@ -1,6 +1,5 @@
 """`blindsr`: a sub-command per stage of dvc.yaml and per app."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,11 +8,12 @@ import typer
 from blindsr.config import conf, registry
 from blindsr.config.params import read
 from blindsr.config.run import Run
-from blindsr.runtime import files, terminal
+from blindsr.runtime import command, files
 from blindsr.runtime.errors import UserError
 
 app = typer.Typer(
     name="blindsr",
+    cls=command.Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -332,13 +332,4 @@ def ui(port: int = 5000) -> None:
 
 def main() -> None:
     """Entry point: a UserError is one line on stderr and its exit status (2), never a traceback."""
-    terminal.show_warnings()
-    try:
-        with terminal.tolerant():
-            app()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.status)
-    except KeyboardInterrupt:
-        print("interrupted: the same command resumes from here", file=sys.stderr)
-        sys.exit(130)
+    command.run(app)

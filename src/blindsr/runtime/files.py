@@ -16,6 +16,16 @@ from typing import IO, Any
 from blindsr.runtime.errors import UserError
 
 _PREFIX = 50  # characters of a file's name in that of the temporary file before it: a name has 255 bytes at most
+_MENDS = {
+    errno.ENOSPC: "free space",
+    errno.EDQUOT: "free space",
+    errno.EROFS: "choose a place that is not read-only",
+    errno.EACCES: "check the folder's rights",
+    errno.EPERM: "check the folder's rights",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f)",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+}
 _NO_DATA = {"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 
 
@@ -228,11 +238,16 @@ def problem(path: Path, error: OSError) -> UserError:
         error: What the system said.
 
     Returns:
-        The error to raise; it says to free space where the disk is full, else to check the folder's rights.
+        The error to raise, which says what to do about it.
     """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"{path}: the disk is full: free space and run the same command again, nothing is lost")
-    return UserError(f"{path} cannot be written: {error.strerror}: check the folder's rights")
+        return UserError(f"{path}: the disk is full: free space and run the same command again")
+    return UserError(f"{path} cannot be written: {error.strerror}: {mend(error)}")
+
+
+def mend(error: OSError) -> str:
+    """What to do about an error of reading or writing."""
+    return _MENDS.get(error.errno or 0, "check that it is there, and its folder's rights")
 
 
 def sha256(content: Path | bytes | memoryview) -> str:

@@ -1,0 +1,47 @@
+"""How a command ends: a user's error, Ctrl-C, and a place that cannot be used are one line each."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer.core
+
+from blindsr.runtime import files, terminal
+from blindsr.runtime.errors import Interrupted, UserError
+
+
+class Commands(typer.core.TyperGroup):
+    """Says what to do after a Ctrl-C, which Typer ends in silence."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """As Typer has it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("stopped by Ctrl-C: run the same command again", signal.SIGINT) from None
+
+
+def run(app: Callable[[], Any]) -> None:
+    """Run a command line, and end the process where it fails: with the status of a UserError, and its line.
+
+    Args:
+        app: Takes the arguments of this process.
+    """
+    terminal.require_utf8()
+    try:
+        with terminal.tolerant():
+            terminal.show_warnings()
+            app()
+    except UserError as error:
+        _end(error)
+    except OSError as error:
+        if error.filename is None:  # no place that cannot be used, but a fault of this program
+            raise
+        _end(UserError(f"{os.fsdecode(error.filename)}: {error.strerror}: {files.mend(error)}"))
+
+
+def _end(error: UserError) -> None:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(error.status)

@@ -1,0 +1,60 @@
+"""A command ends in one line, whatever ended it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+APP = """
+import typer
+from blindsr.runtime import command
+from blindsr.runtime.errors import UserError
+app = typer.Typer(cls=command.Commands)
+@app.command()
+def work() -> None:
+    {}
+@app.command()
+def other() -> None:
+    pass
+command.run(app)
+"""
+CHECK = "check that it is there, and its folder's rights"
+
+
+@pytest.mark.parametrize(
+    ("work", "says", "status"),
+    [
+        ("raise KeyboardInterrupt", "stopped by Ctrl-C: run the same command again", 130),
+        ("raise UserError('wrong')", "wrong", 2),
+        ("open('absent/x')", f"absent/x: No such file or directory: {CHECK}", 2),
+        ("open('/dev/null/x', 'w')", f"/dev/null/x: Not a directory: {CHECK}", 2),
+        (f"open('{'x' * 256}')", f"{'x' * 256}: File name too long: choose a shorter name", 2),
+        ("raise OSError(30, 'Read-only', 'x')", "x: Read-only: choose a place that is not read-only", 2),
+    ],
+    ids=["Ctrl-C", "error", "absent", "no folder", "long name", "read-only"],
+)
+def test_it_ends_in_one_line(tmp_path: Path, work: str, says: str, status: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", APP.format(work), "work"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == f"error: {says}\n"
+    assert done.returncode == status
+
+
+def test_a_fault_of_the_program_keeps_its_trace(tmp_path: Path) -> None:
+    code = APP.format("raise OSError('of no file')")
+    done = subprocess.run([sys.executable, "-c", code, "work"], capture_output=True, text=True, check=False)
+    assert "Traceback" in done.stderr
+
+
+def test_full_disk_of_the_output(tmp_path: Path) -> None:
+    """Typer ends every command by an exit of its own."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", APP.format("print(1)"), "work"], stdout=full, stderr=subprocess.PIPE, text=True,
+            check=False, env=os.environ,
+        )  # fmt: skip
+    assert done.stderr == "error: the output cannot be written (No space left on device); files are complete\n"
+    assert done.returncode == 2
