@@ -5,6 +5,9 @@ import csv
 import json
 import math
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -22,7 +25,7 @@ from blindsr.data import images, suite
 from blindsr.evaluation import benchmarks
 from blindsr.plugins.metrics.lpips import load_lpips
 from blindsr.plugins.metrics.psnr_db import psnr
-from blindsr.runtime.errors import UserError
+from blindsr.runtime.errors import Interrupted, UserError
 
 # mean RGB PSNR in dB of bicubic upsampling ×4 in the eight cases, of the map of the project
 KNOWN = {
@@ -175,19 +178,24 @@ def test_grey_and_opaque_alpha_lose_nothing_so_are_scored(folder: Path, capsys) 
     assert "grey.png is greyscale" in notes[0]
 
 
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(folder: Path, monkeypatch) -> None:
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: int, name: str
+) -> None:
     score.run(folder, "bicubic", csv=Path("whole.csv"))
     append, calls = score.Journal.append, []
 
     def failing(self, entries):
         calls.append(1)
         if len(calls) == 3:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         append(self, entries)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    says = f"stopped by {name}: 16 of 24 scores are kept, the same command goes on from there"
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match=says) as caught:
         patch.setattr(score.Journal, "append", failing)
         score.run(folder, "bicubic", csv=Path("s.csv"))
+    assert caught.value.status == 128 + number
     assert not Path("s.csv").exists()
     made, degrade = [], suite.degrade_suite
     monkeypatch.setattr(suite, "degrade_suite", lambda *a: made.append(a[3]) or degrade(*a))
@@ -195,6 +203,54 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(folder: Path, m
     assert made == ["c"]
     assert Path("s.csv").read_bytes() == Path("whole.csv").read_bytes()
     assert sorted(path.name for path in Path().iterdir()) == ["Mine", "s.csv", "whole.csv"]
+
+
+def test_a_run_that_keeps_nothing_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "degrade_suite", lambda *_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(Interrupted, match="stopped by Ctrl-C: nothing is kept; with --csv FILE"):
+        score.run(folder, "bicubic")
+
+
+def test_places_are_checked_before_anything_is_scored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "degrade_suite", None)
+    Path("file").write_text("")
+    for options, says in (
+        ({"csv": Path("file/s.csv")}, r"file/s.csv cannot be written \(Not a directory\)"),
+        ({"as_json": folder}, "is a folder: name the file to write"),
+        ({"csv": Path("s"), "as_json": Path("s")}, "s is named twice"),
+        ({"csv": Path("/dev/stdout"), "against": "bilinear"}, "--against has two: name a file"),
+        (
+            {"csv": Path("s-against.csv"), "against": "bilinear", "as_json": Path("s-against-against.csv")},
+            "named twice",
+        ),
+    ):
+        with pytest.raises(UserError, match=says):
+            score.run(folder, "bicubic", **options)
+
+
+def test_a_file_that_cannot_be_written_costs_the_others_nothing(folder: Path, capsys) -> None:
+    with pytest.raises(UserError, match="^/dev/full: the disk is full: free space and run the same command again$"):
+        score.run(folder, "bicubic", cases=["clean"], csv=Path("/dev/full"), as_json=Path("s.json"))
+    assert len(json.loads(Path("s.json").read_text())["scores"]) == 3
+    assert "bicubic ×4 on Mine" in capsys.readouterr().out
+
+
+def test_files_are_there_whatever_becomes_of_the_terminal(folder: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from blindsr.cli import main; main()",
+        "score",
+        str(folder),
+        "--model",
+        "bicubic",
+    ]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*command, "--csv", "s.csv", "--json", "s.json"], stdout=writer, stderr=writer, check=False)
+    os.close(writer)
+    assert done.returncode == 0
+    assert len(rows("s.csv")) == len(json.loads(Path("s.json").read_text())["scores"]) == 24
 
 
 def test_without_a_csv_nothing_is_written(folder: Path) -> None:
@@ -208,7 +264,8 @@ def test_equal_images_are_infinite_in_csv_and_in_no_mean(folder: Path, capsys: p
     score.run(folder, "bicubic", cases=["clean"], csv=Path("s.csv"), as_json=Path("s.json"))
     assert {row["psnr_db"] for row in rows("s.csv")} == {"inf"}
     assert math.isinf(benchmarks.read_csv(Path("s.csv"))[0].values["psnr_db"])
-    assert json.loads(Path("s.json").read_text())["means"]["psnr_db"] == {}  # of nothing that is finite
+    report = json.loads(Path("s.json").read_text())
+    assert (report["means"]["psnr_db"], report["restored_exactly"]) == ({}, 3)  # of nothing that is finite
     printed = capsys.readouterr().out
     assert "left out of the means: 3 of 3 scores" in printed
     assert "inf" not in printed.split("left out")[0]

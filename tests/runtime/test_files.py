@@ -151,36 +151,6 @@ def test_a_key_does_not_depend_on_the_order_of_mappings() -> None:
     assert len({files.key(value) for value in ({"a": 1}, {"a": 2}, {"b": 1}, [1, 2], [2, 1])}) == 5
 
 
-def test_a_link_stays_a_link_and_what_it_points_to_is_written(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    target, link = tmp_path / "real" / "a.csv", tmp_path / "a.csv"
-    target.write_text("old")
-    link.symlink_to(target)
-    files.write_atomic(files.pointed_to(link), "new")
-    assert link.is_symlink()
-    assert target.read_text() == "new"
-
-
-def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
-    reader, writer = os.pipe()
-    files.write_atomic(Path(f"/proc/self/fd/{writer}"), "through")
-    assert os.read(reader, 100) == b"through"
-    assert files.is_stream(Path(f"/proc/self/fd/{writer}"))
-    assert not files.is_stream(tmp_path)
-    os.close(reader)
-    os.close(writer)
-
-
-def test_what_cannot_be_written_is_known_before(tmp_path: Path) -> None:
-    files.require_writable(tmp_path / "new" / "folder" / "a.csv")
-    files.require_writable(Path("/dev/null"))
-    (tmp_path / "file").write_text("")
-    files.require_writable(tmp_path / "file")
-    for path in (tmp_path, tmp_path / "file" / "a.csv"):
-        with pytest.raises(UserError, match=r"name the file to write|choose a place"):
-            files.require_writable(path)
-
-
 @pytest.mark.parametrize("name", ["n" * 255, "ü" * 127])
 def test_a_name_as_long_as_there_can_be_is_written(tmp_path: Path, name: str) -> None:
     files.write_atomic(tmp_path / name, "x")

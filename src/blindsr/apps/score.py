@@ -21,7 +21,7 @@ from blindsr.evaluation.journal import Journal
 from blindsr.evaluation.scoring import Job, Key, Loaded, Measure, Score
 from blindsr.model import inference
 from blindsr.model.inference import Tile
-from blindsr.runtime import devices, files, provenance
+from blindsr.runtime import command, devices, files, outputs, provenance
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
@@ -80,30 +80,57 @@ def run(
     source, where = folder.open_folder(hr_folder), devices.choose(device)
     task = _Task(project, settings, chosen, columns, source, where, tile, trunk, no_trunk, trust)
     devices.keep_freed_memory()
-    csv, as_json = (path and files.pointed_to(path) for path in (csv, as_json))
-    beside = csv and csv.with_name(f"{csv.stem}-against{csv.suffix}")
-    for path in (csv, beside if against else None, as_json):
-        if path:
-            files.require_writable(path)
+    csv, as_json = (path and outputs.pointed_to(path) for path in (csv, as_json))
+    beside = _beside(csv) if csv and against else None
+    _require_places(csv, beside, as_json)
     made = task.score(model, scale, csv)
     shown = [made.show] if made.scores else []
     split, lines, missing, wanted = None, made.lines, made.wanted - len(made.scores), made.wanted
+    unwritten = [*made.unwritten]
     if against:
         baseline = task.score(against, made.scale, beside)
         lines, wanted = [*lines, *baseline.lines], wanted + baseline.wanted
         missing += baseline.wanted - len(baseline.scores)
         shown += [baseline.show] if baseline.scores else []
+        unwritten += baseline.unwritten
         if made.scores and baseline.scores:
             split = score_against.compare(made.scores, baseline.scores, list(chosen.cases))
             shown.append(partial(score_against.print_table, split, made.model, baseline.model))
     if as_json and made.scores:
         about = {"model": made.model, "benchmark": task.source.name, "scale": made.scale}
         about |= {} if split is None else {"against": Path(against or "").name, "split": split.to_dict("records")}
-        files.write_atomic(as_json, score_report.as_json(about, made.scores, columns, lines))
+        unwritten += _unwritten(files.write_atomic, as_json, score_report.as_json(about, made.scores, columns, lines))
     for show in shown:
         show()
     if lines:
-        raise UserError(f"{missing} of {wanted} scores are missing: {len(lines)} problems are named above")
+        unwritten.append(f"{missing} of {wanted} scores are missing: {len(lines)} problems are named above")
+    if unwritten:
+        raise UserError("; ".join(unwritten))
+
+
+def _beside(csv: Path) -> Path:
+    """Where the scores of the other model are written."""
+    if outputs.is_stream(csv):
+        raise UserError(f"--csv {csv} takes the scores of one model, and --against has two: name a file")
+    return csv.with_name(f"{csv.stem}-against{csv.suffix}")
+
+
+def _require_places(*places: Path | None) -> None:
+    """Everything that will be written can be, and nothing twice."""
+    known = [place for place in places if place]
+    for place in known:
+        outputs.require_writable(place)
+        if known.count(place) > 1 and not outputs.is_stream(place):
+            raise UserError(f"{place} is named twice: give --csv and --json a file each")
+
+
+def _unwritten(write: Callable[..., None], *arguments: Any) -> list[str]:
+    """Write one of several files; what went wrong, so that it costs the others nothing."""
+    try:
+        write(*arguments)
+    except UserError as error:
+        return [str(error)]
+    return []
 
 
 class _Scored(NamedTuple):
@@ -114,6 +141,8 @@ class _Scored(NamedTuple):
     scores: list[Score]
     wanted: int
     lines: list[str]
+    unwritten: list[str]
+    """Why the file of the scores is not there."""
     show: Callable[[], None]
     """Prints the table of the scores; called once all files are written, since a terminal may be gone."""
 
@@ -148,18 +177,18 @@ class _Task:
         )
         upscale = partial(inference.upscale_rgb, network, scale=scale, tile=self.tile, overlap=_OVERLAP)
         stamps = self._stamps([weights or Path(), self.trunk or Path()], [scale, self.tile, border])
-        kept = csv and not files.is_stream(csv)
+        kept = csv and not outputs.is_stream(csv)
         journal = Journal(csv.parent / f".{csv.name}.rows") if csv and kept else None
-        rows, lines = _score(self.source, self.chosen, scale, stamps, upscale, Measure(records), journal)
+        with command.stoppable(lambda: _kept(journal, stamps)):
+            rows, lines = _score(self.source, self.chosen, scale, stamps, upscale, Measure(records), journal)
         scores = [rows[key] for key in stamps if key in rows]
         name = Path(model).name
-        if scores and csv:
-            benchmarks.write_csv(scores, self.columns, csv)
-        if journal and not lines:
+        unwritten = _unwritten(benchmarks.write_csv, scores, self.columns, csv) if scores and csv else []
+        if journal and not lines and not unwritten:
             journal.clear()
         title = f"{name} ×{scale} on {self.source.name}"
         show = partial(score_report.print_table, title, scores, records, list(self.chosen.cases))
-        return _Scored(name, scale, scores, len(stamps), lines, show)
+        return _Scored(name, scale, scores, len(stamps), lines, unwritten, show)
 
     def _stamps(self, weights: Sequence[Path], settings: Sequence[object]) -> dict[Key, str]:
         """What the scores of each image are of."""
@@ -216,6 +245,15 @@ def _score(
                 bar.say(f"error: {error}")
             bar.advance(len(result.job.keys))
     return rows, lines
+
+
+def _kept(journal: Journal | None, stamps: dict[Key, str]) -> str:
+    """What an interrupted run leaves."""
+    if not journal:
+        return "nothing is kept; with --csv FILE the same command would go on from here"
+    done = journal.read()
+    count = sum((key, stamp) in done for key, stamp in stamps.items())
+    return f"{count} of {len(stamps)} scores are kept, the same command goes on from there"
 
 
 def _load(path: Path, keys: Sequence[Key], cases: SuiteParams, scale: int) -> Loaded:

@@ -27,12 +27,17 @@ def print_table(name: str, scores: Sequence[Score], metrics: Sequence[Metric], c
     # not as the table's title, which would be broken to the width of its few columns
     console.print(f"{name}, mean of {count} images", soft_wrap=True, markup=False, highlight=False)
     console.print(table)
-    infinite = sum(any(map(math.isinf, score.values.values())) for score in scores)
+    infinite = _exact(scores)
     if infinite:
         console.print(
             f"left out of the means: {infinite} of {len(scores)} scores, of images that are restored exactly "
             "(infinite PSNR)", soft_wrap=True, markup=False, highlight=False
         )  # fmt: skip
+
+
+def _exact(scores: Sequence[Score]) -> int:
+    """How many are of images that are restored exactly."""
+    return sum(any(map(math.isinf, score.values.values())) for score in scores)
 
 
 def _mean(values: dict[str, float], cases: Sequence[str]) -> float | None:
@@ -56,9 +61,13 @@ def _means(scores: Sequence[Score], metrics: Sequence[str]) -> dict[str, dict[st
 
 
 def as_json(about: dict[str, Any], scores: Sequence[Score], metrics: Sequence[str], problems: Sequence[str]) -> str:
-    """What was scored, means and rows; infinite PSNR (of equal images) and what was not computed are null."""
+    """What was scored, means and rows; infinite PSNR (of equal images) and what was not computed are null.
+
+    How many scores are infinite, and so in no mean, is "restored_exactly".
+    """
     report = about | {
         "images": len({score.key.image for score in scores}),
+        "restored_exactly": _exact(scores),
         "means": _means(scores, metrics),
         "scores": [score.key._asdict() | {name: score.values.get(name) for name in metrics} for score in scores],
         "problems": list(problems),

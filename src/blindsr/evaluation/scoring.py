@@ -157,16 +157,19 @@ def score(
     """
     with ThreadPoolExecutor(1) as scorer:
         running: deque[_Running] = deque()
-        for job, loaded in parallel.map_ordered(_load, jobs, threads=1):
-            running.append(_Running(job))
-            if isinstance(loaded, UserError):
-                running[-1].errors.append(loaded)
-            else:
-                running[-1].run(loaded, upscale, measure, scorer)
-            if len(running) > 1:
+        try:
+            for job, loaded in parallel.map_ordered(_load, jobs, threads=1):
+                running.append(_Running(job))
+                if isinstance(loaded, UserError):
+                    running[-1].errors.append(loaded)
+                else:
+                    running[-1].run(loaded, upscale, measure, scorer)
+                if len(running) > 1:
+                    yield running.popleft().result()
+            while running:
                 yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
+        finally:
+            scorer.shutdown(wait=False, cancel_futures=True)  # of an interrupted evaluation
 
 
 def _load(job: Job) -> tuple[Job, Loaded | UserError]:

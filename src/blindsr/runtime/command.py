@@ -1,15 +1,47 @@
 """How a command ends: a user's error, Ctrl-C, and a place that cannot be used are one line each."""
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import typer.core
 
 from blindsr.runtime import files, terminal
 from blindsr.runtime.errors import Interrupted, UserError
+
+
+class _Terminated(KeyboardInterrupt):
+    """By SIGTERM."""
+
+
+@contextlib.contextmanager
+def stoppable(kept: Callable[[], str]) -> Iterator[None]:
+    """Have Ctrl-C and SIGTERM end the work inside the block with a line that says what is kept of it.
+
+    Args:
+        kept: Says what is kept, and how to go on.
+
+    Raises:
+        Interrupted: after such a signal, once everything inside the block has ended.
+    """
+
+    def end(number: int, frame: Any) -> None:
+        raise _Terminated
+
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, end) if main else None
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        name, number = ("SIGTERM", signal.SIGTERM) if isinstance(stop, _Terminated) else ("Ctrl-C", signal.SIGINT)
+        raise Interrupted(f"stopped by {name}: {kept()}", number) from None
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
 
 
 class Commands(typer.core.TyperGroup):

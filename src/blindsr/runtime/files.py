@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from blindsr.runtime import outputs
 from blindsr.runtime.errors import UserError
 
 _PREFIX = 50  # characters of a file's name in that of the temporary file before it: a name has 255 bytes at most
@@ -70,38 +71,6 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name in _NO_DATA
 
 
-def is_stream(path: Path) -> bool:
-    """Whether a path is a device, a pipe or a terminal, such as /dev/stdout: it is written to, and never replaced."""
-    return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def pointed_to(path: Path) -> Path:
-    """Where a file that a user names is written: what a link points to, so that the link stays one.
-
-    Args:
-        path: As it was given. A link to a device or a pipe, such as /dev/stdout, is opened by its own name.
-    """
-    return Path(os.path.realpath(path)) if path.is_symlink() and not is_stream(path) else path
-
-
-def require_writable(path: Path) -> None:
-    """Check that a file can be written, before the work whose result it will hold.
-
-    Args:
-        path: Of the file; a link means what it points to.
-
-    Raises:
-        UserError: for a folder, and where the file or its folder may not be written.
-    """
-    if path.is_dir():
-        raise UserError(f"{path} is a folder: name the file to write")
-    place = path if path.exists() else Path(os.path.realpath(path)).parent
-    while not place.exists():
-        place = place.parent
-    if not os.access(place, os.W_OK) or (not path.exists() and not place.is_dir()):
-        raise UserError(f"{path} cannot be written: choose a place where you may write, and that is no file's")
-
-
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a whole file, or leave what was there.
 
@@ -112,9 +81,9 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     Raises:
         UserError: as `atomic` does.
     """
-    if is_stream(path):
+    if outputs.is_stream(path):
         try:
-            path.write_bytes(_bytes(content))
+            outputs.write_stream(path, _bytes(content))
         except OSError as error:
             raise problem(path, error) from None
         return
