@@ -86,6 +86,17 @@ def test_sync_makes_the_store_complete_from_files_and_then_changes_nothing(store
     assert len(list(tracking_store.runs(client))) == 3
 
 
+@pytest.mark.parametrize("path", [paths.CURVES / f"{RUN}.csv", paths.ANALYSIS / RUN / "cost.csv"])
+@pytest.mark.parametrize("text", ["", "iteration,l1\nsoon,0.5\n", "step,l1\n20,0.5\n"])
+@pytest.mark.usefixtures("store")
+def test_a_damaged_record_is_one_line(path: Path, text: str) -> None:
+    settings = write_project()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"{path.name} is damaged.*: delete it and"):
+        runs.sync(settings, "http://127.0.0.1:9")  # nothing is sent
+
+
 def test_settings_that_are_not_those_of_the_weights_are_not_said_of_them(store: Store) -> None:
     own = store("mlflow")
     settings = write_project()

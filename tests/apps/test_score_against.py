@@ -76,8 +76,11 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("plain.csv").write_text("benchmark,case,image,psnr_db\nMine,clean,a,25.0\n")
     with pytest.raises(UserError, match="plain.csv lacks detail_cosine, detail_amplitude: score again"):
         score_against.of_files(Path("plain.csv"), Path("b.csv"))
-    with pytest.raises(UserError, match="other.csv cannot be read as scores"):
+    with pytest.raises(UserError, match=r"other.csv cannot be read \(No such file or directory\)"):
         score_against.of_files(Path("a.csv"), Path("other.csv"))
+    Path("bare.csv").write_text("benchmark,case,image,psnr_db\n")
+    with pytest.raises(UserError, match="bare.csv has no rows"):
+        score_against.of_files(Path("a.csv"), Path("bare.csv"))
 
 
 def test_two_models_on_a_folder(

@@ -18,6 +18,7 @@ from blindsr.evaluation.scoring import Key, Measure, Score
 from blindsr.model import architecture, inference
 from blindsr.plugins.metrics.psnr_db import psnr
 from blindsr.plugins.metrics.psnr_shift_db import psnr_best_shift
+from blindsr.runtime.errors import UserError
 
 MEASURE = Measure(
     [registry.build("metric", name) for name in ("psnr_db", "psnr_y_db", "ssim", "lpips")],
@@ -161,6 +162,20 @@ def test_csv_has_a_column_of_shifted_psnr_where_there_is_one_and_holes_for_what_
     assert lines[1:] == ["T,clean,a,inf,,1.000000,,", "R,real,b,17.500000,1.000000,1.000000,,19.250000"]
     without = scores[0]._replace(values={"psnr_db": math.inf, "ssim": 1.0})
     assert benchmarks.read_csv(tmp_path / "s.csv") == [without, scores[1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("benchmark,case,psnr_db\nT,clean,20.0\n", "has no column image"),
+        ('benchmark,case,image,psnr_db\nT,clean,a,"20,0"\n', "has text where numbers belong"),
+        ("benchmark,case,image,psnr_db\n" + 2 * "T,clean,a,20.0\n", r"has a row twice \(T, clean, a\)"),
+    ],
+)
+def test_what_is_no_table_of_scores_is_one_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(UserError, match=rf"s\.csv {says}"):
+        benchmarks.read_csv(tmp_path / "s.csv")
 
 
 def test_means_per_benchmark_and_case() -> None:

@@ -138,6 +138,23 @@ def test_a_table_has_fixed_bytes_and_comes_back(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"a,b\n1\n", b"a,b\n1,2,3\n", b"a,b\n\n", b'a,b\n"1,2\n', b"a,b\n\xe9,2\n", "a,b\n1,2\n".encode("utf-16")],
+    ids=["empty", "short", "long", "blank line", "quote", "Latin-1", "UTF-16"],
+)
+def test_what_is_no_table_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"t\.csv is damaged \(.+\): delete it and make it again"):
+        files.read_csv(tmp_path / "t.csv")
+
+
+def test_a_table_that_another_program_saved_is_read(tmp_path: Path) -> None:
+    """With the byte order mark and the line ends of a spreadsheet."""
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbfa,b\r\n1,2\r\n")
+    assert files.read_csv(tmp_path / "t.csv") == [{"a": "1", "b": "2"}]
+
+
 def test_hashes_are_those_of_the_standard(tmp_path: Path) -> None:
     """FIPS 180-2 has that of "abc"."""
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -3,9 +3,9 @@
 import datetime
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from blindsr.analysis.training_cost import Cost
 from blindsr.apps import publish
@@ -17,6 +17,8 @@ from blindsr.model import weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import files, packages, paths, tracking, tracking_store
 from blindsr.runtime.errors import UserError
+
+Row = TypeVar("Row")
 
 
 def sync(params: Params, uri: str | None = None) -> None:
@@ -49,14 +51,25 @@ def _sync_run(params: Params, run: Run, target: str) -> None:
         return
     _, info = weight_files.load(weights)
     settings = _described(params, run, info)
-    curve, scores = _rows(paths.CURVES / f"{run}.csv"), _means(run.name)
+    curve = _rows(paths.CURVES / f"{run}.csv", _point)
+    costs = _rows(paths.ANALYSIS / run.name / "cost.csv", _costs)
+    scores = _means(run.name)
     with tracking.open_run(run.name, info.run, settings, store=target) as tracked:
-        for row in curve:
-            tracked.metrics(int(row["iteration"]), {name: float(value) for name, value in row.items() if value})
-        for costs in _rows(paths.ANALYSIS / run.name / "cost.csv"):
-            iterations = int(costs.pop("iterations"))
-            tracked.summary(Cost(**{name: int(value) for name, value in costs.items()}).totals(iterations))
+        for step, values in curve:
+            tracked.metrics(step, values)
+        for totals in costs:
+            tracked.summary(totals)
         tracked.summary(scores)
+
+
+def _point(row: dict[str, str]) -> tuple[int, dict[str, float]]:
+    return int(row["iteration"]), {name: float(value) for name, value in row.items() if value}
+
+
+def _costs(row: dict[str, str]) -> dict[str, float]:
+    numbers = {name: int(value) for name, value in row.items()}
+    iterations = numbers.pop("iterations")
+    return Cost(**numbers).totals(iterations)
 
 
 def _described(params: Params, run: Run, info: WeightsInfo) -> dict[str, Any]:
@@ -87,8 +100,12 @@ def _means(name: str) -> dict[str, float]:
     return benchmarks.means(benchmarks.read_csv(scores)) if scores.exists() else {}
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    return files.read_csv(path) if path.exists() else []
+def _rows(path: Path, parse: Callable[[dict[str, str]], Row]) -> list[Row]:
+    """The rows of a recorded file; none where there is no file."""
+    try:
+        return [parse(row) for row in files.read_csv(path)] if path.exists() else []
+    except (KeyError, ValueError, TypeError):
+        raise UserError(f"{path} is damaged: delete it and run `dvc repro`") from None
 
 
 def export(out: Path, uri: str | None = None) -> None:

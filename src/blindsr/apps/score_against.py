@@ -34,8 +34,10 @@ def of_files(scores: Path, against: Path) -> None:
 def _read(path: Path) -> list[Score]:
     try:
         found = benchmarks.read_csv(path)
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as scores ({error}): give a file of `blindsr score --csv`") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): give a file of `blindsr score --csv`") from None
+    if not found:
+        raise UserError(f"{path} has no rows: give a file of `blindsr score --csv`")
     lacking = [name for name in NEEDED if not any(name in score.values for score in found)]
     if lacking:
         raise UserError(f"{path} lacks {', '.join(lacking)}: score again with --metrics {','.join(NEEDED)}")

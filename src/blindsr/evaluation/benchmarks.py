@@ -171,12 +171,21 @@ def read_csv(path: Path) -> list[Score]:
 
     Raises:
         FileNotFoundError: if there is none.
+        UserError: that names the file, where it is damaged, no table of scores, or has a row twice.
     """
-    scores = []
+    scores: dict[Key, Score] = {}
     for row in files.read_csv(path):
-        key = Key(*(row.pop(field) for field in Key._fields))
-        scores.append(Score(key, {name: float(cell) for name, cell in row.items() if cell}))
-    return scores
+        try:
+            key = Key(*(row.pop(field) for field in Key._fields))
+            values = {name: float(cell) for name, cell in row.items() if cell}
+        except KeyError as error:
+            raise UserError(f"{path} has no column {error.args[0]}: it is no table of scores") from None
+        except ValueError as error:
+            raise UserError(f"{path} has text where numbers belong ({error}): make it again") from None
+        if key in scores:
+            raise UserError(f"{path} has a row twice ({', '.join(key)}): make it again")
+        scores[key] = Score(key, values)
+    return list(scores.values())
 
 
 def means(scores: Sequence[Score]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from blindsr.runtime import outputs
-from blindsr.runtime.errors import UserError
+from blindsr.runtime.errors import UserError, one_line
 
 _PREFIX = 50  # characters of a file's name in that of the temporary file before it: a name has 255 bytes at most
 _MENDS = {
@@ -123,9 +123,14 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
     Raises:
         FileNotFoundError: without the file.
+        UserError: that names the file, where it is not UTF-8 or no table.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header, *rows = csv.reader(file, strict=True)
+        return [dict(zip(header, row, strict=True)) for row in rows]
+    except (csv.Error, ValueError) as error:  # of decoding, of no line at all, or a row of another length
+        raise UserError(f"{path} is damaged ({one_line(error)}): delete it and make it again") from None
 
 
 def require_free(place: Path, needed: int) -> None:
