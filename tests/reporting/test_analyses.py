@@ -22,12 +22,52 @@ def markdown(stem: Path) -> dict[tuple[str, ...], dict[str, str]]:
 def test_read_names_the_cell_of_every_row(tmp_path: Path):
     for number, run in enumerate(RUNS):
         (tmp_path / run.name).mkdir()
-        pd.DataFrame({"x": [number, number]}).to_csv(tmp_path / run.name / "cost.csv", index=False)
-    frame = analyses.read(RUNS, tmp_path, "cost")
-    assert frame.to_numpy().tolist()[-1] == ["net", "rff", 1, 2]
+        points = pd.DataFrame({"case": ["NA", "clean"], "x": [number, number], "y": 0.5})
+        points.to_csv(tmp_path / run.name / "plane.csv", index=False)
+    frame = analyses.read(RUNS, tmp_path, "plane")
+    assert frame.to_numpy().tolist()[-2] == ["net", "rff", 1, "NA", 2, 0.5]
     assert len(frame) == 6
-    with pytest.raises(UserError, match=r"plane.csv is missing: run `dvc repro`"):
+    with pytest.raises(UserError, match=r"cost.csv is missing: run `dvc repro`"):
+        analyses.read(RUNS, tmp_path, "cost")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("case,x,y\n", "has no rows, and others have"),
+        ("case,x,y\nclean,1,abc\n", "has text in its column y"),
+        ("case,x,y\nclean,1,inf\n", "has an infinite number in its column y"),
+        ("case;x;y\nclean;1;2\n", "has no column case"),
+        ("case,x,y\nclean,1,2\nclean,1", "is damaged"),
+        ("case,x,y\nclean,1,2", "is cut off"),
+    ],
+)
+def test_a_damaged_analysis_is_one_line(tmp_path: Path, text: str, says: str) -> None:
+    for run in RUNS:
+        (tmp_path / run.name).mkdir()
+        (tmp_path / run.name / "plane.csv").write_text("case,x,y\nclean,1,2\n")
+    (tmp_path / "net-rff-0" / "plane.csv").write_text(text)
+    with pytest.raises(UserError, match=rf"net-rff-0/plane\.csv {says}.*: delete it and run `dvc repro`"):
         analyses.read(RUNS, tmp_path, "plane")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("iteration,l1,penalty\n", "has no rows"),
+        ("iteration,penalty\n20,0.5\n", "has no column l1"),
+        ("iteration,l1,penalty,weight\n20,0.5,0,soon\n", "has text in its column weight"),
+        ("iteration,l1,penalty\n20,0.5,0\n20,0.5,0\n", r"has a row twice \(20\)"),
+        ("iteration,l1,penalty\n,0.5,0\n", "has an empty cell in its column iteration"),
+    ],
+)
+def test_a_damaged_curve_is_one_line(tmp_path: Path, text: str, says: str) -> None:
+    for run in RUNS:
+        (tmp_path / f"{run}.csv").write_text("iteration,l1,penalty\n20,0.5,0\n")
+    assert len(analyses.read_curves(RUNS, tmp_path, ["l1"])) == 3
+    (tmp_path / "net-rff-0.csv").write_text(text)
+    with pytest.raises(UserError, match=rf"net-rff-0\.csv {says}: delete it and run `dvc repro`"):
+        analyses.read_curves(RUNS, tmp_path, ["l1"])
 
 
 def test_cost_is_that_of_the_whole_run(tmp_path: Path):

@@ -28,6 +28,10 @@ def test_what_is_not_known_is_nan_and_a_name_is_a_name(tmp_path: Path) -> None:
         ("image\na\n", "has no column x"),
         ("image,x\na,abc\n", "has text in its column x"),
         ("image,x\na,1\na,2\n", r"has a row twice \(a\)"),
+        ("image,x\na,1,2\n", "is damaged"),
+        ("image,x\na\n", "is damaged"),
+        ("image,x\na,1\nb,2", "is cut off"),
+        ("image,x\na,1\n,2\n", "has an empty cell in its column image"),
     ],
 )
 def test_a_damaged_file_is_one_line(tmp_path: Path, text: str, says: str) -> None:

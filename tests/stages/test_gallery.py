@@ -210,6 +210,15 @@ def test_no_benchmark_here_is_an_empty_index(project: Params) -> None:
     assert index() == []
 
 
+def test_an_image_that_is_restored_exactly_is_not_shown(project: Params) -> None:
+    """Else its infinite gain would be the largest difference."""
+    path = paths.SCORES / "srresnet-rff-1.csv"
+    path.write_text(path.read_text().replace("Toy,clean,c,21.500000", "Toy,clean,c,inf", 1))
+    assert "inf" in path.read_text()
+    gallery.run(project)
+    assert {entry["image"] for entry in index() if entry["benchmark"] == "Toy"} == {"a", "b"}
+
+
 def test_missing_weights_are_one_line(project: Params) -> None:
     (paths.MODELS / "srresnet-rff-0.safetensors").unlink()
     with pytest.raises(UserError, match=r"srresnet-rff-0.safetensors is missing: run `dvc repro`"):

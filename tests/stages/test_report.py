@@ -1,5 +1,7 @@
 """The report of a grid with several seeds, from recorded files alone."""
 
+import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -76,9 +78,9 @@ def _analysis(parsed: Params, run: Run) -> None:
     frames = {
         paths.CURVES / f"{run}.csv": {"iteration": [20, 40, 60], "l1": [0.3, 0.2, 0.1], "penalty": share / 1e3,
                                       "penalty_gradient_share": share, "view_distance": share},
-        folder / "frequency.csv": {"benchmark": "Toy", "case": np.repeat(cases, 2), "band": [0, 1] * len(cases),
-                                   "mape_percent": 10.0 + run.seed},
-        folder / "channel_entropy.csv": {"benchmark": "Toy", "case": cases, "entropy_nats": 1.0},
+        folder / "frequency.csv": {"benchmark": "Toy", "case": np.repeat(cases, 2), "image": "00",
+                                   "band": [0, 1] * len(cases), "mape_percent": 10.0 + run.seed},
+        folder / "channel_entropy.csv": {"benchmark": "Toy", "case": cases, "image": "00", "entropy_nats": 1.0},
         folder / "separation.csv": {"layer": ["last", "last"], "label": ["degradation", "content"],
                                     "chi": [2.0, 5.0], "low": [1.0, 4.0], "high": [3.0, 6.0]},
         folder / "plane.csv": {"case": cases, "benchmark": "Toy", "image": "00", "top": 0, "left": 0,
@@ -183,6 +185,52 @@ def test_the_page_shows_every_table_with_a_value(settings: Params, monkeypatch: 
     assert "iterations: 480" in page  # the settings
     for of_this_machine in ("roots:", "runtime:", "num_workers:"):
         assert of_this_machine not in page
+
+
+def _restored(names: list[str]) -> None:
+    """Bicubic restores these images exactly on clean inputs, as images of one colour."""
+    path = paths.SCORES / "bicubic.csv"
+    frame = pd.read_csv(path, dtype={"image": str})
+    exact = (frame["case"] == "clean") & frame["image"].isin(names)
+    frame.loc[exact, ["psnr_db", "psnr_y_db", "psnr_best_db"]] = np.inf
+    frame.loc[exact, ["detail_cosine", "detail_amplitude"]] = np.nan
+    frame.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+
+
+def _standard(text: str) -> Any:
+    """JSON as other programs read it: without NaN and Infinity."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_an_image_that_is_restored_exactly_is_named_and_in_no_number(settings: Params) -> None:
+    _restored(["03"])
+    report.run(settings)
+    scored = pd.read_csv(paths.SCORES / "bicubic.csv", dtype={"image": str})
+    rest = scored[(scored["case"] == "clean") & (scored["image"] != "03")]["psnr_db"]
+    assert len(rest) == 11
+    found = _standard(paths.METRICS.read_text())
+    assert found["bicubic"]["psnr_db"]["clean"] == pytest.approx(rest.mean(), abs=1e-4)
+    _standard((paths.REPORTS / "summary.json").read_text())
+    left_out = "Left out, since a row restores them exactly (infinite PSNR): Toy/03."
+    assert left_out in (paths.TABLES / "psnr_db.md").read_text()
+    page = paths.PAGE.read_text()
+    assert left_out in page
+    for data in re.findall(r'type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL):
+        _standard(data)
+    for table in paths.TABLES.glob("*.csv"):
+        assert not re.search(r"(?<![a-z_])inf(?![a-z_])", table.read_text()), table
+
+
+def test_a_set_of_nothing_else_is_a_hole(settings: Params) -> None:
+    _restored(IMAGES)
+    report.run(settings)
+    assert "psnr_db" not in _standard(paths.METRICS.read_text()).get("bicubic", {})
+    assert _standard((paths.REPORTS / "summary.json").read_text()) == {}
+    assert "Left out, since a row restores them exactly" in (paths.TABLES / "psnr_db.md").read_text()
 
 
 def test_any_folder_can_be_reported(settings: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,23 +18,69 @@ _SHARES = ("penalty_gradient_share", "covariance_share")
 _LAST = 4  # the diagnostics of training are means over its last quarter
 
 
-def read(runs: Iterable[Run], folder: Path, name: str) -> pd.DataFrame:
-    """<folder>/<run>/<name>.csv (or <folder>/<run>.csv for an empty name) of every run, in one frame.
+_IMAGE = ("benchmark", "case", "image")
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "channel_entropy": ("case", "entropy_nats"),
+    "cost": ("parameters", "lr_images", "hr_patches", "iteration_flops", "penalty_flops", "iterations"),
+    "frequency": ("case", "band", "mape_percent"),
+    "interaction": (*_CROP, "order", "rate", "squared_strength"),
+    "plane": ("case", "x", "y"),
+    "separation": ("layer", "label", "chi", "low", "high"),
+}
+"""Columns of the files that the analyse stage writes which a report is made of."""
+_UNIQUE = {
+    "channel_entropy": _IMAGE,
+    "cost": ("iterations",),
+    "frequency": (*_IMAGE, "band"),
+    "separation": ("layer", "label"),
+}
+"""What tells the rows of a file apart; crops of one image may be the same."""
+_AGAIN = "delete it and run `dvc repro`"
 
-    With the columns backbone, reg and seed in front. Raises UserError for a missing file.
+
+def read(runs: Iterable[Run], folder: Path, name: str) -> pd.DataFrame:
+    """<folder>/<run>/<name>.csv of every run, in one frame.
+
+    With the columns backbone, reg and seed in front. Raises UserError for a missing or damaged file.
+    """
+    runs = list(runs)
+    found = [folder / run.name / f"{name}.csv" for run in runs]
+    frames = [
+        csv_files.read(path, needed=_COLUMNS[name], unique=_UNIQUE.get(name, ()), again=_AGAIN) for path in found
+    ]
+    for frame, path in zip(frames, found, strict=True):
+        infinite = [column for column in frame.select_dtypes("number") if np.isinf(frame[column]).any()]
+        if infinite:
+            raise UserError(f"{path} has an infinite number in its column {infinite[0]}: {_AGAIN}")
+    return csv_files.joined(
+        [_named(frame, run) for frame, run in zip(frames, runs, strict=True)], found, again=_AGAIN
+    )
+
+
+def read_curves(runs: Iterable[Run], folder: Path, losses: Sequence[str]) -> pd.DataFrame:
+    """<folder>/<run>.csv of every run, its learning curve with a column for each of the losses, in one frame.
+
+    With the columns backbone, reg and seed in front. Raises UserError for a missing or damaged file.
     """
     frames = []
     for run in runs:
-        path = folder / run.name / f"{name}.csv" if name else folder / f"{run}.csv"
-        frame = csv_files.read(path, needed=["iteration"] if not name else [], again="delete it and run `dvc repro`")
-        text = [] if name else [column for column in frame if not pd.api.types.is_numeric_dtype(frame[column])]
+        path = folder / f"{run}.csv"
+        needed = ["iteration", *losses, "penalty"]
+        frame = csv_files.read(path, needed=needed, unique=["iteration"], again=_AGAIN)
+        text = [column for column in frame if not pd.api.types.is_numeric_dtype(frame[column])]
         if text:
-            raise UserError(f"{path} has text in its column {text[0]}: delete it and run `dvc repro`")
-        frame.insert(0, "seed", run.seed)
-        frame.insert(0, "reg", run.reg)
-        frame.insert(0, "backbone", run.backbone)
-        frames.append(frame)
+            raise UserError(f"{path} has text in its column {text[0]}: {_AGAIN}")
+        if frame.empty:
+            raise UserError(f"{path} has no rows: {_AGAIN}")
+        frames.append(_named(frame, run))
     return pd.concat(frames, ignore_index=True)
+
+
+def _named(frame: pd.DataFrame, run: Run) -> pd.DataFrame:
+    frame.insert(0, "seed", run.seed)
+    frame.insert(0, "reg", run.reg)
+    frame.insert(0, "backbone", run.backbone)
+    return frame
 
 
 def cost(costs: pd.DataFrame, psnr: pd.DataFrame, stem: Path, *, title: str) -> Table:

@@ -10,7 +10,6 @@ from blindsr.config import registry
 from blindsr.config.run import Run
 from blindsr.plugins.metrics.base import Metric
 from blindsr.reporting import csv_files
-from blindsr.runtime.errors import UserError
 
 BASELINE = "none"
 """The regularizer that every other one is compared with."""
@@ -51,21 +50,14 @@ def read(folder: Path, runs: Iterable[Run], metrics: Iterable[str]) -> pd.DataFr
     Raises:
         UserError: for a missing, damaged or foreign file.
     """
-    metrics, runs = list(metrics), list(runs)
-    frames = []
-    for run in runs:
-        frame = csv_files.read(
-            folder / f"{run}.csv",
-            needed=[*_ROW, *metrics],
-            unique=_ROW,
-            again="delete it and run `dvc repro`",
-        )
-        frames.append(frame.assign(backbone=run.backbone, reg=run.reg, seed=run.seed))
-    filled = [len(frame) > 0 for frame in frames]
-    if any(filled) and not all(filled):
-        path = folder / f"{runs[filled.index(False)]}.csv"
-        raise UserError(f"{path} has no rows, and others have: delete it and run `dvc repro`")
-    return pd.concat(frames, ignore_index=True)
+    metrics, runs, again = list(metrics), list(runs), "delete it and run `dvc repro`"
+    paths = [folder / f"{run}.csv" for run in runs]
+    frames = [csv_files.read(path, needed=[*_ROW, *metrics], unique=_ROW, again=again) for path in paths]
+    named = [
+        frame.assign(backbone=run.backbone, reg=run.reg, seed=run.seed)
+        for frame, run in zip(frames, runs, strict=True)
+    ]
+    return csv_files.joined(named, paths, again=again)
 
 
 def without_infinite(scores: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -144,7 +144,7 @@ class Source:
     @cached_property
     def curves(self) -> pd.DataFrame:
         """The learning curves of all runs."""
-        return analyses.read(self.params.runs, self.folder / "curves", "")
+        return analyses.read_curves(self.params.runs, self.folder / "curves", list(self.params.train.losses))
 
     @property
     def has_crops(self) -> bool:

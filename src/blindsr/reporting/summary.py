@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from blindsr.config.run import BILINEAR
@@ -48,7 +49,7 @@ def summary(source: Source) -> dict[str, str | float]:
         if metric in source.metrics:
             values = tables.table(source.scores, metric, source.suite, [*source.rows], source.cases)
             numbers[name] = _means(values).loc[best, MEAN]
-    known = {name: float(value) for name, value in numbers.items() if not pd.isna(value)}
+    known = {name: float(value) for name, value in numbers.items() if np.isfinite(value)}
     return found | {name: round(value, _DECIMALS.get(name, _DECIMALS_DB)) for name, value in known.items()}
 
 
@@ -67,4 +68,4 @@ def _at_the_end(curves: pd.DataFrame, backbone: str, reg: str) -> float:
 
 def write(source: Source, path: Path) -> None:
     """Write `summary` as flat JSON, in its order."""
-    files.write_atomic(path, json.dumps(summary(source), indent=1) + "\n")
+    files.write_atomic(path, json.dumps(summary(source), indent=1, allow_nan=False) + "\n")

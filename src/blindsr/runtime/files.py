@@ -112,11 +112,12 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     write_atomic(path, text.getvalue())
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
+def read_csv(path: Path, *, again: str = "delete it and make it again") -> list[dict[str, str]]:
     """Read a table, as `write_csv` writes it.
 
     Args:
         path: Path of the file, UTF-8.
+        again: How the file is made again, for the message.
 
     Returns:
         Its rows, each column name -> text of the cell.
@@ -130,7 +131,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
             header, *rows = csv.reader(file, strict=True)
         return [dict(zip(header, row, strict=True)) for row in rows]
     except (csv.Error, ValueError) as error:  # of decoding, of no line at all, or a row of another length
-        raise UserError(f"{path} is damaged ({one_line(error)}): delete it and make it again") from None
+        raise UserError(f"{path} is damaged ({one_line(error)}): {again}") from None
 
 
 def require_free(place: Path, needed: int) -> None:

@@ -27,7 +27,7 @@ def run(params: Params) -> None:
     """
     devices.keep_freed_memory()
     suite = [pair for pair in pairs.all_pairs(params) if pair.case != REAL]
-    known = scores.read(paths.SCORES, params.scored, params.evaluate.metrics)
+    known, _ = scores.without_infinite(scores.read(paths.SCORES, params.scored, params.evaluate.metrics))
     method, baseline = selection.compared(params.reg.names)
     names = list(dict.fromkeys(pair.benchmark for pair in suite))
     shown = {

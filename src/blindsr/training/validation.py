@@ -232,6 +232,9 @@ def statistics_distances(a: Tensor, b: Tensor) -> dict[str, float]:
 
 
 def _mean(values: Iterable[float]) -> float:
-    """Of what is known; an undefined cosine, of nothing that is added, counts as 0."""
-    known = [0.0 if math.isnan(value) else value for value in values]
-    return sum(known) / len(known)
+    """Of what is known; an undefined cosine, of nothing that is added, counts as 0.
+
+    A window that is restored exactly has an infinite PSNR and is left out; NaN where all are.
+    """
+    known = [0.0 if math.isnan(value) else value for value in values if not math.isinf(value)]
+    return sum(known) / len(known) if known else math.nan

@@ -75,6 +75,14 @@ def test_a_gallery_of_other_settings_is_refused(tmp_path: Path) -> None:
         all_figures.gallery(found)
 
 
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"benchmark": "Set5"}]', "[\xe9"])
+def test_a_damaged_gallery_is_one_line(tmp_path: Path, text: str) -> None:
+    found = source(tmp_path, settings(["none", "rff"]), gallery=True)
+    (tmp_path / "gallery" / "index.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match=r"index.json is damaged: run `dvc repro --force gallery`"):
+        all_figures.gallery(found)
+
+
 def test_a_gallery_of_more_benchmarks_is_cut(tmp_path: Path) -> None:
     found = source(tmp_path, settings(["none", "rff"]), gallery=True)
     assert [entry["benchmark"] for entry in all_figures.gallery(found)] == ["Set5"]

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+from pydantic import BaseModel, Field, TypeAdapter
 
 from blindsr.config.run import BICUBIC, Row
 from blindsr.config.schema import TRAINED
@@ -115,13 +116,43 @@ def draw(source: Source, entries: Sequence[Mapping[str, Any]]) -> list[PageFigur
     return [PageFigure(key, *made[key], path.read_text(encoding="utf-8")) for key, path in drawn.items()]
 
 
+class _Picture(BaseModel):
+    picture: str
+    psnr_db: float
+
+
+class _Case(BaseModel):
+    lr: str
+    models: dict[str, _Picture]
+
+
+class _Entry(BaseModel):
+    """An image of the gallery, as its stage describes it."""
+
+    benchmark: str
+    image: str
+    rule: str
+    gain_db: float
+    window: Annotated[list[int], Field(min_length=4, max_length=4)]
+    hr: str
+    cases: dict[str, _Case]
+
+
+_ENTRIES: TypeAdapter[Any] = TypeAdapter(list[_Entry])
+
+
 def gallery(source: Source) -> list[dict[str, Any]]:
     """The index that the gallery stage wrote, of the test cases' benchmarks; empty where there is none.
 
-    Raises UserError where it has other cases or networks than the settings.
+    Raises UserError where it is damaged, or has other cases or networks than the settings.
     """
     path = source.folder / "gallery" / "index.json"
-    entries: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
+    try:
+        content = path.read_bytes() if path.is_file() else b"[]"
+        _ENTRIES.validate_json(content)
+        entries: list[dict[str, Any]] = json.loads(content)
+    except ValueError:
+        raise UserError(f"{path} is damaged: run `dvc repro --force gallery`") from None
     cases, models = set(source.cases), {row.name for row in source.params.rows}
     for entry in entries:
         if set(entry["cases"]) != cases or any(set(case["models"]) != models for case in entry["cases"].values()):
