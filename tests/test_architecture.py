@@ -181,6 +181,22 @@ def test_files_are_short_and_none_is_a_drawer() -> None:
         assert path.stem not in ("utils", "helpers", "common", "misc"), path
 
 
+def test_texts_have_their_encoding() -> None:
+    """That of the machine would be another one elsewhere."""
+    for path in FILES:
+        for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+            if any(word.arg == "encoding" for word in call.keywords):
+                continue
+            of, name = getattr(call.func, "value", None), getattr(call.func, "attr", getattr(call.func, "id", ""))
+            texts = [
+                each.value for each in call.args if isinstance(each, ast.Constant) and isinstance(each.value, str)
+            ]
+            if name in ("read_text", "write_text") and of and getattr(of, "id", "") not in ("files", "tables"):
+                assert any("utf-8" in text or text == "ascii" for text in texts), f"{path}:{call.lineno}"
+            if name == "open":
+                assert not any(re.fullmatch(r"[rwax]t?\+?", text) for text in texts), f"{path}:{call.lineno}"
+
+
 def test_the_package_has_few_rooms() -> None:
     rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert rooms == set(FLOOR) - {"cli", "__main__"}

@@ -48,12 +48,13 @@ def test_an_unknown_set_lists_the_known(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("name: [", "is not YAML"),
+        ("title: \udcf6", r"Toy\.yaml is not UTF-8 \(byte 0xf6 at 7\)"),
         ("name: Toy\nrole: bench\n", "role"),
         (yaml.safe_dump(manifest(name="Other").model_dump(mode="json")), "make them equal"),
     ],
 )
 def test_a_broken_manifest_is_one_line(tmp_path: Path, text: str, says: str) -> None:
-    (tmp_path / "Toy.yaml").write_text(text)
+    (tmp_path / "Toy.yaml").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(UserError, match=says) as error:
         catalog.load_manifest("Toy", tmp_path)
     assert "\n" not in str(error.value)

@@ -1,5 +1,6 @@
 """conf/ and params.yaml: composed as DVC does it, stale ones refused."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -49,6 +50,14 @@ def test_a_wrong_override_is_one_line_that_names_the_choices(override: str, name
         conf.compose(ROOT / "conf", [override])
     assert named in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_another_encoding_is_one_line_that_names_the_file(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    path = tmp_path / "conf" / "reg" / "paper.yaml"
+    path.write_text("# größer\n" + path.read_text(), "latin-1")
+    with pytest.raises(UserError, match=r"conf/reg/paper\.yaml is not UTF-8 \(byte 0xf6 at 4\)"):
+        conf.compose(tmp_path / "conf", ["reg=paper"])
 
 
 def test_a_stale_params_yaml_is_refused_with_its_keys_and_the_mend(tmp_path: Path) -> None:

@@ -197,6 +197,27 @@ def test_read_names_the_mend_for_a_missing_or_broken_file(tmp_path: Path) -> Non
         params.read(tmp_path / "params.yaml")
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_another_encoding_is_one_line_that_names_the_file(
+    tmp_path: Path, composed: dict[str, Any], encoding: str
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(changed(composed, "profile", "größer"), allow_unicode=True), encoding)
+    with pytest.raises(
+        UserError, match=r"params\.yaml is not UTF-8 \(byte 0x\w\w at \d+\): save it in this encoding"
+    ):
+        params.read(path)
+    assert params.find(path) is None  # of somebody else's project
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    with pytest.raises(UserError, match=r"params\.yaml is not UTF-8"):
+        params.find(path)
+
+
+def test_a_byte_order_mark_is_no_setting(tmp_path: Path, composed: dict[str, Any]) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(composed), "utf-8-sig")
+    assert params.read(tmp_path / "params.yaml") == params.parse(composed)
+
+
 def test_read_takes_an_experiments_params_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "conf").symlink_to(ROOT / "conf")
     overridden = conf.compose(ROOT / "conf", ["reg=rff"])

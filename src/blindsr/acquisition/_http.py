@@ -126,7 +126,7 @@ def size_of(path: Path) -> int:
 def _read_note(job: Job) -> dict[str, Any]:
     """What the last attempt noted; empty if its piece cannot be resumed safely."""
     try:
-        note = json.loads(job.note.read_text())
+        note = json.loads(job.note.read_bytes())
         safe = note["url"] == job.shown_url and (note["validator"] or job.md5 or job.sha256)
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -164,7 +164,7 @@ def _receive(
     if not start:
         _discard(job)
         said = {"url": job.shown_url, "validator": _validator(response), "total": total}
-        job.note.write_text(json.dumps(said, sort_keys=True) + "\n")
+        job.note.write_text(json.dumps(said, sort_keys=True) + "\n", "utf-8")
     have = start
     progress(have, total)
     with job.part.open("ab") as file:

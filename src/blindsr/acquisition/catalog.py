@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from blindsr.data.indices import Index, IndexedImage
 from blindsr.data.pairing import FoldersRule, Pairing, PrefixRule
-from blindsr.runtime import paths
+from blindsr.runtime import files, paths
 from blindsr.runtime.errors import UserError
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -209,7 +209,7 @@ def load_manifest(name: str, folder: Path = paths.MANIFESTS) -> Manifest:
         known = ", ".join(known_sets(folder)) or "none"
         raise UserError(f"no data set {name!r}: {folder} has {known}; a new set is one new manifest there")
     try:
-        manifest = Manifest.model_validate(yaml.safe_load(path.read_text()))
+        manifest = Manifest.model_validate(yaml.safe_load(files.read_text(path)))
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:

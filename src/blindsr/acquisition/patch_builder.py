@@ -183,7 +183,7 @@ def _build(
 
 def _read_journal(journal: Path) -> dict[str, str]:
     """SHA-256 of an image file -> that of its pixels; lines cut by a kill are ignored."""
-    lines = journal.read_text().splitlines() if journal.exists() else []
+    lines = journal.read_text("ascii", "replace").splitlines() if journal.exists() else []
     return {line[:64]: line[65:] for line in lines if len(line) == 129}
 
 

@@ -61,7 +61,7 @@ def states(params: Params) -> list[RunState]:
     packages.require("dvc", "`blindsr grid`")
     wanted = {run: stages(params, run) for run in params.runs}
     targets = [f"{stage}@{run}" for run, own in wanted.items() for stage in own]
-    done = subprocess.run([*_DVC, "status", "--json", *targets], capture_output=True, text=True, check=False)
+    done = subprocess.run([*_DVC, "status", "--json", *targets], capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise UserError(f"`dvc status` failed: {' '.join(done.stderr.split())}")
     changed = json.loads(done.stdout)
@@ -167,7 +167,7 @@ class _Work:
         gpu, began, log = self._free.get(), time.monotonic(), self._logs / f"{run}.log"
         environment = os.environ if gpu is None else {**os.environ, "CUDA_VISIBLE_DEVICES": gpu}
         try:
-            with log.open("w") as output:
+            with log.open("wb") as output:
                 with self._lock:
                     if self.stopped:
                         return False
@@ -184,7 +184,7 @@ class _Work:
         finally:
             self._running.pop(run, None)
             self._free.put(gpu)
-        said = log.read_text().splitlines()
+        said = log.read_text("utf-8", "replace").splitlines()
         reason = next((line for line in said if line.startswith("error: ")), said[-1] if said else "")
         end = f"failed ({reason})" if status else f"made in {time.monotonic() - began:.0f} s"
         print(f"{run}: {end}", flush=True)

@@ -52,10 +52,10 @@ def read(out: Path) -> SuiteManifest:
     """The manifest of a suite. Raises UserError if there is none, or another file of its name."""
     path = out / MANIFEST
     try:
-        return SuiteManifest.model_validate_json(path.read_text())
+        return SuiteManifest.model_validate_json(files.read_text(path))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: {out} holds no suite, write one with `blindsr suite`") from None
-    except (ValidationError, UnicodeDecodeError, OSError):
+    except (ValidationError, UserError, OSError):
         raise UserError(f"{path} is no manifest of a suite: delete {out} and write it again") from None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from blindsr.runtime import packages
+from blindsr.runtime import files, packages
 from blindsr.runtime.errors import UserError
 
 
@@ -32,6 +32,10 @@ def compose(conf: Path, overrides: list[str] | None = None) -> dict[str, Any]:
     try:
         with initialize_config_dir(str(conf.resolve()), version_base=None):
             composed = OmegaConf.to_container(hydra_compose("config", overrides=overrides or []), resolve=True)
+    except UnicodeDecodeError:  # which does not say of which file
+        for path in sorted(conf.rglob("*.yaml")):
+            files.read_text(path)
+        raise
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise UserError(f"{conf}/ cannot be composed: {' '.join(str(error).split())}") from None
     assert isinstance(composed, dict)

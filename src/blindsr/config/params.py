@@ -27,6 +27,7 @@ from blindsr.config.schema import (
     TrainParams,
     unique,
 )
+from blindsr.runtime import files
 from blindsr.runtime.errors import UserError
 
 RANKED = "psnr_db"
@@ -196,7 +197,7 @@ def read(path: Path = Path("params.yaml"), *, as_made: bool = False) -> Params:
         UserError: if the file is missing or no YAML, holds wrong settings, or differs from conf/.
     """
     try:
-        settings = yaml.safe_load(path.read_text())
+        settings = yaml.safe_load(files.read_text(path))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run `make params`, in the project's root") from None
     except yaml.YAMLError as error:
@@ -225,7 +226,10 @@ def find(path: Path = Path("params.yaml"), *, as_made: bool = False) -> Params |
         UserError: as `read` does, inside of one.
     """
     try:
-        settings = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        settings = yaml.safe_load(files.read_text(path))
+    except OSError:
         return None
+    except (UserError, yaml.YAMLError):
+        ours = (path.parent / "conf" / "config.yaml").is_file()
+        return read(path, as_made=as_made) if ours else None  # which says what is wrong
     return read(path, as_made=as_made) if isinstance(settings, dict) and "suite" in settings else None

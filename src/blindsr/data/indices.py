@@ -83,7 +83,7 @@ def read_index(name: str, folder: Path = paths.INDEX) -> Index:
     """
     path = folder / f"{name}.json"
     try:
-        return Index.model_validate_json(path.read_text())
+        return Index.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run `dvc repro fetch`") from None
     except ValueError:

@@ -69,7 +69,7 @@ class PatchStore:
     def __init__(self, folder: Path) -> None:
         """Open the store that `patch_builder.build` wrote. Raises UserError if it is missing or cut short."""
         try:
-            index = json.loads((folder / INDEX).read_text())
+            index = json.loads((folder / INDEX).read_bytes())
             # as a plain array, whose slices are cheaper than those of a memmap
             self._pixels = np.asarray(np.memmap(folder / PIXELS, np.uint8, mode="r"))
         except (FileNotFoundError, ValueError):

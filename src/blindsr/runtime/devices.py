@@ -166,7 +166,7 @@ def free_bytes(device: torch.device) -> int:
     free = int(psutil.virtual_memory().available)
     for files in _CGROUP:
         with contextlib.suppress(OSError, ValueError):  # absent, or "max"
-            limit, used, stat = (Path(file).read_text() for file in files)
+            limit, used, stat = (Path(file).read_text("ascii") for file in files)
             cached = int(stat.split("inactive_file ")[1].split()[0])
             free = min(free, int(limit) - int(used) + cached)
     if device.type == "mps":

@@ -96,6 +96,26 @@ def _bytes(content: bytes | str) -> bytes:
     return content.encode(errors="backslashreplace") if isinstance(content, str) else content
 
 
+def read_text(path: Path) -> str:
+    """Read a text that people write: UTF-8, with or without a byte order mark.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        The text, with "\\n" at line ends.
+
+    Raises:
+        OSError: where the file cannot be read.
+        UserError: that names the file, where it has another encoding.
+    """
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        wrong = f"byte 0x{error.object[error.start]:02x} at {error.start}"
+        raise UserError(f"{path} is not UTF-8 ({wrong}): save it in this encoding") from None
+
+
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a table atomically: the same cells give the same bytes, UTF-8 with "\\n" at line ends.
 

@@ -72,7 +72,7 @@ def require_unchanged(record: Path, sha256: str | None) -> None:
     """
     if sha256 is None:
         return
-    if record.exists() and record.read_text() != sha256:
+    if record.exists() and record.read_text("utf-8", "replace") != sha256:
         raise UserError(
             f"the file of train.init_from has changed since this training began: put it back, or delete {record} "
             "to begin anew"
