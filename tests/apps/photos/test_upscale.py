@@ -15,7 +15,7 @@ from blindsr.data import images
 from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.runtime import files, paths
-from blindsr.runtime.errors import UserError
+from blindsr.runtime.errors import Interrupted, UserError
 
 RUN = "srresnet-rff-0"
 RGB = np.random.default_rng(0).integers(0, 256, (9, 13, 3), dtype=np.uint8)
@@ -90,7 +90,8 @@ def test_an_interrupted_run_goes_on_and_leaves_no_half_file(folder, monkeypatch)
         write(path, content)
 
     monkeypatch.setattr(files, "write_atomic", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    says = "stopped by Ctrl-C: 2 of 6 photos are done, the same command goes on with the others"
+    with pytest.raises(Interrupted, match=says):
         upscale.run(["photos"], RUN)
     monkeypatch.undo()
     monkeypatch.chdir(folder)

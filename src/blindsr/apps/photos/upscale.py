@@ -15,7 +15,7 @@ from blindsr.apps.photos.photos import Photo
 from blindsr.apps.photos.pixels import Upscaler
 from blindsr.apps.photos.plan import Item
 from blindsr.model.inference import Tile
-from blindsr.runtime import devices, files, parallel
+from blindsr.runtime import command, devices, files, parallel
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
@@ -78,11 +78,20 @@ def run(
     upscaler = Upscaler(devices.place(network, where), scale, tile)
     writers = max(1, min(4, parallel.usable_cores() // 2))
     done = finished = 0
-    errors, lost = [], []
-    with warnings.catch_warnings(), Bar("upscale", len(items)) as bar:
+    errors, lost, kept = [], [], list[Path]()
+
+    def write(step: _Step) -> _Step:
+        written = _write(job, step)
+        kept.extend([] if written.error else [step.item.target])
+        return written
+
+    def said() -> str:
+        return f"{len(kept)} of {len(items)} photos are done, the same command goes on with the others"
+
+    with command.stoppable(said), warnings.catch_warnings(), Bar("upscale", len(items)) as bar:
         warnings.simplefilter("ignore")  # of Pillow, about odd EXIF and about large photos
         read = parallel.map_ordered(partial(_read, job), items, 1)
-        for step in parallel.map_ordered(partial(_write, job), _upscaled(read, upscaler, bar), writers):
+        for step in parallel.map_ordered(write, _upscaled(read, upscaler, bar), writers):
             done += not (step.error or step.finished)
             finished += step.finished
             if step.error:
