@@ -61,7 +61,7 @@ def test_killed_while_a_checkpoint_is_written(local_run: Callable[..., Any], und
     mine = local_run()
     mine.train(before=DYING_WRITE.format(what=KILL, number=2), status=-signal.SIGKILL)
     states = next(path for path in (mine.folder / ".train_state").iterdir() if path.is_dir())
-    assert len(list(states.glob("000000003-*.pt"))) == len(list(states.glob(".000000006-*"))) == 1
+    assert [path.name[:9] for path in states.iterdir()] == ["000000003"]  # of the second nothing is left
     mine.train()
     assert mine.results() == undisturbed().results()
     assert not states.exists()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from blindsr.runtime import files
+from blindsr.runtime import files, temporary
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
@@ -68,7 +68,7 @@ def unpack(archive: Path, members: str, folder: Path, *, max_bytes: int = MAX_BY
     with _reading(archive, label), _opened(archive, label, max_bytes) as found:
         chosen = _choose(found, members, archive, label, max_bytes)
         _check_space(chosen, folder, archive, label)
-        _sweep(chosen, folder)
+        temporary.sweep(folder)
         left = max_bytes
         with Bar(f"{label}: unpack", total=len(chosen)) as bar:
             for member in chosen:
@@ -240,14 +240,6 @@ def _check_space(chosen: Sequence[_Member], folder: Path, archive: Path, label: 
             f"{label}: {archive}: unpacking needs {need / 2**20:.0f} MiB, {free / 2**20:.0f} MiB are free in "
             f"{place}: free space and run again"
         )
-
-
-def _sweep(chosen: Sequence[_Member], folder: Path) -> None:
-    """Remove the temporary files that a killed call left."""
-    names = {f".{member.name}" for member in chosen}
-    for path in folder.glob(".*"):
-        if path.stem in names and re.fullmatch(r"\.[a-z0-9_]{8}", path.suffix):
-            path.unlink(missing_ok=True)
 
 
 def _plain(path: str) -> str:

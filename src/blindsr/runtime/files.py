@@ -7,16 +7,14 @@ import io
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from blindsr.runtime import outputs
+from blindsr.runtime import outputs, temporary
 from blindsr.runtime.errors import UserError, one_line
 
-_PREFIX = 50  # characters of a file's name in that of the temporary file before it: a name has 255 bytes at most
 _MENDS = {
     errno.ENOSPC: "free space",
     errno.EDQUOT: "free space",
@@ -38,28 +36,17 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         path: Path of the file; parent folders are made.
 
     Yields:
-        The file, binary and open for writing, under a temporary name in the same folder.
+        The file, binary and open for writing, in the same folder.
 
     Raises:
         UserError: when the disk is full or the folder may not be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:_PREFIX]}.", dir=path.parent)
-    except OSError as error:
-        raise problem(path, error) from None
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.whole(path) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files
-        temporary.replace(path)
     except OSError as error:
         raise problem(path, error) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def is_hidden(name: str) -> bool:
@@ -217,12 +204,6 @@ def move(source: Path, target: Path) -> None:
         with source.open("rb") as old, atomic(target) as new:
             shutil.copyfileobj(old, new, 1 << 20)
         source.unlink()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def problem(path: Path, error: OSError) -> UserError:

@@ -26,7 +26,7 @@ from blindsr.data.pairs import REAL, Pair
 from blindsr.model import architecture, taps, weight_files
 from blindsr.model.network import Network, build_regularizer
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.runtime import devices, files, packages, paths, tracking
+from blindsr.runtime import devices, files, packages, paths, temporary, tracking
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
@@ -65,6 +65,7 @@ def run(params: Params, trained: Run) -> None:
     suite = [pair for pair in pairs.all_pairs(params) if pair.case != REAL]
     folder = paths.ANALYSIS / name
     devices.keep_freed_memory()
+    temporary.sweep(paths.ANALYSIS)
     with devices.threads(params.evaluate.threads):
         _whole_images(network, suite, params, folder, name)
         contents = choose_contents(suite, params.analyse)

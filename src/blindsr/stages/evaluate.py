@@ -25,7 +25,7 @@ from blindsr.evaluation.benchmarks import key_of
 from blindsr.evaluation.journal import Journal
 from blindsr.evaluation.scoring import Key, Measure, Score
 from blindsr.model import inference
-from blindsr.runtime import devices, files, paths, provenance, tracking, world
+from blindsr.runtime import devices, files, paths, provenance, temporary, tracking, world
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 from blindsr.runtime.world import Rank
@@ -68,6 +68,7 @@ def run(params: Params, scored: Run) -> None:
     found = pairs.all_pairs(params)
     state = paths.project_root() / ".train_state" / "evaluate" / f"{name}-{_key(params, scored, device.type, trunk)}"
     state.parent.mkdir(parents=True, exist_ok=True)
+    temporary.sweep(paths.SCORES)
     journal = Journal(state, str(rank.number))
     # two experiments that share a run: the second waits, instead of computing the same rows
     lock = FileLock(state.with_suffix(".lock")) if rank.number == 0 else contextlib.nullcontext()

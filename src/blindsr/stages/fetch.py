@@ -9,7 +9,7 @@ from blindsr.config.params import Params
 from blindsr.config.schema import DataParams
 from blindsr.data import pairs
 from blindsr.data.indices import Index
-from blindsr.runtime import paths
+from blindsr.runtime import paths, temporary
 from blindsr.runtime.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ def run(params: Params, *, offline: bool = False) -> None:
         if name not in known:
             raise UserError(f"data.roots names {name!r}, which has no manifest: choose from {', '.join(known)}")
     paths.RAW.mkdir(parents=True, exist_ok=True)
+    temporary.sweep(paths.RAW, paths.INDEX)
     found: dict[str, Index] = {}
     for manifest in _manifests(data.sets, params.scale):
         found[manifest.name] = index = _index(manifest, data, params.scale, found)

@@ -15,7 +15,7 @@ from blindsr.data.pairs import REAL, Pair
 from blindsr.evaluation import benchmarks
 from blindsr.reporting import scores, selection
 from blindsr.reporting.selection import Choice
-from blindsr.runtime import devices, files, paths
+from blindsr.runtime import devices, files, paths, temporary
 from blindsr.runtime.progress import Bar
 
 
@@ -26,6 +26,7 @@ def run(params: Params) -> None:
     reports/ (hr, in cases -> case lr, and in models -> row of the tables picture), and psnr_db of each whole picture.
     """
     devices.keep_freed_memory()
+    temporary.sweep(paths.MODELS, paths.SCORES, paths.GALLERY)
     suite = [pair for pair in pairs.all_pairs(params) if pair.case != REAL]
     known, _ = scores.without_infinite(scores.read(paths.SCORES, params.scored, params.evaluate.metrics))
     method, baseline = selection.compared(params.reg.names)

@@ -16,7 +16,7 @@ from blindsr.reporting.page import all_figures, rendering, score_data
 from blindsr.reporting.page.rendering import Page, PageFigure
 from blindsr.reporting.report_tables import ReportTables
 from blindsr.reporting.source import Source
-from blindsr.runtime import files, packages, paths, tracking
+from blindsr.runtime import files, packages, paths, temporary, tracking
 
 _VERSIONS = ("torch", "numpy", "scipy", "pillow", "opencv-python-headless", "scikit-image", "scikit-learn", "dvc")
 
@@ -29,6 +29,7 @@ def run(params: Params, folder: Path = paths.REPORTS, index: Path = paths.INDEX)
         folder: Where scores/ and the rest lie. Of reports/ itself, the results are published, too (see `publish`).
         index: Folder of the data sets' indices.
     """
+    temporary.sweep(folder)
     scored = scores.read(folder / "scores", params.scored, params.evaluate.metrics)
     known = {name: indices.read_index(name, index) for name in params.data.sets}
     suite = [name for name in params.data.benchmarks if not known[name].is_real]

@@ -16,7 +16,7 @@ from blindsr.data.patch_store import INDEX, PatchStore
 from blindsr.model import architecture, weight_files
 from blindsr.model.network import Network, build_regularizer
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.runtime import devices, files, paths, provenance, tracking
+from blindsr.runtime import devices, files, paths, provenance, temporary, tracking
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.tracking import DataSet
 from blindsr.training import checkpoint, distributed, failure, initial, losses, trainer
@@ -65,6 +65,7 @@ def _train(params: Params, run: Run, world: World) -> None:
     states = state_folder(params, run)
     world.require_same(states.name, "all machines need the same code, params.yaml and data/patches")
     states.mkdir(parents=True, exist_ok=True)
+    temporary.sweep(states, paths.MODELS, paths.CURVES)
     began_with = states.parent / f"{run}.init_from"
     initial.require_unchanged(began_with, initial.digest(params.train.init_from))
     train, watched = params.train, params.train.validation
