@@ -79,7 +79,7 @@ def own_pairs(project: Path, lr: tuple[int, int] = (2, 2), *, partner: bool = Tr
             if partner or (name, side) != ("b", "LR"):
                 folder = project / "pairs" / side
                 folder.mkdir(parents=True, exist_ok=True)
-                write_png(folder / f"{name}.png", np.zeros((*size, 3), np.uint8))
+                write_png(folder / f"{name}.png", np.ones((*size, 3), np.uint8))
     return settings(benchmarks=["own_pairs"], roots={"own_train": "own", "own_pairs": "pairs"}, lpips_trunk=None)
 
 
@@ -139,3 +139,61 @@ def test_the_index_is_the_same_wherever_the_folder_lies(project: Path) -> None:
 def test_offline_on_the_command_line_counts_too(caplog: pytest.LogCaptureFixture) -> None:
     fetch.run(settings(benchmarks=["Set5"], offline=False, lpips_trunk=None), offline=True)
     assert "Set5: offline" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"train": "lpips_alexnet"},
+            "data.train names lpips_alexnet, a set of weights: choose one such as DIV2K_train",
+        ),
+        ({"train": "RealSR_x4"}, "data.train names RealSR_x4, a set of pairs: choose one such as DIV2K_train"),
+        (
+            {"benchmarks": ["lpips_alexnet"]},
+            "data.benchmarks names lpips_alexnet, a set of weights: choose one such as",
+        ),
+        (
+            {"lpips_trunk": "embedded_test"},
+            "data.lpips_trunk names embedded_test, a set of benchmark: choose one such",
+        ),
+        ({"benchmarks": ["Set55"]}, "no data set 'Set55'"),
+    ],
+)
+def test_a_set_of_another_kind_than_its_use_is_refused_before_anything_is_fetched(
+    changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        fetch.run(settings(**changes))
+    assert says in str(caught.value)
+    assert not paths.RAW.exists()
+
+
+def test_what_a_later_run_or_stage_would_refuse_is_refused_before_anything_is_fetched() -> None:
+    good = settings()
+    wrong = good.backbone.hyper | {"swinir": good.backbone.hyper["swinir"] | {"dim": 17}}
+    for changes, says in (
+        (
+            {"backbone": good.backbone.model_copy(update={"names": ["srresnet", "swinir"], "hyper": wrong})},
+            "dim must be",
+        ),
+        (
+            {"train": good.train.model_copy(update={"init_from": "nowhere.pth"})},
+            "train.init_from nowhere.pth is no file",
+        ),
+        ({"suite": good.suite.model_copy(update={"cases": {"clean": good.suite.cases["clean"]}})}, "one test case"),
+    ):
+        with pytest.raises(UserError, match=says):
+            fetch.run(good.model_copy(update=changes))
+        assert not paths.RAW.exists()
+
+
+def test_an_image_that_is_trained_on_and_scored_is_refused_unless_that_is_said(project: Path) -> None:
+    (project / "test").mkdir()
+    (project / "test" / "another name.png").write_bytes((project / "own" / "x.png").read_bytes())
+    both = {"roots": {"own_train": "own", "own_test": "test"}, "benchmarks": ["own_test"], "lpips_trunk": None}
+    with pytest.raises(
+        UserError, match=r"x\.png of the training set own_train is another name\.png of the benchmark"
+    ):
+        fetch.run(settings(**both))
+    fetch.run(settings(**both, train_on_benchmarks=True))

@@ -9,8 +9,10 @@ import yaml
 
 from blindsr.config import conf, params
 from blindsr.config.run import Run
+from blindsr.data.indices import Index, IndexedImage
 from blindsr.data.patch_store import INDEX
 from blindsr.runtime import paths, provenance
+from blindsr.runtime.errors import UserError
 from blindsr.stages import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,3 +75,15 @@ def test_another_run_other_patches_and_other_code_have_another_state(
 def test_what_changes_no_result_keeps_the_state(folder: Callable[..., Path], override: str) -> None:
     """Another grid around the run too."""
     assert folder(override) == folder()
+
+
+def test_settings_that_the_end_could_not_follow_end_a_training_before_it_begins(folder: Callable[..., Path]) -> None:
+    """Those of a later run too; there is nothing here that could be trained on."""
+    folder()
+    image = IndexedImage(name="a", file="a.png", width=60, height=90, sha256="0" * 64)
+    Index(name="embedded_test", images=[image]).write(paths.INDEX)
+    with pytest.raises(UserError, match=r"embedded_test: a\.png is 60×90 px, and analyse\.crop wants 64 px a side"):
+        train.run(params.read(), Run("srresnet", "rff", 0))
+    folder("backbone=paper", "backbone.hyper.rrdb.growth=0")
+    with pytest.raises(UserError, match=r"backbone\.hyper\.rrdb: backbone 'rrdb': growth must be"):
+        train.run(params.read(), Run("srresnet", "rff", 0))

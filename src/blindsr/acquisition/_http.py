@@ -17,6 +17,7 @@ import requests
 import urllib3.exceptions
 
 import blindsr
+from blindsr.runtime import privacy
 from blindsr.runtime.errors import UserError
 
 _TIMEOUT = (10.0, 30.0)  # seconds until a connection stands; seconds between two pieces of the body
@@ -51,12 +52,12 @@ class Job:
 
     @property
     def shown_url(self) -> str:
-        """The URL without a password."""
-        return re.sub(r"(?<=://)[^/@]*@", "", self.url)
+        """The URL without passwords and tokens."""
+        return privacy.without_secrets(self.url)
 
     def error(self, text: str) -> UserError:
-        """One line that names the set and the URL."""
-        return UserError(" ".join(f"{self.label}: {self.shown_url}: {text}".split()))
+        """One line that names the set and the URL; whatever the text quotes is shown without passwords."""
+        return UserError(" ".join(f"{self.label}: {self.shown_url}: {privacy.without_secrets(text)}".split()))
 
 
 class Again(Exception):

@@ -36,7 +36,7 @@ def compose(conf: Path, overrides: list[str] | None = None) -> dict[str, Any]:
         for path in sorted(conf.rglob("*.yaml")):
             files.read_text(path)
         raise
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{conf}/ cannot be composed: {' '.join(str(error).split())}") from None
     assert isinstance(composed, dict)
     return {str(key): value for key, value in composed.items()}

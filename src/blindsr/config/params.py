@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ValidationError, model_validator
 
-from blindsr.config import conf, registry
+from blindsr.config import conf, consistency
 from blindsr.config.run import CONTROLS, Row, Run, did_you_mean
 from blindsr.config.schema import (
     AnalyseParams,
@@ -25,22 +25,21 @@ from blindsr.config.schema import (
     RuntimeParams,
     SuiteParams,
     TrainParams,
-    unique,
 )
-from blindsr.runtime import files
+from blindsr.config.values import Seed, Word, unique
+from blindsr.runtime import escaping, files, privacy
 from blindsr.runtime.errors import UserError
 
-RANKED = "psnr_db"
-"""The metric that networks are compared by: no evaluation goes without it."""
+_SHOWN = 80  # characters of a wrong value
 
 
 class Params(Model):
     """The whole of params.yaml."""
 
-    profile: str
+    profile: Word
     scale: Literal[2, 3, 4]
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(unique)]
-    analysed_seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(unique)]
+    seeds: Annotated[list[Seed], AfterValidator(unique)]
+    analysed_seeds: Annotated[list[Seed], AfterValidator(unique)]
     backbone: BackboneParams
     reg: RegularizerParams
     data: DataParams
@@ -55,33 +54,15 @@ class Params(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        sizes = {"train.crop": self.train.crop, "train.window": self.train.window}
-        wrong = [_multiple(name, size, self.scale) for name, size in sizes.items() if size % self.scale]
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        if self.train.crop > self.patches.size:
-            raise ValueError(f"train.crop {self.train.crop} is larger than patches.size {self.patches.size}")
-        unknown = [str(seed) for seed in self.analysed_seeds if seed not in self.seeds]
-        if unknown:
-            raise ValueError(f"analysed_seeds {', '.join(unknown)} must be among seeds {self.seeds}")
-        if not self.suite.cases:
-            raise ValueError("suite.cases is empty: name at least one test case")
-        _check_plugins("backbone", self.backbone.names, self.backbone.hyper)
-        _check_plugins("regularizer", self.reg.names, {n: s.hyper for n, s in self.reg.settings.items()})
-        _check_plugins("degradation", [self.degradation.name], {self.degradation.name: self.degradation.settings})
-        registry.build("degradation", self.degradation.name, self.degradation.settings)
-        for name, settings in self.reg.settings.items():
-            for backbone, hyper in settings.per_backbone.items():
-                registry.load("backbone", backbone)
-                _check_plugins("regularizer", [name], {name: hyper})
-        for name in self.train.losses:
-            registry.require("loss", name)
-        for name, keys in self.train.loss_settings.items():
-            _check_settings("loss", name, keys)
-        for name in [*self.evaluate.metrics, *self.evaluate.unaligned_metrics]:
-            registry.require("metric", name)
-        if RANKED not in self.evaluate.metrics:
-            raise ValueError(f"evaluate.metrics lacks {RANKED}, which tables and figures compare networks by: add it")
+        consistency.check_sizes(self.scale, self.patches, self.train)
+        consistency.check_seeds(self.seeds, self.analysed_seeds)
+        consistency.check_data(self.data)
+        consistency.check_analyses(self.suite, self.analyse)
+        consistency.check_backbones(self.backbone)
+        consistency.check_regularizers(self.reg, self.train, self.runtime)
+        consistency.check_degradation(self.degradation, self.scale, self.train)
+        consistency.check_losses(self.train, self.data)
+        consistency.check_metrics(self.evaluate)
         return self
 
     @property
@@ -109,6 +90,8 @@ class Params(Model):
         settings = self.model_dump(mode="json", exclude={"runtime"})
         for here in ("roots", "mirror", "offline", "require_all"):
             del settings["data"][here]
+        if not self.data.train_on_benchmarks:
+            del settings["data"]["train_on_benchmarks"]
         return yaml.safe_dump(settings, sort_keys=False)
 
     def require(self, run: Run) -> None:
@@ -124,32 +107,6 @@ class Params(Model):
             known = [known.name for known in self.runs]
             nearest = did_you_mean(run.name, known) or f": choose one of {', '.join(known)}"
             raise UserError(f"the settings have no run {run}{nearest}")
-
-
-def _multiple(name: str, size: int, scale: int) -> str:
-    below = size // scale * scale
-    nearest = f"{below} or {below + scale}" if below else f"{scale}"
-    return f"{name} {size} must be a multiple of the scale {scale}: choose {nearest}"
-
-
-def _check_plugins(kind: str, names: list[str], settings: dict[str, dict[str, Any]]) -> None:
-    """Every name is a plug-in with settings, and every setting an argument of its `build`."""
-    for name in [*names, *settings]:
-        registry.require(kind, name)
-        if name in CONTROLS:
-            raise UserError(f"{name} is always evaluated: take it out of backbone.names")
-        if name not in settings:
-            raise UserError(f"{kind} {name!r} has no settings: add them to conf/ ({kind}: {name})")
-        _check_settings(kind, name, settings[name])
-
-
-def _check_settings(kind: str, name: str, settings: dict[str, Any]) -> None:
-    """Every setting is an argument of the plug-in's `build`."""
-    allowed = registry.settings(kind, name)
-    for key in settings:
-        if key not in allowed:
-            choices = ", ".join(allowed) or "none at all"
-            raise UserError(f"{kind} {name!r} has no setting {key!r}: choose from {choices}")
 
 
 def parse(settings: Any, source: str = "params.yaml") -> Params:
@@ -172,11 +129,13 @@ def parse(settings: Any, source: str = "params.yaml") -> Params:
 
 
 def _problem(source: str, item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"]) or "settings"
-    got = item["input"]
+    key = escaping.terminal(".".join(str(part) for part in item["loc"]) or "settings")
     if item["type"] == "extra_forbidden":
         return f"{source}: unknown key {key}: remove it, or correct its name in conf/"
-    shown = f" (got {got!r})" if isinstance(got, str | int | float | bool | None) else ""
+    got, shown = item["input"], ""
+    if isinstance(got, str | int | float | bool | None):
+        text = privacy.without_secrets(repr(got))
+        shown = f" (got {text if len(text) <= _SHOWN else f'{text[:_SHOWN]}…'})"
     return f"{source}: {key}: {item['msg'].removeprefix('Value error, ')}{shown}"
 
 
@@ -200,10 +159,9 @@ def read(path: Path = Path("params.yaml"), *, as_made: bool = False) -> Params:
         settings = yaml.safe_load(files.read_text(path))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run `make params`, in the project's root") from None
-    except yaml.YAMLError as error:
-        raise UserError(
-            f"{path} is not YAML ({error}): run `make params` to write it anew".replace("\n", " ")
-        ) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # no UTF-8, a number of 5,000 digits, endless nests
+        said = escaping.terminal(" ".join(str(error).split()))
+        raise UserError(f"{path} is not YAML ({said}): run `make params` to write it anew") from None
     params = parse(settings, path.name)
     if "DVC_EXP_NAME" not in os.environ and not as_made:
         conf.refuse_stale(settings, path)
@@ -229,7 +187,7 @@ def find(path: Path = Path("params.yaml"), *, as_made: bool = False) -> Params |
         settings = yaml.safe_load(files.read_text(path))
     except OSError:
         return None
-    except (UserError, yaml.YAMLError):
+    except (UserError, ValueError, RecursionError, yaml.YAMLError):
         ours = (path.parent / "conf" / "config.yaml").is_file()
         return read(path, as_made=as_made) if ours else None  # which says what is wrong
     return read(path, as_made=as_made) if isinstance(settings, dict) and "suite" in settings else None

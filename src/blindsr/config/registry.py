@@ -21,6 +21,10 @@ _OFFERED = ("scale", "crop_border", "max_shift", "trunk", "device")
 _SHARED = "base"  # the module of each kind that holds its base class
 
 
+class Refused(UserError):
+    """A setting, or its value, that a plug-in's `build` does not take."""
+
+
 def names(kind: str) -> list[str]:
     """Names of the plug-ins of a kind, sorted; none of them is imported.
 
@@ -104,15 +108,15 @@ def build(kind: str, name: str, settings: Mapping[str, Any] | None = None, **off
         **offered: keyword arguments that it gets if it takes them.
 
     Raises:
-        UserError: for an unknown name or setting, or a value that `build` refuses; and where what is built has a
-            name of its own that is not that of its file.
+        Refused: for an unknown setting, or a value that `build` refuses.
+        UserError: for an unknown name; and where what is built has a name of its own that is not that of its file.
     """
     make = load(kind, name)
     taken = {key: value for key, value in offered.items() if takes(kind, name, key)}
     try:
         built = make(**taken, **(settings or {}))
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{kind} {name!r}: {error}") from None
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise Refused(f"{kind} {name!r}: {error}") from None
     own = getattr(built, "name", name)
     if own != name:
         raise UserError(f"{kind} {name!r} calls itself {own!r}: give file and record the same name")

@@ -3,39 +3,44 @@
 Unknown keys, wrong types and impossible values are pydantic's errors here; params.py makes one line of them.
 """
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from blindsr.config.values import (
+    Apart,
+    Case,
+    Count,
+    Device,
+    Devices,
+    Mirror,
+    Name,
+    Names,
+    Number,
+    Pixels,
+    Place,
+    Seed,
+    SetName,
+    SetNames,
+    Share,
+    Threads,
+    Tile,
+    Weight,
+    Whole,
+    distinct,
+    unique,
+)
 
-def unique(items: list[Any]) -> list[Any]:
-    """Validator: at least one entry, none twice."""
-    if not items or len(set(items)) != len(items):
-        raise ValueError("must hold at least one entry, each once")
-    return items
-
-
-def distinct(items: list[Any]) -> list[Any]:
-    """Validator: no entry twice."""
-    if len(set(items)) != len(items):
-        raise ValueError("must hold each entry once")
-    return items
+TRAINED = "training"
+"""What the validation calls the degradation that is trained on, beside its cases."""
+_TAKEN = {"mean": "the column of means of every table", "real": "the case of real LR images"}
+_SLOW = 25  # times as many pixels as an image has may be computed for its tiles
 
 
 class Model(BaseModel):
     """A block of params.yaml: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-Names = Annotated[list[Name], AfterValidator(unique)]
-Case = Annotated[str, Field(pattern=r"^[A-Za-z0-9+_.]+$")]
-TRAINED = "training"
-"""What the validation calls the degradation that is trained on, beside its cases."""
-Positive = Annotated[int, Field(ge=1)]
-Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class DegradationParams(Model):
@@ -48,8 +53,8 @@ class DegradationParams(Model):
 class BlurParams(Model):
     """Isotropic Gaussian blur: odd `kernel_size` and `sigma` in HR px."""
 
-    kernel_size: Annotated[int, Field(ge=1)]
-    sigma: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    kernel_size: Annotated[Whole, Field(ge=1, le=255)]
+    sigma: Annotated[Number, Field(ge=0.01, le=100)]
 
     @model_validator(mode="after")
     def _odd(self) -> Self:
@@ -62,21 +67,24 @@ class CaseParams(Model):
     """One test case; a part that is None is left out. `noise_sigma` is in levels of 0..255."""
 
     blur: BlurParams | None = None
-    noise_sigma: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    jpeg_quality: Annotated[int, Field(ge=1, le=100)] | None = None
+    noise_sigma: Annotated[Number, Field(gt=0, le=255)] | None = None
+    jpeg_quality: Annotated[Whole, Field(ge=1, le=100)] | None = None
 
 
 class ScheduleParams(Model):
     """Cosine annealing with restarts: lengths of the periods (iterations; [] is one over the whole run)."""
 
-    periods: list[Positive] = []
-    restart_weights: list[Annotated[float, Field(gt=0)]] = [1.0]
-    min_learning_rate: Annotated[float, Field(ge=0)]
+    periods: list[Count] = []
+    restart_weights: list[Annotated[Number, Field(gt=0, le=1000)]] = [1.0]
+    min_learning_rate: Annotated[Number, Field(ge=0)]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(self.restart_weights) != max(1, len(self.periods)):
-            raise ValueError("restart_weights needs one entry per period")
+            raise ValueError(
+                f"restart_weights needs one entry per period, {max(1, len(self.periods))} and not "
+                f"{len(self.restart_weights)}"
+            )
         return self
 
 
@@ -94,8 +102,8 @@ class RegularizerSettings(Model):
     share of the gradient at the last features, so that penalties of different units compare.
     """
 
-    weight: Annotated[float, Field(ge=0)]
-    gradient_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    weight: Annotated[Number, Field(ge=0, le=1e9)]
+    gradient_share: Annotated[Number, Field(gt=0, lt=1)] | None = None
     hyper: dict[str, Any] = {}
     per_backbone: dict[str, dict[str, Any]] = {}
 
@@ -126,15 +134,17 @@ class DataParams(Model):
     """Data sets by the names of their manifests.
 
     `roots` are folders used in place; `mirror` is asked instead of the sets' own hosts, for <mirror>/<host>/<path>.
+    `train_on_benchmarks` lets images be trained on that are scored, too.
     """
 
-    train: str
-    benchmarks: Annotated[list[str], AfterValidator(unique)]
-    lpips_trunk: str | None = None
-    roots: dict[str, Path] = {}
-    mirror: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    train: SetName
+    benchmarks: SetNames
+    lpips_trunk: SetName | None = None
+    roots: dict[SetName, Place] = {}
+    mirror: Mirror | None = None
     offline: bool = False
     require_all: bool = False
+    train_on_benchmarks: bool = False
 
     @property
     def sets(self) -> list[str]:
@@ -145,23 +155,38 @@ class DataParams(Model):
 class PatchParams(Model):
     """Windows of the training images, in px."""
 
-    size: Positive
-    step: Positive
+    size: Pixels
+    step: Pixels
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.step > self.size:
+            raise ValueError(
+                f"step {self.step} leaves gaps between patches of size {self.size}: choose {self.size} or less"
+            )
+        return self
 
 
 class SuiteParams(Model):
     """The test cases, in the order of the tables."""
 
-    seed: Annotated[int, Field(ge=0)]
-    cases: dict[Case, CaseParams]
+    seed: Seed
+    cases: Annotated[dict[Case, CaseParams], Apart]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        taken = [name for name in self.cases if name.casefold() in _TAKEN]
+        if taken:
+            raise ValueError(f"cases has {taken[0]!r}, which is {_TAKEN[taken[0].casefold()]}: rename it")
+        return self
 
 
 class ValidationParams(Model):
     """PSNR while training: every so many iterations (0: never), on so many training windows, under these cases."""
 
-    every: Annotated[int, Field(ge=0)]
-    windows: Positive
-    cases: dict[Case, CaseParams]
+    every: Annotated[Whole, Field(ge=0, le=10**8)]
+    windows: Annotated[Whole, Field(ge=1, le=1024)]
+    cases: Annotated[dict[Case, CaseParams], Apart]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -180,19 +205,19 @@ class TrainParams(Model):
     losses: Annotated[dict[str, Weight], Field(min_length=1)] = {"l1": 1.0}
     loss_settings: dict[str, dict[str, Any]] = {}
     init_from: Annotated[str, Field(min_length=1)] | None = None
-    iterations: Positive
-    batch: Positive
-    crop: Positive
-    window: Positive
+    iterations: Count
+    batch: Annotated[Whole, Field(ge=1, le=4096)]
+    crop: Annotated[Whole, Field(ge=1, le=2048)]
+    window: Annotated[Whole, Field(ge=1, le=4096)]
     horizontal_flip: bool
     usm_target: bool
-    learning_rate: Annotated[float, Field(gt=0)]
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    learning_rate: Annotated[Number, Field(gt=0)]
+    betas: tuple[Share, Share]
+    ema_decay: Share
     schedule: ScheduleParams
     precision: Literal["fp32", "tf32", "bf16"]
-    threads: Positive
-    log_every: Positive
+    threads: Threads
+    log_every: Count
     validation: ValidationParams
 
     @model_validator(mode="after")
@@ -203,6 +228,18 @@ class TrainParams(Model):
             )
         if self.window < self.crop:
             raise ValueError(f"window {self.window} is smaller than crop {self.crop}")
+        least = self.schedule.min_learning_rate
+        if least > self.learning_rate:
+            raise ValueError(
+                f"schedule.min_learning_rate {least:g} is above learning_rate {self.learning_rate:g}: choose that or "
+                "less"
+            )
+        ends = sum(self.schedule.periods)
+        if 0 < ends < self.iterations:
+            raise ValueError(
+                f"schedule.periods end after {ends} of {self.iterations} iterations, and the rest would be trained "
+                f"at the lowest learning rate: let them add up to {self.iterations} or more, or set them to []"
+            )
         return self
 
 
@@ -216,31 +253,40 @@ class EvaluateParams(Model):
 
     metrics: Names = ["psnr_db", "psnr_y_db", "ssim", "lpips"]
     unaligned_metrics: Annotated[list[str], AfterValidator(distinct)] = ["psnr_shift_db"]
-    crop_border: Annotated[int, Field(ge=0)]
-    tile: Positive | Literal["auto"] | None = None
-    max_shift: Annotated[int, Field(ge=0)] = 40
-    overlap: Annotated[int, Field(ge=0)]
-    threads: Positive
+    crop_border: Annotated[Whole, Field(ge=0, le=100)]
+    tile: Tile = None
+    max_shift: Annotated[Whole, Field(ge=0, le=256)] = 40
+    overlap: Annotated[Whole, Field(ge=0, le=512)]
+    threads: Threads
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if isinstance(self.tile, int) and (self.tile + 2 * self.overlap) ** 2 > _SLOW * self.tile**2:
+            raise ValueError(
+                f"tile {self.tile} is small beside an overlap of {self.overlap}, and takes {_SLOW} times as long as "
+                f"needed: choose {-(-self.overlap // 2)} or more, or auto"
+            )
+        return self
 
 
 class InteractionParams(Model):
     """Interaction of patches: a crop is cut into grid × grid patches."""
 
-    grid: Annotated[int, Field(ge=2)]
-    crops: Positive
-    pairs: Positive
-    contexts: Annotated[int, Field(ge=2)]
-    dropout_rates: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], AfterValidator(unique)]
+    grid: Annotated[Whole, Field(ge=2, le=16)]
+    crops: Annotated[Whole, Field(ge=1, le=10_000)]
+    pairs: Annotated[Whole, Field(ge=1, le=480)]
+    contexts: Annotated[Whole, Field(ge=2, le=10_000)]
+    dropout_rates: Annotated[list[Annotated[Number, Field(gt=0, lt=1)]], AfterValidator(unique)]
 
 
 class AnalyseParams(Model):
     """Resolution of the analyses; `crop` is in LR px, `contents` the number of crops of all images together."""
 
-    frequency_bands: Annotated[int, Field(ge=2)]
-    images: Positive
-    crop: Positive
-    contents: Annotated[int, Field(ge=2)]
-    perplexity: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    frequency_bands: Annotated[Whole, Field(ge=2, le=512)]
+    images: Count
+    crop: Annotated[Whole, Field(ge=2, le=1024)]
+    contents: Annotated[Whole, Field(ge=2, le=10_000)]
+    perplexity: Annotated[Number, Field(ge=1, le=1000)]
     interaction: InteractionParams
 
     @model_validator(mode="after")
@@ -255,7 +301,7 @@ class AnalyseParams(Model):
 class GalleryParams(Model):
     """Pictures of the report: `crop` is the side of the window that is shown, in HR px, cut to whole LR pixels."""
 
-    crop: Annotated[int, Field(ge=16)]
+    crop: Annotated[Whole, Field(ge=16, le=4096)]
 
 
 class RuntimeParams(Model):
@@ -266,10 +312,10 @@ class RuntimeParams(Model):
     it. `keep_batches` keeps the training batches that a CPU makes, so that the next run of the same seed reads them.
     """
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
-    devices: Positive | Literal["auto"]
-    workers: Annotated[int, Field(ge=0)]
-    checkpoint_every: Positive
+    device: Device
+    devices: Devices
+    workers: Annotated[Whole, Field(ge=0, le=256)]
+    checkpoint_every: Count
     compile: bool
     cuda_graph: bool = True
     keep_batches: bool = False

@@ -72,7 +72,7 @@ def real_pairs(lr: Index, hr: Index, lr_folder: Path, hr_folder: Path) -> list[P
     """
     return [
         Pair(lr.name, REAL, one.name, hr_folder / other.file, lr_folder / one.file, lr.aligned)
-        for one, other in _matched(lr, hr)
+        for one, other in matched(lr, hr)
     ]
 
 
@@ -87,7 +87,7 @@ def require_pairs(lr: Index, hr: Index, scale: int) -> None:
     Raises:
         UserError: for LR images without HR images, as `pairing.match`, or of another size than the scale says.
     """
-    for one, other in _matched(lr, hr):
+    for one, other in matched(lr, hr):
         if (one.width, one.height) != (other.width // scale, other.height // scale):
             sizes = f"{one.width}×{one.height} px for {other.width}×{other.height}"
             raise UserError(
@@ -110,7 +110,19 @@ def groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
     return list(found.values())
 
 
-def _matched(lr: Index, hr: Index) -> list[tuple[IndexedImage, IndexedImage]]:
+def matched(lr: Index, hr: Index) -> list[tuple[IndexedImage, IndexedImage]]:
+    """Find the HR image of every real LR image.
+
+    Args:
+        lr: As for `real_pairs`.
+        hr: Likewise.
+
+    Returns:
+        (LR image, HR image) of each pair, in the order of the LR images.
+
+    Raises:
+        UserError: as `pairing.match`.
+    """
     assert lr.pairing is not None
     lrs, hrs = ({image.file: image for image in index.images} for index in (lr, hr))
     other = Side(hr.name, list(hrs)) if hr.name != lr.name else None

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from blindsr.config.params import RANKED, Params
+from blindsr.config.consistency import RANKED
+from blindsr.config.params import Params
 from blindsr.config.run import Run
 from blindsr.data import images
 from blindsr.data.images import RGB

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from blindsr.runtime import packages, paths
+from blindsr.runtime import packages, paths, privacy
 from blindsr.runtime.errors import UserError
 
 EXPERIMENT = "blindsr"
@@ -57,7 +57,7 @@ def _database(uri: str) -> Path:
 
 def shown(uri: str) -> str:
     """The address, or a text with addresses, without the passwords in it."""
-    return re.sub(r"(://[^/@]*?):[^/@]*@", r"\1:***@", uri)
+    return privacy.without_secrets(uri)
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def connect(uri: str, *, new: bool = False) -> Any:
             and where MLflow is not installed.
     """
     if "://" not in uri and uri != "databricks":
-        raise UserError(f"{uri} is no address of MLflow: give one such as http://mlflow.example.org:5000")
+        raise UserError(f"{shown(uri)} is no address of MLflow: give one such as http://mlflow.example.org:5000")
     file = _database(uri)
     if uri.startswith(_SQLITE) and not new and not file.exists():
         raise UserError(f"{file} is not there: `dvc repro` records runs, `blindsr runs sync` those of a `dvc pull`")

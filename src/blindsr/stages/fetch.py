@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from blindsr.acquisition import catalog, sources
 from blindsr.acquisition.catalog import Manifest
+from blindsr.config import preflight
 from blindsr.config.params import Params
 from blindsr.config.schema import DataParams
 from blindsr.data import pairs
@@ -23,23 +24,29 @@ def run(params: Params, *, offline: bool = False) -> None:
         offline: Ask no host, as data.offline does.
 
     Raises:
-        UserError: for a root without a manifest; after all sets, if the training set is missing, or, with
-            data.require_all, any other.
+        UserError: for a root without a manifest, a set of another kind than its use, or settings that a later stage
+            could not follow; after all sets, if the training set is missing, or holds images of a benchmark, or, with
+            data.require_all, if any other set is missing.
     """
     data = params.data.model_copy(update={"offline": offline or params.data.offline})
     known = catalog.known_sets()
     for name in data.roots:
         if name not in known:
             raise UserError(f"data.roots names {name!r}, which has no manifest: choose from {', '.join(known)}")
+    wanted = _manifests(data.sets, params.scale)
+    _check_roles({manifest.name: manifest for manifest in wanted}, data)
+    preflight.check(params)
     paths.RAW.mkdir(parents=True, exist_ok=True)
     temporary.sweep(paths.RAW, paths.INDEX)
     found: dict[str, Index] = {}
-    for manifest in _manifests(data.sets, params.scale):
+    for manifest in wanted:
         found[manifest.name] = index = _index(manifest, data, params.scale, found)
         index.write(paths.INDEX)
         if not index.missing:
             print(f"{manifest.name}: {len(index.images)} files verified", flush=True)
     sources.sweep()
+    if not data.train_on_benchmarks:
+        _require_apart(found[data.train], [found[name] for name in data.benchmarks])
     missing = [name for name, index in found.items() if index.missing]
     fatal = [name for name in missing if name == data.train or data.require_all]
     if fatal:
@@ -56,6 +63,32 @@ def _manifests(names: Sequence[str], scale: int) -> list[Manifest]:
             raise UserError(f"{manifest.name} has real LR images itself: it cannot be the HR set of another set")
     everything = [*(manifest for manifest in others if manifest.name not in names), *wanted]
     return sorted(everything, key=lambda manifest: manifest.hr is not None)  # in their order: the sort is stable
+
+
+def _check_roles(manifests: Mapping[str, Manifest], data: DataParams) -> None:
+    """Refuse a set that is of another kind than its use, which would show when it is trained on, or scored."""
+    for key, names, roles in (
+        ("data.train", [data.train], ("train", "benchmark", "source")),
+        ("data.benchmarks", data.benchmarks, ("benchmark", "pairs", "source", "train")),
+        ("data.lpips_trunk", [data.lpips_trunk] if data.lpips_trunk else [], ("weights",)),
+    ):
+        for name in names:
+            role = manifests[name].role
+            if role not in roles:
+                fit = [other for other in catalog.known_sets() if catalog.load_manifest(other).role == roles[0]]
+                raise UserError(f"{key} names {name}, a set of {role}: choose one such as {', '.join(fit[:3])}")
+
+
+def _require_apart(train: Index, benchmarks: Sequence[Index]) -> None:
+    """Refuse to train on the very files that are scored, under whatever names."""
+    own = {image.sha256: image.file for image in train.images}
+    for benchmark in benchmarks:
+        for image in benchmark.images:
+            if image.sha256 in own:
+                raise UserError(
+                    f"{own[image.sha256]} of the training set {train.name} is {image.file} of the benchmark "
+                    f"{benchmark.name}: take it out, or set data.train_on_benchmarks to true"
+                )
 
 
 def _index(manifest: Manifest, data: DataParams, scale: int, found: Mapping[str, Index]) -> Index:

@@ -81,7 +81,8 @@ def publish(params: Params, store: str | None = None) -> None:
     grid = {"backbones": ", ".join(params.backbone.names), "regularizers": ", ".join(params.reg.names)}
     grid |= {"seeds": ", ".join(map(str, params.seeds)), "profile": params.profile}
     # a report of other settings is another run; where the work is done is none of them
-    settings = params.model_dump(mode="json", exclude={"runtime": True, "data": {"roots", "mirror", "offline"}})
+    here = {"roots", "mirror", "offline"} | (set() if params.data.train_on_benchmarks else {"train_on_benchmarks"})
+    settings = params.model_dump(mode="json", exclude={"runtime": True, "data": here})
     name = f"report-{params.profile}"
     with tracking.open_run(name, f"{name}-{files.key(settings)[:16]}", grid, store=store) as run:
         for made in (paths.TABLES, paths.FIGURES, paths.GALLERY, paths.PAGE):

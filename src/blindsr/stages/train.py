@@ -7,11 +7,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from blindsr.config import registry
+from blindsr.config import preflight, registry
 from blindsr.config.described import described
 from blindsr.config.params import Params
 from blindsr.config.run import Run
-from blindsr.data import indices
+from blindsr.data import indices, sizes
 from blindsr.data.patch_store import INDEX, PatchStore
 from blindsr.model import architecture, weight_files
 from blindsr.model.network import Network, build_regularizer
@@ -38,11 +38,14 @@ def run(params: Params, wanted: Run) -> None:
         wanted: A trained run, not a control.
 
     Raises:
-        UserError: for a run that the settings do not name; as `build_network`, `build_batches`, `distributed.join`
-            and `trainer.train` do.
+        UserError: for a run that the settings do not name, or settings that a later run or stage could not follow; as
+            `build_network`, `build_batches`, `distributed.join` and `trainer.train` do.
         Interrupted: as `trainer.train` does.
     """
     params.require(wanted)
+    if not distributed.launched():
+        preflight.check(params)
+        sizes.require_large_enough(params)
     runtime = params.runtime
     ranks = distributed.count(runtime.devices, runtime.device)
     if ranks > 1 and not distributed.launched():

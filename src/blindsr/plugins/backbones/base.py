@@ -37,6 +37,10 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
 
+MOST_BLOCKS = 256
+"""Of a network: each takes a moment to build, and the deepest ones of the field have 200."""
+
+
 def require_scale(scale: int, *supported: int) -> None:
     """Refuse a scale that the architecture is not defined for.
 
@@ -52,11 +56,21 @@ def require_scale(scale: int, *supported: int) -> None:
         raise ValueError(f"scale must be {allowed}, not {scale!r}")
 
 
-def require_counts(**counts: int) -> None:
-    """Raise ValueError unless every value is a whole number >= 1."""
+def require_counts(most: int = 4096, /, **counts: int) -> None:
+    """Refuse what is no count, or more than anyone could train.
+
+    Args:
+        most: Largest that is taken.
+        **counts: By the name that the message has.
+
+    Raises:
+        ValueError: unless every value is a whole number from 1 to `most`.
+    """
     for name, value in counts.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name} must be a whole number >= 1, not {value!r}")
+        if value > most:
+            raise ValueError(f"{name} must be at most {most}, not {value!r}")
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:

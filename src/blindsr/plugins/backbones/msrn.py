@@ -9,7 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from blindsr.plugins.backbones.base import Backbone, conv3x3, pixel_shuffle_upsampler, require_counts, require_scale
+from blindsr.plugins.backbones.base import (
+    MOST_BLOCKS,
+    Backbone,
+    conv3x3,
+    pixel_shuffle_upsampler,
+    require_counts,
+    require_scale,
+)
 
 _DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 
@@ -29,7 +36,8 @@ def build(*, scale: int = 4, num_blocks: int = 8, num_features: int = 64) -> Bac
         ValueError: for other values.
     """
     require_scale(scale, 2, 3, 4)
-    require_counts(num_blocks=num_blocks, num_features=num_features)
+    require_counts(MOST_BLOCKS, num_blocks=num_blocks)
+    require_counts(num_features=num_features)
     return _MSRN(scale, num_blocks, num_features)
 
 

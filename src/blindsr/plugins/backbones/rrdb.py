@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from blindsr.plugins.backbones.base import (
+    MOST_BLOCKS,
     Backbone,
     conv3x3,
     kaiming_,
@@ -34,7 +35,8 @@ def build(*, scale: int = 4, num_blocks: int = 23, num_features: int = 64, growt
         ValueError: for other values.
     """
     require_scale(scale, 1, 2, 4)
-    require_counts(num_blocks=num_blocks, num_features=num_features, growth=growth)
+    require_counts(MOST_BLOCKS, num_blocks=num_blocks)
+    require_counts(num_features=num_features, growth=growth)
     return _RRDBNet(scale, num_blocks, num_features, growth)
 
 

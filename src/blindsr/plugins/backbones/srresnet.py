@@ -8,7 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blindsr.plugins.backbones.base import Backbone, PixelShuffle, conv3x3, kaiming_, require_counts, require_scale
+from blindsr.plugins.backbones.base import (
+    MOST_BLOCKS,
+    Backbone,
+    PixelShuffle,
+    conv3x3,
+    kaiming_,
+    require_counts,
+    require_scale,
+)
 
 
 def build(*, scale: int = 4, num_blocks: int = 16, num_features: int = 64) -> Backbone:
@@ -27,7 +35,8 @@ def build(*, scale: int = 4, num_blocks: int = 16, num_features: int = 64) -> Ba
         ValueError: for other values.
     """
     require_scale(scale, 2, 3, 4)
-    require_counts(num_blocks=num_blocks, num_features=num_features)
+    require_counts(MOST_BLOCKS, num_blocks=num_blocks)
+    require_counts(num_features=num_features)
     return _SRResNet(scale, num_blocks, num_features)
 
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from blindsr.plugins.backbones.base import (
+    MOST_BLOCKS,
     Backbone,
     conv3x3,
     pad_to_multiple,
@@ -62,7 +63,8 @@ def build(
     for name, values in (("depths", depths), ("num_heads", num_heads)):
         if not isinstance(values, list | tuple) or not values:
             raise ValueError(f"{name} must be a list of whole numbers, one per group, not {values!r}")
-        require_counts(**{f"{name}[{i}]": value for i, value in enumerate(values)})
+        require_counts(MOST_BLOCKS, **{f"{name}[{i}]": value for i, value in enumerate(values)})
+    require_counts(MOST_BLOCKS, **{"sum of depths": sum(depths)})
     if len(depths) != len(num_heads):
         raise ValueError(f"depths and num_heads must be of one length, not {len(depths)} and {len(num_heads)}")
     for heads in num_heads:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from blindsr.plugins.losses.base import Loss
 
+_LEAST = 1e-12
+
 
 def build(*, eps: float = 1e-3) -> Loss:
     """Mean of √((SR - HR)² + eps²) over samples, channels and pixels; `eps` of the source for images in [0, 1].
@@ -16,13 +18,15 @@ def build(*, eps: float = 1e-3) -> Loss:
     Below differences of about `eps` it is quadratic, above them L1. Equal images have a loss of `eps`.
 
     Args:
-        eps: > 0 and finite.
+        eps: > 0, of a size whose square float32 holds.
 
     Raises:
         ValueError: for another eps.
     """
     if not isinstance(eps, int | float) or isinstance(eps, bool) or not 0 < eps < math.inf:
         raise ValueError(f"eps must be a finite number > 0, not {eps!r}")
+    if not _LEAST <= eps <= 1 / _LEAST:
+        raise ValueError(f"eps must be from {_LEAST:g} to {1 / _LEAST:g}, not {eps!r}")
     return _Charbonnier(float(eps))
 
 

@@ -50,17 +50,17 @@ def whole(name: str, value: Any, least: float, most: float) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def positive(name: str, value: Any) -> Bounds:
-    """[smallest, largest], both above 0."""
+def positive(name: str, value: Any, least: float = 0.0, most: float = float("inf")) -> Bounds:
+    """[smallest, largest], both above 0 and within [least, most]."""
     low, high = interval(name, value)
     if low == 0:
         raise ValueError(f"{name} must be greater than 0, not [{low:g}, {high:g}]")
-    return low, high
+    return interval(name, value, least, most)
 
 
-def around_one(name: str, value: Any) -> Bounds:
-    """[smallest, largest], both above 0, with 1 between them: draws are from below it or from above."""
-    low, high = positive(name, value)
+def around_one(name: str, value: Any, least: float = 0.0, most: float = float("inf")) -> Bounds:
+    """[smallest, largest], both above 0 and within [least, most], and 1 between them: draws are from either side."""
+    low, high = positive(name, value, least, most)
     if not low <= 1 <= high:
         raise ValueError(f"{name} must contain 1 (draws fall below it and above), not [{low:g}, {high:g}]")
     return low, high

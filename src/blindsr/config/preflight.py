@@ -1,0 +1,50 @@
+"""What takes seconds to know of the settings, and would else be known after hours: in a later run, or at its end."""
+
+from blindsr.config import registry
+from blindsr.config.params import Params
+from blindsr.runtime import paths
+from blindsr.runtime.errors import UserError
+
+_MOST_PARAMETERS = 10**9
+"""A network of more would need 16 GB for weights, gradients and Adam alone."""
+
+
+def check(params: Params) -> None:
+    """Look at every run that the settings name, before the first one begins.
+
+    Args:
+        params: Settings of the project.
+
+    Raises:
+        UserError: for a value that a backbone refuses, also of a later run; for a network that nobody can train; for
+            a file of `train.init_from` that is not there; for a single test case, of which no analysis can be made.
+    """
+    init_from = params.train.init_from
+    if init_from and not (paths.project_root() / init_from).is_file():
+        raise UserError(
+            f"train.init_from {init_from} is no file: give weights that `blindsr export` writes, or another path"
+        )
+    if len(params.suite.cases) < 2:
+        raise UserError(
+            "suite.cases has one test case, and the analysis of features tells cases apart: name two or more"
+        )
+    for name in params.backbone.names:
+        _build(name, params)
+
+
+def _build(name: str, params: Params) -> None:
+    """Build a backbone with its settings, on a device that has shapes and no memory."""
+    import torch  # with what it needs for that device, a second or more
+
+    key = f"backbone.hyper.{name}"
+    try:
+        with torch.device("meta"):
+            network = registry.build("backbone", name, {"scale": params.scale, **params.backbone.hyper[name]})
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
+    count = sum(parameter.numel() for parameter in network.parameters())
+    if count > _MOST_PARAMETERS:
+        raise UserError(
+            f"{key}: the network would have {count:,} parameters, and {_MOST_PARAMETERS:,} are the most: choose "
+            "fewer blocks or channels"
+        )
