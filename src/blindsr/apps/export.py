@@ -26,7 +26,7 @@ from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.plugins.backbones import swinir
 from blindsr.plugins.backbones.base import Backbone
-from blindsr.runtime import files, paths
+from blindsr.runtime import escaping, files, paths
 from blindsr.runtime.errors import UserError
 
 Format = Literal["safetensors", "onnx", "torchscript"]
@@ -211,6 +211,7 @@ def model_card(
 ) -> str:
     """Markdown that says what the network is, how it was trained, how well it does, and how to use it."""
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    environment.filters["markdown"] = escaping.markdown
     template = environment.from_string((resources.files("blindsr.apps") / "model_card.md.j2").read_text("utf-8"))
     trained = settings if metadata["profile"] else None
     return template.render(

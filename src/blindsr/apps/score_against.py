@@ -13,6 +13,7 @@ from blindsr.evaluation import benchmarks
 from blindsr.evaluation.scoring import Key, Score
 from blindsr.reporting import gain_split, statistics
 from blindsr.reporting.gain_split import Split
+from blindsr.runtime import escaping
 from blindsr.runtime.errors import UserError
 
 NEEDED = ("psnr_db", *gain_split.NEEDED)
@@ -107,7 +108,7 @@ def print_table(table: pd.DataFrame, model: str, against: str) -> None:
         shown.add_row(str(row["case"]), f"{row['psnr_db']:.2f}", f"{row['against_db']:.2f}", *ends)
     console, count = Console(), int(table["images"].iloc[0])
     text = f"{model} minus {against} in dB of PSNR, {count} images, with 95 % intervals over images"
-    console.print(text, soft_wrap=True, markup=False, highlight=False)
+    console.print(escaping.terminal(text), soft_wrap=True, markup=False, highlight=False)
     console.print(shown)
     console.print(
         "direction: the detail that is added is more right. amplitude: it is more or less of it, which turning one "

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from blindsr.evaluation.scoring import Score
 from blindsr.plugins.metrics.base import Metric
+from blindsr.runtime import escaping
 
 
 def print_table(name: str, scores: Sequence[Score], metrics: Sequence[Metric], cases: Sequence[str]) -> None:
@@ -25,7 +26,7 @@ def print_table(name: str, scores: Sequence[Score], metrics: Sequence[Metric], c
     table.add_row("mean", *(_shown(metric, _mean(means[metric.name], cases)) for metric in metrics))
     console, count = Console(), len({score.key.image for score in scores})
     # not as the table's title, which would be broken to the width of its few columns
-    console.print(f"{name}, mean of {count} images", soft_wrap=True, markup=False, highlight=False)
+    console.print(escaping.terminal(f"{name}, mean of {count} images"), soft_wrap=True, markup=False, highlight=False)
     console.print(table)
     infinite = _exact(scores)
     if infinite:

@@ -21,7 +21,7 @@ from blindsr.config import params
 from blindsr.config.schema import SuiteParams
 from blindsr.data import images, suite
 from blindsr.data.images import RGB
-from blindsr.runtime import files, parallel
+from blindsr.runtime import escaping, files, parallel
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
@@ -81,7 +81,7 @@ def verify(out: Path, hr_folder: Path | None = None) -> None:
                 lines += _hr_problem(hr_folder / entry.file, entry, manifest.versions)
             bar.advance(note=name)
     for line in lines:
-        print(f"error: {line}")
+        print(escaping.terminal(f"error: {line}"))
     here = suite_manifest.versions()
     changed = [
         f"{key} {manifest.versions.get(key)} (here {here[key]})"
@@ -89,7 +89,7 @@ def verify(out: Path, hr_folder: Path | None = None) -> None:
         if manifest.versions.get(key) != here[key]
     ]
     if changed:
-        print(f"note: {out} was made with {', '.join(changed)}")
+        print(escaping.terminal(f"note: {out} was made with {', '.join(changed)}"))
     if lines:
         raise UserError(f"{out} differs from its manifest in {len(lines)} places (named above)")
     print(

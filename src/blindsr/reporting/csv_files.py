@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from blindsr.runtime import files
+from blindsr.runtime import escaping, files
 from blindsr.runtime.errors import UserError
 
 _TEXT = (
@@ -46,6 +46,8 @@ def read(path: Path, *, needed: Collection[str] = (), unique: Collection[str] = 
         columns = pd.read_csv(path, nrows=0).columns
         holes = {name: [""] if name in _TEXT else ["", "nan"] for name in columns}
         frame = pd.read_csv(path, dtype=dict.fromkeys(_TEXT, str), keep_default_na=False, na_values=holes)
+        texts = frame.columns.intersection(_TEXT)
+        frame[texts] = frame[texts].map(escaping.csv_text, na_action="ignore")
         whole = path.read_bytes().endswith(b"\n")
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run `dvc repro`") from None

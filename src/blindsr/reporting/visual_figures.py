@@ -11,6 +11,7 @@ from PIL import Image
 
 from blindsr.data import images
 from blindsr.reporting.style import STYLE, headline, save
+from blindsr.runtime import escaping
 
 
 def comparison(
@@ -44,7 +45,7 @@ def comparison(
                 axis.set_xlabel(text, fontsize=7.5)
                 for spine in axis.spines.values():
                     spine.set_visible(False)
-            line[0].set_ylabel(f"{entry['image'][:28]}\n{case}, {entry['rule']}", fontsize=7)
+            line[0].set_ylabel(f"{escaping.svg(entry['image'][:28])}\n{case}, {entry['rule']}", fontsize=7)
         headline(figure, title)
         save(figure, stem)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer.core
 
-from blindsr.runtime import files, terminal
+from blindsr.runtime import escaping, files, terminal
 from blindsr.runtime.errors import Interrupted, UserError
 
 
@@ -75,5 +75,5 @@ def run(app: Callable[[], Any]) -> None:
 
 
 def _end(error: UserError) -> None:
-    print(f"error: {error}", file=sys.stderr)
+    print(escaping.terminal(f"error: {error}"), file=sys.stderr)
     sys.exit(error.status)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from blindsr.runtime import outputs, temporary
+from blindsr.runtime import escaping, outputs, temporary
 from blindsr.runtime.errors import UserError, one_line
 
 _MENDS = {
@@ -109,14 +109,19 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     Args:
         path: As for `write_atomic`.
         header: Names of the columns.
-        rows: Cells in their order; what is no text is written as `str` gives it.
+        rows: Cells in their order; what is no text is written as `str` gives it, and no text as a formula.
 
     Raises:
         UserError: as `atomic` does.
     """
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_atomic(path, text.getvalue())
+    lines = (_csv_line(map(escaping.csv_cell, row)) for row in [header, *rows])
+    write_atomic(path, "".join(lines))
+
+
+def _csv_line(row: Iterable[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow(row)  # with its own line end, "\r\n", it quotes a cell that holds either of the two
+    return f"{line.getvalue()[:-2]}\n"
 
 
 def read_csv(path: Path, *, again: str = "delete it and make it again") -> list[dict[str, str]]:
@@ -136,7 +141,7 @@ def read_csv(path: Path, *, again: str = "delete it and make it again") -> list[
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             header, *rows = csv.reader(file, strict=True)
-        return [dict(zip(header, row, strict=True)) for row in rows]
+        return [dict(zip(header, map(escaping.csv_text, row), strict=True)) for row in rows]
     except (csv.Error, ValueError) as error:  # of decoding, of no line at all, or a row of another length
         raise UserError(f"{path} is damaged ({one_line(error)}): {again}") from None
 

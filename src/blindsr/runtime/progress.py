@@ -19,6 +19,8 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from blindsr.runtime import escaping
+
 _LINE_EVERY = 30.0  # seconds between plain lines
 _NOTE_EVERY = 2.0  # seconds over which a pace is measured
 
@@ -76,6 +78,7 @@ class Bar:
 
     def say(self, line: str) -> None:
         """Print a line to stderr, above the bar where there is one."""
+        line = escaping.terminal(line)
         if self._rich:
             self._rich.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.logging import RichHandler
 
+from blindsr.runtime import escaping
 from blindsr.runtime.errors import UserError
 
 
@@ -94,11 +95,19 @@ def require_utf8() -> None:
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
+class _Escaping(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return escaping.terminal(super().format(record))
+
+
 def show_warnings() -> None:
     """Have warnings of the program, and not those of libraries about single images, shown on standard error."""
     if sys.stderr.isatty():
         handler = RichHandler(console=Console(stderr=True), show_time=False, show_path=False, show_level=True)
-        logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+        handler.setFormatter(_Escaping("%(message)s"))
+        logging.basicConfig(level=logging.WARNING, handlers=[handler])
     else:  # in a log, a warning is one line
-        logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+        plain = logging.StreamHandler()
+        plain.setFormatter(_Escaping("%(levelname)s: %(message)s"))
+        logging.basicConfig(level=logging.WARNING, handlers=[plain])
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files, which have a line of their own

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from blindsr.runtime import packages, paths, tracking_store
+from blindsr.runtime import escaping, packages, paths, privacy, tracking_store
 from blindsr.runtime.errors import Interrupted, UserError
 
 _FLUSH_EVERY = 10.0  # seconds
@@ -33,7 +33,6 @@ _IN_EVERY_POINT = "learning_rate"  # of a learning curve, whatever else it has
 _STEP = "iteration"  # of a learning curve's point; MLflow has it as the step
 BATCH = 1000
 """Metrics that MLflow takes in one request."""
-_PARAM_LENGTH = 500
 _CONTEXT = "mlflow.data.context"
 _SCORE_ERROR = 1e-6  # of a mean of scores that were written with six decimals
 _log = logging.getLogger(__name__)
@@ -43,7 +42,7 @@ def as_params(values: Mapping[str, Any]) -> list[Any]:
     """What `log_batch` takes as params."""
     from mlflow.entities import Param
 
-    return [Param(key.replace("+", "-"), str(value)[:_PARAM_LENGTH]) for key, value in values.items()]
+    return [Param(escaping.mlflow_key(key), escaping.mlflow_value(value)) for key, value in values.items()]
 
 
 class DataSet(NamedTuple):
@@ -95,7 +94,7 @@ class Run:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        named = {key: float(value) for key, value in values.items() if key != _STEP}
+        named = {escaping.mlflow_key(key): float(value) for key, value in values.items() if key != _STEP}
         self._buffer += [Metric(key, value, now, step) for key, value in named.items() if math.isfinite(value)]
         if time.monotonic() - self._flushed >= _FLUSH_EVERY:
             self.flush()
@@ -112,7 +111,7 @@ class Run:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        named = {key.replace("+", "-"): float(value) for key, value in values.items()}  # MLflow takes no plus sign
+        named = {escaping.mlflow_key(key): float(value) for key, value in values.items()}
         news = {key: value for key, value in named.items() if math.isfinite(value) and not self._has(key, value)}
         self._buffer += [Metric(key, value, now, 0) for key, value in news.items()]
 
@@ -272,7 +271,10 @@ def _experiment_tags() -> dict[str, str]:
             revision = git.stdout.strip()
     tags = {"dvc.experiment": os.environ.get("DVC_EXP_NAME", ""), "git.revision": revision}
     # what MLflow's own pages show as source, version and user
-    tags |= {"mlflow.source.name": " ".join(["blindsr", *sys.argv[1:]]), "mlflow.source.type": "LOCAL"}
+    tags |= {
+        "mlflow.source.name": privacy.public(" ".join(["blindsr", *sys.argv[1:]])),
+        "mlflow.source.type": "LOCAL",
+    }
     tags |= {"mlflow.source.git.commit": revision} if revision else {}
     with contextlib.suppress(OSError, KeyError, ImportError):  # a container may have no name for its user
         tags["mlflow.user"] = getpass.getuser()
