@@ -165,7 +165,7 @@ def test_every_table_and_figure_is_there_twice_the_same(settings: Params) -> Non
               "table2_lpips", "table2_ntire", "training_cost"]  # fmt: skip
     expected = {f"{name}{suffix}" for name in figures for suffix in (".png", ".svg")}
     expected |= {f"{name}{suffix}" for name in tables for suffix in (".csv", ".md", ".tex")}
-    assert set(first) == expected | {"verdicts.md", "report.html", "metrics.json", "psnr.csv"}
+    assert set(first) == expected | {"verdicts.md", "report.html", "metrics.json", "scores.csv", "curves.csv"}
     assert "Gone is missing: ask its authors" in first["psnr_db.md"].decode()
     report.run(settings)
     assert made() == first

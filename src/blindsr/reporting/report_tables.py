@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
-
-from blindsr.config.run import BILINEAR, CONTROLS, Row
+from blindsr.config.run import BILINEAR, CONTROLS
 from blindsr.reporting import (
     analyses,
     differences,
     generalization,
     headline,
+    plot_data,
     power,
     scores,
     summary,
@@ -36,7 +35,7 @@ class ReportTables(NamedTuple):
 
 
 def write(source: Source) -> ReportTables:
-    """Write all tables, metrics.json, summary.json and the file for `dvc plots`."""
+    """Write all tables, metrics.json, summary.json and the files for `dvc plots`."""
     folder, params = source.folder / "tables", source.params
     printed = _of_the_paper(source)
     made = [_headline(source, folder)]
@@ -54,7 +53,7 @@ def write(source: Source) -> ReportTables:
     made += _real(source, folder) + _analyses(source, folder)
     tables.write_metrics(values, source.folder / "metrics.json")
     summary.write(source, source.folder / "summary.json")
-    files.write_csv(source.folder / "plots" / "psnr.csv", ["method_case", "psnr_db"], _plot(source.psnr))
+    plot_data.write(source, source.folder / "plots")
     evidence = verdicts.Evidence(
         separation=source.separation if source.has_crops else None,
         interaction=source.analysis("interaction") if source.has_crops else None,
@@ -204,17 +203,6 @@ def _analyses(source: Source, folder: Path) -> list[Table]:
         title = f"Interaction of neighbouring patches ({size})"
         made.append(analyses.interaction(source.strengths, folder / "interaction", title=title))
     return made
-
-
-def _plot(psnr: pd.DataFrame) -> list[list[str]]:
-    """Rows of psnr.csv for `dvc plots`: one per method and case."""
-    means = psnr.groupby(level=["backbone", "reg"], sort=False).mean()
-    return [
-        [f"{Row(backbone, reg).name} {case}", f"{value:.4f}"]
-        for (backbone, reg), row in means.iterrows()
-        for case, value in row.items()
-        if not pd.isna(value)
-    ]
 
 
 def _verdict_text(judged: list[Verdict], source: Source) -> str:
