@@ -8,7 +8,7 @@ LEAN := .venv-lean
 LEAN_TORCH ?= $(shell sed -n 's/^torch==//p' requirements.txt)
 LEAN_STAMP := $(LEAN)/.installed-$(LEAN_TORCH)
 
-.PHONY: help setup params repro report test test-lean lint bench gpu-check ui
+.PHONY: help setup params repro back report test test-lean lint bench gpu-check ui
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -33,7 +33,11 @@ params: setup  ## compose conf/ into params.yaml
 	@$(BIN)/blindsr params
 
 repro: params  ## rebuild tables, plots and runs (embedded profile: minutes)
-	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc repro
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/blindsr repro $(ARGS)
+
+back: setup  ## after an experiment in the workspace: settings, tables and files of the last commit
+	@git checkout --quiet HEAD -- params.yaml dvc.lock reports
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc checkout --quiet --force --allow-missing
 
 report: setup  ## rebuild only tables, figures and page, from recorded scores
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc repro --single-item report

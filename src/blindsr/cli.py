@@ -42,6 +42,16 @@ def params() -> None:
     read()
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def repro(
+    context: typer.Context,
+) -> None:
+    """Rebuild what is not up to date, as `dvc repro` does with the same arguments, and show the results."""
+    from blindsr.apps import repro
+
+    repro.run(context.args)
+
+
 @app.command()
 def fetch(
     status: Annotated[

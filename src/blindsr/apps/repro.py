@@ -1,0 +1,261 @@
+"""`dvc repro` that says where it is: which stage of how many, the time left, and at the end what came out.
+
+DVC runs the stages; this only reads what it prints. Its hints about git and its remarks on stages that are up to
+date are left out, and a warning that several stages give is shown once.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pandas as pd
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from blindsr.config import params
+from blindsr.config.run import Row
+from blindsr.runtime import files, packages, paths
+from blindsr.runtime.errors import Interrupted, UserError
+
+_STARTED = re.compile(r"Running stage '(?P<name>[^']+)':")
+_PASSED = re.compile(r"Stage '(?P<name>[^']+)' (?P<how>didn't change|is cached)")
+_LEFT_OUT = re.compile(
+    r"> blindsr |(Updating|Generating) lock file|To (track the changes|enable auto staging)|\s+git add |"
+    r"\s+dvc config core\.autostage|Use `dvc push`|Data and pipelines are up to date"
+)
+_HELD = (b"Running stage '", b"Stage '", b"> ", b"Updating lock", b"Generating lock", b"To ", b"\t", b"Use `dvc",
+         b"Data ", b"WARNING")  # fmt: skip
+_SHOWN = {"PSNR mean": "PSNR mean", "cosine": "detail cosine", "- none": "− none", "- bilinear": "− bilinear"}
+_NOTES = Path(".train_state") / "stage_seconds.json"
+
+
+class Story:
+    """What is printed of DVC's output, line by line."""
+
+    def __init__(self, total: Mapping[str, int], known: Mapping[str, float], clock: Callable[[], float]) -> None:
+        """Nothing has run yet.
+
+        Args:
+            total: Stages by their kind, such as "train".
+            known: Seconds that one of each kind took the last time.
+            clock: Gives seconds.
+        """
+        self._total, self._known, self._clock = total, known, clock
+        self._count: Counter[str] = Counter()
+        self._taken: dict[str, list[float]] = {}
+        self._running: tuple[str, float] | None = None
+        self._warned: set[str] = set()
+        self.made = 0
+
+    def line(self, text: str) -> str | None:
+        """What is shown of a line without its end; None: nothing."""
+        if found := _STARTED.match(text):
+            return self._start(found["name"])
+        if found := _PASSED.match(text):
+            self._end()
+            self._count[_kind(found["name"])] += 1
+            cached = found["how"] == "is cached"
+            return f"{self._place()} {_title(found['name'])}: from the cache" if cached else None
+        if text.startswith("WARNING"):
+            new = text not in self._warned
+            self._warned.add(text)
+            return text if new else None
+        return None if _LEFT_OUT.match(text) else text
+
+    def end(self) -> None:
+        """The last stage has ended."""
+        self._end()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Mean seconds of a stage of each kind, this time or else the last."""
+        return {**self._known, **{kind: sum(own) / len(own) for kind, own in self._taken.items()}}
+
+    def _start(self, name: str) -> str:
+        self._end()
+        kind = _kind(name)
+        left = self._left(kind)
+        self._count[kind] += 1
+        self._running = (kind, self._clock())
+        self.made += 1
+        return f"{self._place()} {_title(name)}{left}"
+
+    def _end(self) -> None:
+        if self._running:
+            kind, began = self._running
+            self._taken.setdefault(kind, []).append(self._clock() - began)
+            self._running = None
+
+    def _place(self) -> str:
+        return f"[{sum(self._count.values())}/{max(sum(self._total.values()), sum(self._count.values()))}]"
+
+    def _left(self, kind: str) -> str:
+        """Time left, the stage that starts included: of kinds that were never seen, nothing is known."""
+        seconds = self.seconds
+        todo = {name: count - self._count[name] for name, count in self._total.items() if count > self._count[name]}
+        known = sum(seconds[name] * count for name, count in todo.items() if name in seconds)
+        if not known:
+            return ""
+        about = "about" if todo.keys() <= seconds.keys() else "more than"
+        return f", {about} {_duration(known)} left"
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run `dvc repro`, and show the results.
+
+    Args:
+        arguments: Of `dvc repro`.
+
+    Raises:
+        UserError: where DVC is not installed or a stage failed.
+        Interrupted: after Ctrl-C.
+    """
+    packages.require("dvc", "`blindsr repro`")
+    settings = params.read()
+    notes = paths.project_root() / _NOTES
+    kinds = _totals(yaml.safe_load(files.read_text(Path("dvc.yaml"))), settings.model_dump(mode="json"))
+    story, began = Story(kinds, _last_time(notes, settings.profile), time.monotonic), time.monotonic()
+    status = _follow([sys.executable, "-m", "dvc", "repro", *arguments], story)
+    story.end()
+    kept = json.loads(files.read_text(notes)) if notes.is_file() else {}
+    if story.made:
+        files.write_atomic(notes, json.dumps({**kept, settings.profile: story.seconds}))
+    if status:
+        raise UserError("a stage failed (see above): what was made is kept, and the same command resumes")
+    said = f"{story.made} stages made in {_duration(time.monotonic() - began)}" if story.made else "all up to date"
+    _show(said)
+
+
+def _totals(pipeline: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, int]:
+    """How many stages of each kind dvc.yaml makes of the settings."""
+    found = {}
+    for name, stage in pipeline["stages"].items():
+        count = 1
+        for values in stage.get("matrix", {}).values():
+            count *= len(_setting(settings, values) if isinstance(values, str) else values)
+        found[name] = count
+    return found
+
+
+def _setting(settings: Any, reference: str) -> Any:
+    for part in reference.removeprefix("${").removesuffix("}").split("."):
+        settings = settings[part]
+    return settings
+
+
+def _kind(name: str) -> str:
+    return name.split("@")[0]
+
+
+def _title(name: str) -> str:
+    return name.replace("@", " ")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 99.5 else f"{seconds / 60:.0f} min"
+
+
+def _last_time(notes: Path, profile: str) -> dict[str, float]:
+    try:
+        return {str(kind): float(value) for kind, value in json.loads(files.read_text(notes))[profile].items()}
+    except (UserError, OSError, ValueError, KeyError, AttributeError, TypeError):
+        return {}
+
+
+def _follow(command: Sequence[str], story: Story) -> int:
+    """Run a command, and print what the story makes of its output; its exit status.
+
+    On a terminal the command has one, too, so that progress bars stay bars.
+    """
+    terminal = sys.stdout.isatty()
+    if terminal:
+        import pty
+        import shutil
+
+        reading, writing = pty.openpty()
+        size = shutil.get_terminal_size()
+        _resize(writing, size.lines, size.columns)
+    else:
+        reading, writing = os.pipe()
+    with subprocess.Popen(command, stdout=writing, stderr=writing, stdin=subprocess.DEVNULL) as process:
+        os.close(writing)
+        try:
+            with open(reading, "rb", buffering=0) as output:
+                _copy(output, story)
+            return process.wait()
+        except KeyboardInterrupt:  # which the command has got, too
+            process.wait()
+            raise Interrupted("stopped by Ctrl-C: what was made is kept, and the same command resumes", 2) from None
+
+
+def _resize(terminal: int, lines: int, columns: int) -> None:
+    import fcntl
+    import struct
+    import termios
+
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+
+def _copy(output: BinaryIO, story: Story) -> None:
+    """Print whole lines as the story has them, and of an open line at once what it would not change."""
+    pending, shown = b"", False
+    while True:
+        try:
+            chunk = output.read(65536)
+        except OSError:  # how a terminal ends whose other side is closed
+            chunk = b""
+        if not chunk:
+            break
+        *whole, rest = (pending + chunk).split(b"\n")
+        for line in whole:
+            text = line.decode(errors="replace").removesuffix("\r")
+            made = text if shown else story.line(text)
+            if made or shown:  # else an empty line, which stands around what is left out
+                print(made, flush=True)
+            shown = False
+        pending = rest
+        if rest and (shown or not any(held.startswith(rest) or rest.startswith(held) for held in _HELD)):
+            sys.stdout.buffer.write(rest)
+            sys.stdout.flush()
+            pending, shown = b"", True
+    if pending:
+        print(pending.decode(errors="replace"))
+
+
+def _show(said: str) -> None:
+    """The table that matters, where the rest is, and what to do next."""
+    console, table = Console(), Table()
+    path = paths.REPORTS / "tables" / "headline.csv"
+    if path.is_file():
+        frame = pd.read_csv(path)
+        columns = {name: title for name, title in _SHOWN.items() if name in frame}
+        table.add_column("row", no_wrap=True)
+        for title in columns.values():
+            table.add_column(title, justify="right", no_wrap=True)
+        for values in frame.to_dict("records"):
+            cells = (_cell(values, name) for name in columns)
+            table.add_row(Row(values["backbone"], values["reg"]).name, *cells)
+        console.print(table)
+        console.print(
+            "PSNR in dB, mean of all benchmarks and cases; differences with 95 % intervals; detail cosine: is what a "
+            "network adds right?", soft_wrap=True, markup=False, highlight=False
+        )  # fmt: skip
+    print(f"{said}. The report: {paths.REPORTS / 'report.html'}. Next: `make ui` shows all runs in MLflow,")
+    print("`dvc exp run --temp -S reg=rff -S train.iterations=2000` tries something else, `dvc exp show` compares.")
+
+
+def _cell(values: Mapping[str, Any], name: str) -> str:
+    value = values[name]
+    if pd.isna(value):
+        return ""
+    if f"{name}_low" in values:
+        return f"{value:+.3f} [{values[f'{name}_low']:+.3f}, {values[f'{name}_high']:+.3f}]"
+    return f"{value:.3f}" if abs(value) < 2 else f"{value:.2f}"
