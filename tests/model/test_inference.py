@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from blindsr.data import images
-from blindsr.model import inference
+from blindsr.model import architecture, inference
 from blindsr.model.inference import AUTO_PIXELS, upscale, upscale_rgb
 from blindsr.runtime.errors import UserError
 
@@ -68,6 +68,33 @@ def test_an_overlap_below_the_receptive_field_shows():
     network, lr = Convolutional(radius=4, scale=2), picture(24, 24)
     difference = upscale(network, lr, 2, tile=8, overlap=1) - upscale(network, lr, 2)
     assert difference.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("network", "reach"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 3, 3, padding=1)), 8),  # a radius of 1
+        (nn.Sequential(*(nn.Conv2d(3, 3, 5, padding=2) for _ in range(4))), 8),  # of 8
+        (nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=3, dilation=3) for _ in range(3)), nn.PReLU()), 16),  # of 9
+        (nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=1) for _ in range(100))), 64),
+        (nn.Sequential(nn.Conv2d(3, 3, 1), nn.LayerNorm(3)), 64),  # which may look anywhere
+        (nn.Upsample(scale_factor=2), 64),
+        (lambda lr: lr, 64),
+    ],
+)
+def test_reach_is_the_radius_of_convolutions_and_64_of_anything_else(network, reach):
+    assert inference.reach(network) == reach
+
+
+@pytest.mark.parametrize("backbone", ["srresnet", "msrn"])
+def test_tiles_have_what_they_need_by_themselves(backbone):
+    torch.manual_seed(0)
+    size = {"srresnet": {"num_blocks": 4, "num_features": 8}, "msrn": {"num_blocks": 1, "num_features": 4}}[backbone]
+    network = architecture.build_backbone(backbone, size, 4)
+    lr = picture(45, 50)
+    whole = upscale(network, lr, 4)
+    assert (upscale(network, lr, 4, tile=10) - whole).abs().max() < 1e-5
+    assert (upscale(network, lr, 4, tile=10, overlap=2) - whole).abs().max() > 1e-5
 
 
 def test_every_tile_has_one_shape_and_its_context():
@@ -243,7 +270,7 @@ def test_memory_is_bounded_by_the_tile_not_by_the_image():
 import resource
 import numpy as np
 import torch
-from blindsr.model import inference
+from blindsr.model import architecture, inference
 from blindsr.model import architecture
 torch.set_num_threads(1)
 network = architecture.build_backbone("rrdb", {"num_blocks": 1, "num_features": 8, "growth": 4}, 4)

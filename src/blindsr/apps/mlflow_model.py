@@ -8,8 +8,6 @@ from torch import nn
 
 from blindsr.model import inference, weight_files
 
-_OVERLAP = 32  # LR px of surroundings that a tile is given
-
 
 class Upscaler:
     """A network behind MLflow's `predict`."""
@@ -34,7 +32,7 @@ class Upscaler:
         Raises:
             ValueError: for another shape or type.
         """
-        found = inference.upscale_rgb(self._network, list(images), self._scale, tile="auto", overlap=_OVERLAP)
+        found = inference.upscale_rgb(self._network, list(images), self._scale, tile="auto")
         return np.stack(list(found))
 
 

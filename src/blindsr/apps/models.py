@@ -1,5 +1,6 @@
 """The networks that the apps are told to take: a trained run by its name, a control, or anyone's file."""
 
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,11 +10,12 @@ from blindsr.config import params
 from blindsr.config.params import Params
 from blindsr.config.run import CONTROLS, did_you_mean
 from blindsr.foreign import checkpoints
-from blindsr.model import architecture
+from blindsr.model import architecture, inference
 from blindsr.runtime import paths
 from blindsr.runtime.errors import UserError
 
 _SCALE = 4  # of a control, outside of a project
+_log = logging.getLogger(__name__)
 
 
 class Model(NamedTuple):
@@ -22,6 +24,19 @@ class Model(NamedTuple):
     network: nn.Module
     scale: int
     path: Path | None
+
+
+def overlap(network: nn.Module, chosen: int | None) -> int:
+    """LR px of its surroundings that a tile is given.
+
+    Args:
+        network: Of `read`.
+        chosen: By the user, who is warned where it is less than the network needs; None: what it needs.
+    """
+    needed = inference.reach(network)
+    if chosen is not None and chosen < needed:
+        _log.warning("--overlap %d shows seams where tiles meet: this network needs %d LR pixels", chosen, needed)
+    return needed if chosen is None else chosen
 
 
 def locate(model: str) -> Path | None:

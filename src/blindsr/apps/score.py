@@ -26,7 +26,6 @@ from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
 _METRICS = ["psnr_db", "psnr_y_db", "ssim", "lpips", "detail_cosine", "detail_amplitude", "psnr_best_db"]
-_OVERLAP = 32
 
 
 def run(
@@ -38,6 +37,7 @@ def run(
     metrics: Sequence[str] = (),
     scale: int | None = None,
     tile: Tile = "auto",
+    overlap: int | None = None,
     device: str = "auto",
     lpips_trunk: Path | None = None,
     csv: Path | None = None,
@@ -55,6 +55,7 @@ def run(
         metrics: Likewise.
         scale: As for `models.read`.
         tile: LR px of a tile's side, "auto" or None.
+        overlap: LR px of its surroundings that a tile is given; None: what the network needs.
         device: As for `devices.choose`.
         lpips_trunk: File of AlexNet's weights.
         csv: Gets a row per image and case, with a column per metric; an interrupted run resumes from it. With
@@ -66,7 +67,7 @@ def run(
         UserError: for wrong arguments, and one that counts the images without scores, after all others are written.
     """
     project = params.find()
-    other = EvaluateParams(metrics=_METRICS, crop_border=models.default_scale(None), overlap=_OVERLAP, threads=1)
+    other = EvaluateParams(metrics=_METRICS, crop_border=models.default_scale(None), overlap=0, threads=1)
     settings = project.evaluate if project else other
     columns = list(dict.fromkeys(metrics)) or settings.metrics
     if against:
@@ -78,7 +79,7 @@ def run(
     chosen = suite.select(project.suite if project else suite.PAPER, cases)
     trunk, no_trunk = _trunk(lpips_trunk, project)
     source, where = folder.open_folder(hr_folder), devices.choose(device)
-    task = _Task(project, settings, chosen, columns, source, where, tile, trunk, no_trunk, trust)
+    task = _Task(project, settings, chosen, columns, source, where, tile, overlap, trunk, no_trunk, trust)
     devices.keep_freed_memory()
     csv, as_json = (path and outputs.pointed_to(path) for path in (csv, as_json))
     beside = _beside(csv) if csv and against else None
@@ -158,6 +159,7 @@ class _Task:
     source: HrFolder
     where: torch.device
     tile: Tile
+    overlap: int | None
     trunk: Path | None
     no_trunk: str
     trust: bool
@@ -175,8 +177,9 @@ class _Task:
             no_trunk=self.no_trunk,
             device=devices.beside(self.where),
         )
-        upscale = partial(inference.upscale_rgb, network, scale=scale, tile=self.tile, overlap=_OVERLAP)
-        stamps = self._stamps([weights or Path(), self.trunk or Path()], [scale, self.tile, border])
+        overlap = models.overlap(network, self.overlap)
+        upscale = partial(inference.upscale_rgb, network, scale=scale, tile=self.tile, overlap=overlap)
+        stamps = self._stamps([weights or Path(), self.trunk or Path()], [scale, self.tile, overlap, border])
         kept = csv and not outputs.is_stream(csv)
         journal = Journal(csv.parent / f".{csv.name}.rows") if csv and kept else None
         with command.stoppable(lambda: _kept(journal, stamps)):

@@ -20,10 +20,13 @@ Tile = int | tuple[int, int] | Literal["auto"] | None
 AUTO_PIXELS = 2**17
 """LR pixels that `tile="auto"` lets a network see at once: the four backbones need about 15 kB for each, 1.9 GiB."""
 _AUTO_STEP = 16  # sides of automatic tiles are multiples of it: of the windows of SwinIR, and of few distinct shapes
+_MOST_OVERLAP = 64
+_LOCAL = (nn.PReLU, nn.BatchNorm2d)
+"""Modules with parameters that look at one pixel alone."""
 _BATCH_PIXELS = 2**19  # LR pixels of a batch on a GPU
 
 
-def upscale(network: Net, lr: Tensor, scale: int, tile: Tile = None, overlap: int = 16) -> Tensor:
+def upscale(network: Net, lr: Tensor, scale: int, tile: Tile = None, overlap: int | None = None) -> Tensor:
     """Upscale one image, whole or in tiles, without gradients.
 
     Nothing of tiles is blended: of each only the square itself is kept, so with an `overlap` of at least the
@@ -38,7 +41,7 @@ def upscale(network: Net, lr: Tensor, scale: int, tile: Tile = None, overlap: in
         tile: Side of a tile in LR px; None: the whole image. "auto": the whole image up to `AUTO_PIXELS`, else the
             rectangles within them that repeat the fewest pixels: the same on every device, so that scores do not
             depend on its memory. Networks that work in windows (SwinIR) need multiples of the window.
-        overlap: LR px of its surroundings that a tile is given, where the image has them.
+        overlap: LR px of its surroundings that a tile is given, where the image has them; None: what `reach` says.
 
     Returns:
         RGB (3, h · scale, w · scale), float32 on the CPU, not clamped.
@@ -58,7 +61,9 @@ def upscale(network: Net, lr: Tensor, scale: int, tile: Tile = None, overlap: in
     return sr
 
 
-def upscale_rgb(network: Net, lrs: Sequence[RGB], scale: int, tile: Tile = None, overlap: int = 16) -> Iterator[RGB]:
+def upscale_rgb(
+    network: Net, lrs: Sequence[RGB], scale: int, tile: Tile = None, overlap: int | None = None
+) -> Iterator[RGB]:
     """Upscale images and round them to 8 bits.
 
     On a GPU, images of one size that follow each other go through the network together. No float image of the whole
@@ -103,7 +108,7 @@ class Part(NamedTuple):
     sr: Tensor
 
 
-def tiles(network: Net, lr: Tensor, scale: int, tile: Tile, overlap: int) -> tuple[int, Iterator[Part]]:
+def tiles(network: Net, lr: Tensor, scale: int, tile: Tile, overlap: int | None) -> tuple[int, Iterator[Part]]:
     """Split the upscaling of one image into tiles that are computed one by one, as `upscale` does.
 
     For callers that keep the SR in a type of their own: only one tile at a time is on the network's device.
@@ -123,12 +128,40 @@ def tiles(network: Net, lr: Tensor, scale: int, tile: Tile, overlap: int) -> tup
         UserError: at the first step, for a negative tile or overlap.
         ValueError: at a step, for a wrong shape of what the network returns.
     """
+    overlap = reach(network) if overlap is None else overlap
     down, right = _sides(lr.shape[1], lr.shape[2], tile, overlap)
     count = math.ceil(lr.shape[1] / down) * math.ceil(lr.shape[2] / right)
     return count, _parts(network, lr[None], scale, tile, overlap)
 
 
-def _parts(network: Net, lr: Tensor, scale: int, tile: Tile, overlap: int) -> Iterator[Part]:
+def reach(network: Net) -> int:
+    """LR pixels of surroundings that a tile needs to look as it does in the whole image.
+
+    For convolutions alone that is the radius of the receptive field, rounded up to a multiple of 8, which is exact;
+    for a larger radius, and for whatever else a network may be made of, 64. With 64, published RRDBs (Real-ESRGAN's
+    x4plus, 23 blocks, and x4plus-anime, 6) differ from the whole image by at most 0.3 of 255 levels on a noisy photo;
+    with 48 by 1.1, with 32 by 10, and with 16 by 47.
+
+    Args:
+        network: A module, or any function.
+
+    Returns:
+        From 8 to 64.
+    """
+    if not isinstance(network, nn.Module):
+        return _MOST_OVERLAP
+    radius = 0
+    for part in network.modules():
+        if isinstance(part, nn.Conv2d):
+            sides = zip(part.kernel_size, part.dilation, strict=True)
+            radius += max((kernel - 1) // 2 * dilation for kernel, dilation in sides)
+        elif not isinstance(part, _LOCAL) and any(True for _ in part.parameters(recurse=False)):
+            return _MOST_OVERLAP
+    return min(max(-(-radius // 8) * 8, 8), _MOST_OVERLAP) if radius else _MOST_OVERLAP
+
+
+def _parts(network: Net, lr: Tensor, scale: int, tile: Tile, overlap: int | None) -> Iterator[Part]:
+    overlap = reach(network) if overlap is None else overlap
     if isinstance(tile, int) and tile < 1:
         raise UserError(f"tile must be at least 1 LR pixel, got {tile}: leave it out to compute the whole image")
     if overlap < 0:
@@ -197,10 +230,11 @@ def _spans(size: int, tile: int, overlap: int) -> list[tuple[int, int, slice]]:
     return spans
 
 
-def _batch(network: Net, lrs: Sequence[RGB], tile: Tile, overlap: int) -> int:
+def _batch(network: Net, lrs: Sequence[RGB], tile: Tile, overlap: int | None) -> int:
     """How many of the first images, all of one size, go through the network together: one on a CPU."""
     if _placement(network)[0].type == "cpu":
         return 1
+    overlap = reach(network) if overlap is None else overlap
     height, width = lrs[0].shape[:2]
     down, right = _sides(height, width, tile, overlap)
     pixels = min(height, down + 2 * overlap) * min(width, right + 2 * overlap)

@@ -100,7 +100,7 @@ def test_automatic_tiles_follow_the_free_memory(monkeypatch):
     for free in (10**12, 2 * 16000 * 20000, 0):
         monkeypatch.setattr(devices, "free_bytes", lambda device, free=free: free)
         network = Nearest()
-        Upscaler(network, 4)(photo)
+        Upscaler(network, 4, overlap=16)(photo)
         largest.append(max(shape[2] * shape[3] for shape in network.seen))
     assert largest[0] == 300 * 400
     assert 10000 < largest[1] <= 20000
@@ -119,10 +119,10 @@ class Small(Nearest):
 def test_out_of_memory_is_answered_with_smaller_tiles():
     colour = RNG.integers(0, 256, (150, 200, 3), dtype=np.uint8)
     network = Small()
-    np.testing.assert_array_equal(Upscaler(network, 4)(Photo(colour)).colour, repeated(colour))
+    np.testing.assert_array_equal(Upscaler(network, 4, overlap=16)(Photo(colour)).colour, repeated(colour))
     assert len(network.seen) > 3
     with pytest.raises(inference.OutOfMemory, match="choose a smaller tile"):
-        Upscaler(Small(), 4, tile=140)(Photo(colour))
+        Upscaler(Small(), 4, tile=140, overlap=16)(Photo(colour))
 
 
 def test_a_memory_too_small_for_anything_is_one_line():

@@ -14,8 +14,6 @@ from blindsr.model.inference import OutOfMemory, Tile
 from blindsr.runtime import devices
 from blindsr.runtime.errors import UserError
 
-OVERLAP = 16
-"""LR pixels of surroundings that a tile is given: the reach of the 4-block networks; beyond it little changes."""
 _BYTES_PER_PIXEL = 1000  # of the SR: about 15 kB for each LR pixel at x4, in any of the four backbones
 _SHARE = 0.5  # of the free memory
 _SMALLEST = 64 * 64  # LR pixels of an automatic tile
@@ -25,10 +23,14 @@ _LUMA = (0.299, 0.587, 0.114)  # BT.601, as Pillow turns colours into grey
 class Upscaler:
     """A network, its scale and its tiles: `upscaler(photo)` is the photo, `scale` times as wide and high."""
 
-    def __init__(self, network: nn.Module, scale: int, tile: Tile = "auto", overlap: int = OVERLAP) -> None:
-        """`network` where it is to compute; `tile` in LR pixels, with "auto" as large as its free memory allows."""
+    def __init__(self, network: nn.Module, scale: int, tile: Tile = "auto", overlap: int | None = None) -> None:
+        """`network` where it is to compute; `tile` in LR pixels, with "auto" as large as its free memory allows.
+
+        A tile is given `overlap` LR pixels of its surroundings; None: what `inference.reach` says.
+        """
         self.scale = scale
-        self._network, self._tile, self._overlap = network, tile, overlap
+        self._network, self._tile = network, tile
+        self._overlap = inference.reach(network) if overlap is None else overlap
         self._device = next((p.device for p in network.parameters()), torch.device("cpu"))
 
     def __call__(self, photo: Photo, progress: Callable[[int, int], None] = lambda done, count: None) -> Photo:

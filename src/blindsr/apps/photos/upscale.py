@@ -54,6 +54,7 @@ def run(
     scale: int | None = None,
     out: Path | None = None,
     tile: Tile = "auto",
+    overlap: int | None = None,
     device: str = "auto",
     format: str | None = None,
     alpha: bool = True,
@@ -75,7 +76,7 @@ def run(
     items = plan.plan(inputs, out, format, f"_x{scale}")
     devices.keep_freed_memory()
     job = _Job(Path(model).stem, files.sha256(weights) if weights else f"{model} x{scale}", alpha, compared, scale)
-    upscaler = Upscaler(devices.place(network, where), scale, tile)
+    upscaler = Upscaler(devices.place(network, where), scale, tile, models.overlap(network, overlap))
     writers = max(1, min(4, parallel.usable_cores() // 2))
     done = finished = 0
     errors, lost, kept = [], [], list[Path]()
