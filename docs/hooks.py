@@ -1,4 +1,4 @@
-"""What `mkdocs build` does beside rendering docs/: pages from other places, links out of docs/, formulas, the notebook."""
+"""What `mkdocs build` does beside: pages from other places, links out of docs/, formulas, the notebook."""
 
 import json
 import posixpath
@@ -31,7 +31,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for place, page in PAGES.items():
         files.append(File.generated(config, page, content=(ROOT / place).read_text(encoding="utf-8")))
     notebook = ROOT / "docs" / NOTEBOOK
-    files.append(File.generated(config, "quick_start.md", content=notebook_page(json.loads(notebook.read_text("utf-8")))))
+    files.append(
+        File.generated(config, "quick_start.md", content=notebook_page(json.loads(notebook.read_text("utf-8"))))
+    )
     return files
 
 
@@ -60,7 +62,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         else:
             return match[0]  # mkdocs says that it is broken
         anchor = f"#{anchor}" if anchor else ""
-        return f"{match['picture']}[{match['text']}]({posixpath.relpath(uri, posixpath.dirname(source) or '.')}{anchor})"
+        return (
+            f"{match['picture']}[{match['text']}]({posixpath.relpath(uri, posixpath.dirname(source) or '.')}{anchor})"
+        )
 
     parts, end = [], 0
     for fence in _FENCED.finditer(markdown):
