@@ -2,11 +2,11 @@
 # docker run --rm -it blindsr bash                                    a shell with everything installed
 FROM python:3.12-slim
 
-# libgl and libglib are not needed: OpenCV is the headless build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends git make \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home blindsr
+    && useradd --create-home blindsr \
+    && install -d -o blindsr /home/blindsr/project
 
 USER blindsr
 WORKDIR /home/blindsr/project

@@ -23,6 +23,7 @@ PAGES = {
 _HOMES = {page: place for place, page in PAGES.items()}
 _LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^\]\n]*)\]\((?P<target>[^)\s]+)\)")
 _FORMULA = re.compile(r'<(div|span) class="arithmatex">(\\\[|\\\()(.*?)(\\\]|\\\))</\1>', re.DOTALL)
+_INTERVAL = re.compile(r"(\[[+−-]?[\d.]+), ([+−-]?[\d.]+\])")
 _FENCED = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 
 
@@ -74,7 +75,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Formulas become MathML, which browsers draw without any script."""
+    """Formulas become MathML, which browsers draw without any script; intervals such as [−0.1, +0.2] do not break."""
 
     def formula(match: re.Match[str]) -> str:
         display = "block" if match[1] == "div" else "inline"
@@ -82,7 +83,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
         math = convert(latex.strip(), display=display)
         return f'<div class="formula">{math}</div>' if display == "block" else math
 
-    return _FORMULA.sub(formula, html)
+    return _INTERVAL.sub(r"\1,&nbsp;\2", _FORMULA.sub(formula, html))
 
 
 def notebook_page(notebook: dict[str, Any]) -> str:
