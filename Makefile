@@ -7,8 +7,11 @@ STAMP := $(VENV)/.installed
 LEAN := .venv-lean
 LEAN_TORCH ?= $(shell sed -n 's/^torch==//p' requirements.txt)
 LEAN_STAMP := $(LEAN)/.installed-$(LEAN_TORCH)
+# an environment with what builds the documentation site, and nothing else
+DOCS := .venv-docs
+DOCS_STAMP := $(DOCS)/.installed
 
-.PHONY: help setup params repro back report test test-lean lint bench gpu-check ui
+.PHONY: help setup params repro back report test test-lean lint docs bench gpu-check ui
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -60,6 +63,16 @@ test-lean: $(LEAN_STAMP)  ## the tests without DVC, MLflow and scikit-learn (LEA
 
 lint: setup  ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+$(DOCS_STAMP): docs/requirements.txt
+	$(PYTHON_FITS)
+	@test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	@touch $@
+
+docs: $(DOCS_STAMP)  ## the documentation site, in site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --quiet
+	@echo "open site/index.html"
 
 bench: setup  ## speed against plain implementations (ARGS="NAME ... --quick --write")
 	@$(BIN)/python -m benchmarks $(ARGS)
