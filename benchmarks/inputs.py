@@ -2,7 +2,7 @@
 
 import functools
 import importlib.util
-import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -73,15 +73,16 @@ def store(folder: Path) -> PatchStore:
     Written here in the store's own format, since the pipeline builds it from a verified data set.
     """
     folder.mkdir(parents=True)
-    entries, offset = [], 0
+    entries, sums, offset = [], [], 0
     with (folder / patch_store.PIXELS).open("wb") as file:
         for number, photo in enumerate(photos()):
             height, width = photo.shape[:2]
             entries.append({"name": f"{number}", "height": height, "width": width, "offset": offset})
             offset += file.write(np.ascontiguousarray(photo).data)
+            sums.append(zlib.crc32(np.ascontiguousarray(photo).data))
     patches = params().patches
     index = {"size": patches.size, "step": patches.step, "images": entries, "left_out": []}
-    (folder / patch_store.INDEX).write_text(json.dumps(index))
+    patch_store.write_index(folder, index, sums)
     return PatchStore(folder)
 
 

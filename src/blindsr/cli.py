@@ -247,18 +247,9 @@ def upscale(
     from blindsr.apps.photos import upscale
 
     upscale.run(
-        photos,
-        model,
-        scale=scale,
-        out=out,
-        tile=_tile(tile),
-        overlap=overlap,
-        device=device,
-        format=format,
-        alpha=alpha,
-        compared=compare,
-        trust=trust,
-    )
+        photos, model, scale=scale, out=out, tile=_tile(tile), overlap=overlap, device=device, format=format, alpha=alpha,
+        compared=compare, trust=trust,
+    )  # fmt: skip
 
 
 @app.command()
@@ -317,6 +308,17 @@ def grid(
         from blindsr.apps import grid as grids
 
         grids.run(read(), jobs, per_device)
+
+
+@app.command()
+def verify(
+    quick: Annotated[bool, typer.Option("--quick", help="Only dvc.lock and small outputs, in seconds.")] = False,
+    accept: Annotated[Path | None, typer.Option(help="Take this output as it is: dvc.lock has another.")] = None,
+) -> None:
+    """Find damage in dvc.lock, cache, workspace and saved state, and mend it; status 2 if there was any."""
+    from blindsr.apps import verify
+
+    verify.run(quick=quick, accepted=accept)
 
 
 Server = Annotated[

@@ -19,7 +19,7 @@ from PIL import Image
 from blindsr.acquisition import patch_builder
 from blindsr.data import images
 from blindsr.data.indices import IndexedImage
-from blindsr.data.patch_store import INDEX, PIXELS, PatchStore
+from blindsr.data.patch_store import INDEX, PIXELS, SUMS, PatchStore
 from blindsr.runtime import files
 from blindsr.runtime.errors import UserError
 
@@ -69,7 +69,7 @@ def decoded(monkeypatch: Patch) -> list[str]:
 
 
 def content(store: Path) -> tuple[bytes, bytes]:
-    assert sorted(path.name for path in store.iterdir()) == [INDEX, PIXELS]
+    assert sorted(path.name for path in store.iterdir()) == [INDEX, PIXELS, SUMS]
     return (store / PIXELS).read_bytes(), (store / INDEX).read_bytes()
 
 
@@ -325,7 +325,7 @@ def test_a_rebuild_replaces_a_link_and_never_writes_through_it(build: Build, fol
     cache = folder.parent / "cache"
     store.rename(cache)
     store.mkdir()
-    for name in (PIXELS, INDEX):
+    for name in (PIXELS, INDEX, SUMS):
         (cache / name).chmod(0o444)
         getattr(os, link)(cache / name, store / name)
     build(store, scale=2)

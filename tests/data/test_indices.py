@@ -6,6 +6,7 @@ import pytest
 
 from blindsr.data import indices
 from blindsr.data.indices import Index, IndexedImage
+from blindsr.runtime import files
 from blindsr.runtime.errors import UserError
 
 IMAGE = IndexedImage(name="a", file="sub/a.png", width=16, height=12, sha256="0" * 64)
@@ -37,12 +38,17 @@ def test_a_root_is_relative_to_the_project_also_in_a_temporary_copy(
 
 
 def test_the_trunk_is_a_file_or_what_to_do_to_have_it(tmp_path: Path) -> None:
-    weights = IndexedImage(name="alex", file="alex.pth", width=0, height=0, sha256="0" * 64)
+    (tmp_path / "alex.pth").touch()
+    sha256 = files.sha256(tmp_path / "alex.pth")
+    weights = IndexedImage(name="alex", file="alex.pth", width=0, height=0, sha256=sha256)
     Index(name="here", images=[weights]).write(tmp_path)
     Index(name="gone", missing="fetch it").write(tmp_path)
-    assert indices.trunk_file("here", {}, tmp_path) == (Path("data/raw/here/alex.pth"), "")
-    (tmp_path / "alex.pth").touch()
     assert indices.trunk_file("here", {"here": tmp_path / "alex.pth"}, tmp_path)[0] == tmp_path / "alex.pth"
+    (tmp_path / "alex.pth").write_bytes(b"flipped")
+    with pytest.raises(UserError, match=r"alex\.pth is damaged, or has changed .*dvc repro --force fetch"):
+        indices.trunk_file("here", {"here": tmp_path / "alex.pth"}, tmp_path)
+    with pytest.raises(UserError, match=r"data/raw/here/alex\.pth cannot be read"):
+        indices.trunk_file("here", {}, tmp_path)
     assert indices.trunk_file("gone", {}, tmp_path) == (None, "fetch it")
     assert indices.trunk_file(None, {}, tmp_path) == (None, "name a set in data.lpips_trunk")
     with pytest.raises(UserError, match="run `dvc repro fetch`"):

@@ -15,13 +15,14 @@ from blindsr.runtime import paths
 from blindsr.runtime.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
+SHA = "0" * 64
 FOLDERS = FoldersRule(rule="folders", hr="HR", lr="LR")
 
 
 def index(name: str, files: dict[str, tuple[int, int]], **more: Any) -> Index:
     """Of files by their sizes (width, height)."""
     images = [
-        IndexedImage(name=file.removesuffix(".png").replace("/", "-"), file=file, width=w, height=h, sha256="0" * 64)
+        IndexedImage(name=file.removesuffix(".png").replace("/", "-"), file=file, width=w, height=h, sha256=SHA)
         for file, (w, h) in files.items()
     ]
     return Index(name=name, images=images, **more)
@@ -46,10 +47,10 @@ def test_real_pairs_come_beside_the_suite_in_the_order_of_the_settings(
     own, wilds = tmp_path / "own", paths.RAW / "Wild"
     highs = paths.RAW / "Highs" / "a.png"
     assert found == [
-        Pair("Own", REAL, "LR-a", own / "HR" / "a.png", own / "LR" / "a.png", aligned=True),
-        Pair("Toy", "clean", "t", paths.RAW / "Toy" / "t.png", paths.LR / "Toy" / "clean" / "t.png"),
-        Pair("Wild", REAL, "a1", highs, wilds / "a1.png", aligned=False),
-        Pair("Wild", REAL, "a2", highs, wilds / "a2.png", aligned=False),
+        Pair("Own", REAL, "LR-a", own / "HR" / "a.png", own / "LR" / "a.png", True, SHA, SHA),
+        Pair("Toy", "clean", "t", paths.RAW / "Toy" / "t.png", paths.LR / "Toy" / "clean" / "t.png", True, SHA),
+        Pair("Wild", REAL, "a1", highs, wilds / "a1.png", False, SHA, SHA),
+        Pair("Wild", REAL, "a2", highs, wilds / "a2.png", False, SHA, SHA),
     ]
     assert [len(group) for group in pairs.groups(found)] == [1, 1, 2]
 

@@ -147,7 +147,7 @@ def test_links_to_read_only_files_of_a_cache_can_be_read(tmp_path: Path, index_i
     store = make(tmp_path, index_images, {"a": (48, 68)})
     linked = tmp_path / "linked"
     linked.mkdir()
-    for name in (patch_store.PIXELS, patch_store.INDEX):
+    for name in (patch_store.PIXELS, patch_store.INDEX, patch_store.SUMS):
         cached = tmp_path / "store" / name
         cached.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
         getattr(linked / name, link)(cached)
@@ -157,10 +157,44 @@ def test_links_to_read_only_files_of_a_cache_can_be_read(tmp_path: Path, index_i
 
 
 def test_a_missing_or_cut_store_is_one_line(tmp_path: Path, index_images: Indexer) -> None:
-    with pytest.raises(UserError, match="run `dvc repro patches`"):
+    with pytest.raises(UserError, match="then `dvc repro patches`"):
         PatchStore(tmp_path / "absent")
     make(tmp_path, index_images, {"a": (40, 40)})
     pixels = tmp_path / "store" / patch_store.PIXELS
     pixels.write_bytes(pixels.read_bytes()[:-1])
     with pytest.raises(UserError, match="is cut short"):
         PatchStore(tmp_path / "store")
+
+
+@settings(max_examples=30)
+@given(place=st.integers(0, 40 * 40 * 3 + 40 * 44 * 3 - 1), bit=st.integers(0, 7))
+def test_a_flipped_bit_is_found_before_its_image_is_used(
+    tmp_path_factory: pytest.TempPathFactory, index_images: Indexer, place: int, bit: int
+) -> None:
+    folder = tmp_path_factory.mktemp("flip")
+    expected = [
+        image.copy() for image in map(make(folder, index_images, {"a": (40, 40), "b": (40, 44)}).image, (0, 1))
+    ]
+    pixels = folder / "store" / patch_store.PIXELS
+    content = bytearray(pixels.read_bytes())
+    content[place] ^= 1 << bit
+    pixels.write_bytes(content)
+    store, damaged = PatchStore(folder / "store"), int(place >= 40 * 40 * 3)
+    np.testing.assert_array_equal(store.image(1 - damaged), expected[1 - damaged])
+    for _ in range(2):
+        with pytest.raises(UserError, match=f"pixels.u8 is damaged in image {'ab'[damaged]}: run `blindsr verify`"):
+            store.image(damaged)
+
+
+@pytest.mark.parametrize("name", [patch_store.INDEX, patch_store.SUMS])
+def test_other_damage_of_a_store_is_one_line(tmp_path: Path, index_images: Indexer, name: str) -> None:
+    make(tmp_path, index_images, {"a": (40, 40), "b": (40, 44)})
+    path = tmp_path / "store" / name
+    whole = path.read_bytes()
+    for number in range(0, len(whole), 7):
+        content = bytearray(whole)
+        content[number] ^= 1 << number % 8
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="run `blindsr verify`"):
+            store = PatchStore(tmp_path / "store")
+            [store.image(image) for image in range(2)]

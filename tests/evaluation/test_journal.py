@@ -72,3 +72,25 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "s").write_text("a file")
     with pytest.raises(UserError, match="cannot be written"):
         Journal(tmp_path / "s").append([("x", row())])
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=st.integers(0, 400), bit=st.integers(0, 7))
+def test_a_flipped_bit_costs_its_row_and_changes_none(tmp_path_factory, place, bit):
+    journal = Journal(tmp_path_factory.mktemp("run"))
+    for name in "abc":
+        journal.append([("s", row(name))])
+    (path,) = journal._folder.glob("*.jsonl")
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= 1 << bit
+    path.write_bytes(content)
+    found = journal.read()
+    assert len(found) >= 2
+    assert all(repr(score) == repr(row(key.image)) for (key, _), score in found.items())
+
+
+def test_rows_of_another_run_do_not_count(tmp_path):
+    Journal(tmp_path / "a").append([("s", row())])
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "0.jsonl").rename(tmp_path / "b" / "0.jsonl")
+    assert Journal(tmp_path / "b").read() == {}

@@ -56,6 +56,17 @@ def test_a_damaged_file_is_made_again(tmp_path: Path, maker: Maker, damage: str)
     assert maker.calls == 2  # it has been mended
 
 
+def test_a_batch_of_another_iteration_or_kind_is_not_taken(tmp_path: Path, maker: Maker) -> None:
+    for folder, iteration in (("a", 0), ("a", 1), ("b", 0)):
+        Kept(tmp_path / folder).get(iteration, maker)
+    first, second, other = sorted(tmp_path.rglob("*.batch"))
+    for wrong in (second, other):
+        first.write_bytes(wrong.read_bytes())
+        before = maker.calls
+        Kept(tmp_path / "a").get(0, maker)
+        assert maker.calls == before + 1
+
+
 def test_a_folder_that_cannot_be_written_is_one_line_with_the_way_out(tmp_path: Path, maker: Maker) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"set runtime\.keep_batches to false"):

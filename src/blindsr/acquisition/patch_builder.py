@@ -8,9 +8,9 @@ import contextlib
 import errno
 import functools
 import hashlib
-import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterator, Sequence
 from io import FileIO
 from logging import getLogger
@@ -21,7 +21,7 @@ import numpy as np
 import PIL
 from filelock import FileLock, Timeout
 
-from blindsr.data import images
+from blindsr.data import images, patch_store
 from blindsr.data.indices import IndexedImage
 from blindsr.data.patch_store import INDEX, PIXELS, count
 from blindsr.runtime import files, parallel, provenance
@@ -155,7 +155,7 @@ def _build(
         files.require_free(home, total)
     noted = _read_journal(journal)
     notes = [noted.get(image.sha256) for image in placed]
-    digest = hashlib.sha256()
+    digest, sums = hashlib.sha256(), []
     work = functools.partial(_place, part, journal)
     with (
         part.open("rb", buffering=0) as file,  # unbuffered: a buffer would hold what was there before it is written
@@ -163,7 +163,11 @@ def _build(
         Bar("patches", len(placed), sum(map(bool, notes))) as bar,
     ):
         for image, note in zip(results, notes, strict=True):
-            _feed(digest, file, image)  # the file is whole up to here: hashed while the others decode
+            check = 0
+            for chunk in _chunks(file, image):  # the file is whole up to here: hashed while the others decode
+                digest.update(chunk)
+                check = zlib.crc32(chunk, check)
+            sums.append(check)
             if not note:
                 bar.advance()
         os.fsync(file.fileno())
@@ -176,7 +180,7 @@ def _build(
     store.mkdir(parents=True, exist_ok=True)
     (store / INDEX).unlink(missing_ok=True)  # never new pixels beside an old index
     files.move(part, store / PIXELS)
-    files.write_atomic(store / INDEX, json.dumps(index, indent=1, sort_keys=True) + "\n")
+    patch_store.write_index(store, index, sums)
     shutil.rmtree(state)
     return patches
 
@@ -218,17 +222,18 @@ def _decode(image: Placed) -> images.RGB:
 
 def _pixels_sha256(file: BinaryIO | FileIO, image: Placed) -> str:
     digest = hashlib.sha256()
-    _feed(digest, file, image)
+    for chunk in _chunks(file, image):
+        digest.update(chunk)
     return digest.hexdigest()
 
 
-def _feed(digest: "hashlib._Hash", file: BinaryIO | FileIO, image: Placed) -> None:
-    """Add the pixels of an image, as they are in the file, to `digest`."""
+def _chunks(file: BinaryIO | FileIO, image: Placed) -> Iterator[bytes]:
+    """The pixels of an image, as they are in the file."""
     file.seek(image.offset)
     left = image.length
     while left:
         chunk = file.read(min(left, _CHUNK))
         if not chunk:
             raise OSError(errno.EIO, "the file ends early")
-        digest.update(chunk)
+        yield chunk
         left -= len(chunk)

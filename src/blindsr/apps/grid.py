@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from blindsr.apps import verify
 from blindsr.config.params import Params
 from blindsr.config.run import Run
 from blindsr.runtime import packages, paths
@@ -93,6 +94,7 @@ def unfinished(params: Params) -> dict[str, tuple[str, ...]]:
     Raises UserError if one of those fails, or without DVC.
     """
     packages.require("dvc", "`blindsr grid`")
+    verify.run(quick=True)
     if subprocess.run([*_DVC, "repro", *_UPSTREAM], check=False).returncode:
         raise UserError(f"`dvc repro {' '.join(_UPSTREAM)}` failed: see above")
     found = zip(params.runs, states(params), strict=True)

@@ -20,6 +20,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from blindsr.apps import verify
 from blindsr.config import params
 from blindsr.config.run import Row
 from blindsr.runtime import files, packages, paths
@@ -115,11 +116,12 @@ def run(arguments: Sequence[str]) -> None:
         arguments: Of `dvc repro`.
 
     Raises:
-        UserError: where DVC is not installed or a stage failed.
+        UserError: where DVC is not installed or a stage failed, and as `verify.run` does.
         Interrupted: after Ctrl-C.
     """
     packages.require("dvc", "`blindsr repro`")
     settings = params.read()
+    verify.run(quick=True)
     notes = paths.project_root() / _NOTES
     kinds = _totals(yaml.safe_load(files.read_text(Path("dvc.yaml"))), settings.model_dump(mode="json"))
     story, began = Story(kinds, _last_time(notes, settings.profile), time.monotonic), time.monotonic()

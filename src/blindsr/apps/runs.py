@@ -3,7 +3,7 @@
 import datetime
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from blindsr.config.run import CONTROLS, Run
 from blindsr.evaluation import benchmarks
 from blindsr.model import weight_files
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.runtime import files, packages, paths, tracking, tracking_store
+from blindsr.runtime import files, packages, paths, recorded, tracking, tracking_store
 from blindsr.runtime.errors import UserError
 
 Row = TypeVar("Row")
@@ -62,6 +62,18 @@ def _sync_run(params: Params, run: Run, target: str) -> None:
         tracked.summary(scores)
 
 
+def recorded_curves(params: Params) -> Iterator[tuple[str, str, list[tuple[int, dict[str, float]]]]]:
+    """Of each run that is here with its curve: its name, its key in MLflow, and (iteration, values) of the points.
+
+    Raises UserError for damaged files.
+    """
+    for run in params.runs:
+        weights, curve = paths.MODELS / f"{run}.safetensors", paths.CURVES / f"{run}.csv"
+        if weights.exists() and curve.exists():
+            _, info = weight_files.load(weights)
+            yield run.name, info.run, _rows(curve, _point)
+
+
 def _point(row: dict[str, str]) -> tuple[int, dict[str, float]]:
     return int(row["iteration"]), {name: float(value) for name, value in row.items() if value}
 
@@ -102,6 +114,7 @@ def _means(name: str) -> dict[str, float]:
 
 def _rows(path: Path, parse: Callable[[dict[str, str]], Row]) -> list[Row]:
     """The rows of a recorded file; none where there is no file."""
+    recorded.require(path)
     try:
         return [parse(row) for row in files.read_csv(path)] if path.exists() else []
     except (KeyError, ValueError, TypeError):

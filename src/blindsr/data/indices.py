@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from blindsr.data.pairing import Pairing
-from blindsr.runtime import files, paths
+from blindsr.runtime import files, paths, recorded
 from blindsr.runtime.errors import UserError
 
 
@@ -82,6 +82,7 @@ def read_index(name: str, folder: Path = paths.INDEX) -> Index:
         UserError: if the file is missing, damaged or of an older version.
     """
     path = folder / f"{name}.json"
+    recorded.require(path)
     try:
         return Index.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -102,14 +103,38 @@ def trunk_file(name: str | None, roots: dict[str, Path], folder: Path = paths.IN
         Path of the file, and ""; or None where it is not here, and what to do to have it.
 
     Raises:
-        UserError: as `read_index` does.
+        UserError: as `read_index` does, and where the file is not the one that was indexed.
     """
     if not name:
         return None, "name a set in data.lpips_trunk"
     index = read_index(name, folder)
     if index.missing or not index.images:
         return None, index.missing or f"complete the set {name}"
-    return set_folder(name, roots) / index.images[0].file, ""
+    path = set_folder(name, roots) / index.images[0].file
+    require_same(path, index.images[0].sha256)
+    return path, ""
+
+
+def require_same(path: Path, sha256: str | None, mend: str = "`dvc repro --force fetch` gets it again") -> None:
+    """Refuse a file that is not the one that was indexed.
+
+    Args:
+        path: Of the file.
+        sha256: What was indexed, as 64 hexadecimal digits; empty where it should have been and is not, None where
+            nothing was.
+        mend: What to do about it.
+
+    Raises:
+        UserError: if it is another one, or cannot be read.
+    """
+    if sha256 is None:
+        return
+    try:
+        found = files.sha256(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): {mend}") from None
+    if found != sha256:
+        raise UserError(f"{path} is damaged, or has changed since it was made: {mend}")
 
 
 def set_folder(name: str, roots: dict[str, Path]) -> Path:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from blindsr.config.params import Params
-from blindsr.data import indices, pairing
+from blindsr.data import images, indices, lr_sums, pairing
+from blindsr.data.images import RGB
 from blindsr.data.indices import Index, IndexedImage
 from blindsr.data.pairing import Side
 from blindsr.runtime import paths
@@ -18,7 +19,8 @@ REAL = "real"
 class Pair(NamedTuple):
     """One degraded image of a benchmark, and where its original lies.
 
-    Of images that are not `aligned`, the best shift is searched for when they are scored.
+    Of images that are not `aligned`, the best shift is searched for when they are scored. The SHA-256 of both files
+    are those that were recorded when they came; None where nothing was.
     """
 
     benchmark: str
@@ -27,6 +29,19 @@ class Pair(NamedTuple):
     hr: Path
     lr: Path
     aligned: bool = True
+    hr_sha256: str | None = None
+    lr_sha256: str | None = None
+
+    def read_hr(self) -> RGB:
+        """The HR image, uint8 (H, W, 3). Raises UserError if the file is not the recorded one, and as `read_hr`."""
+        indices.require_same(self.hr, self.hr_sha256)
+        return images.read_hr(self.hr)
+
+    def read_lr(self) -> RGB:
+        """The LR image, uint8 (H, W, 3). Raises UserError if the file is not the recorded one, and as `read_rgb`."""
+        again = () if self.case == REAL else ("`blindsr verify`, then `dvc repro --force degrade`, brings it back",)
+        indices.require_same(self.lr, self.lr_sha256, *again)
+        return images.read_rgb(self.lr)
 
 
 def all_pairs(params: Params) -> list[Pair]:
@@ -42,16 +57,19 @@ def all_pairs(params: Params) -> list[Pair]:
         UserError: for a missing index, or a set of real LR images that does not fit its HR images.
     """
     pairs = []
+    sums = lr_sums.read()
     for name in params.data.benchmarks:
         index, folder = indices.read_index(name), indices.set_folder(name, params.data.roots)
         if index.is_real and not index.missing:
-            hr = indices.read_index(index.hr) if index.hr else index
-            pairs += real_pairs(index, hr, folder, indices.set_folder(hr.name, params.data.roots))
+            other = indices.read_index(index.hr) if index.hr else index
+            pairs += real_pairs(index, other, folder, indices.set_folder(other.name, params.data.roots))
             continue
         for case in params.suite.cases if not index.is_real else ():
             for image in index.images:
                 lr = paths.LR / name / case / f"{image.name}.png"
-                pairs.append(Pair(name, case, image.name, folder / image.file, lr))
+                made = None if sums is None else sums.get(lr_sums.name(lr), "")
+                hr = folder / image.file
+                pairs.append(Pair(name, case, image.name, hr, lr, hr_sha256=image.sha256, lr_sha256=made))
     return pairs
 
 
@@ -71,7 +89,16 @@ def real_pairs(lr: Index, hr: Index, lr_folder: Path, hr_folder: Path) -> list[P
         UserError: as `pairing.match`.
     """
     return [
-        Pair(lr.name, REAL, one.name, hr_folder / other.file, lr_folder / one.file, lr.aligned)
+        Pair(
+            lr.name,
+            REAL,
+            one.name,
+            hr_folder / other.file,
+            lr_folder / one.file,
+            lr.aligned,
+            other.sha256,
+            one.sha256,
+        )
         for one, other in matched(lr, hr)
     ]
 

@@ -6,15 +6,19 @@ them, found by arithmetic.
 """
 
 import json
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blindsr.runtime import files
 from blindsr.runtime.errors import UserError
 
-PIXELS, INDEX = "pixels.u8", "index.json"
+PIXELS, INDEX, SUMS = "pixels.u8", "index.json", "sums.json"
+_AGAIN = "run `blindsr verify`, then `dvc repro patches` (without DVC: delete the folder and run `blindsr patches`)"
 
 
 class Window(NamedTuple):
@@ -63,17 +67,38 @@ def _start(number: int, length: int, size: int, step: int) -> int:
     return max(0, min(number * step, length - size))
 
 
+def write_index(folder: Path, index: Mapping[str, Any], sums: Sequence[int]) -> None:
+    """Write what stands beside the pixels; before that there is no store.
+
+    Args:
+        folder: Folder of the store.
+        index: As JSON, its "size" and "step" in px, its "images" with name, height, width and offset in bytes.
+        sums: CRC-32 of the pixels of each image.
+
+    Raises:
+        UserError: where the folder cannot be written.
+    """
+    content = (json.dumps(index, indent=1, sort_keys=True) + "\n").encode()
+    found = {"index": files.sha256(content), "images": list(sums)}
+    files.write_atomic(folder / SUMS, json.dumps(found, sort_keys=True) + "\n")
+    files.write_atomic(folder / INDEX, content)
+
+
 class PatchStore:
     """Read windows of the training images; cheap to open, and to hand to worker processes."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the store that `patch_builder.build` wrote. Raises UserError if it is missing or cut short."""
+        """Open what `patch_builder.build` wrote. Raises UserError if it is missing, damaged or cut short."""
         try:
-            index = json.loads((folder / INDEX).read_bytes())
+            content = (folder / INDEX).read_bytes()
+            index, sums = json.loads(content), json.loads((folder / SUMS).read_bytes())
+            if sums["index"] != files.sha256(content):
+                raise UserError(f"{folder / INDEX} is not the one that was written: {_AGAIN}")
             # as a plain array, whose slices are cheaper than those of a memmap
             self._pixels = np.asarray(np.memmap(folder / PIXELS, np.uint8, mode="r"))
-        except (FileNotFoundError, ValueError):
-            raise UserError(f"{folder} holds no patch store: run `dvc repro patches`") from None
+            self._sums = [int(value) for value in sums["images"]]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            raise UserError(f"{folder} holds no patch store: {_AGAIN}") from None
         self._folder = folder
         self._size, self._step = int(index["size"]), int(index["step"])
         fields = ("height", "width", "offset")
@@ -81,7 +106,10 @@ class PatchStore:
         self._names = [str(image["name"]) for image in index["images"]]
         height, width, offset = self._images[-1]
         if self._pixels.size != offset + height * width * 3:
-            raise UserError(f"{folder / PIXELS} is cut short: delete {folder} and run `dvc repro patches`")
+            raise UserError(f"{folder / PIXELS} is cut short: {_AGAIN}")
+        if len(self._sums) != len(self._images):
+            raise UserError(f"{folder / SUMS} is damaged: {_AGAIN}")
+        self._whole = [False] * len(self._images)
         patches = [self._grid(*image[:2])[0] * self._grid(*image[:2])[1] for image in self._images.tolist()]
         self._ends = np.cumsum(patches)
 
@@ -145,9 +173,17 @@ class PatchStore:
 
         Returns:
             RGB uint8 (H, W, 3), read-only, mapped from disk.
+
+        Raises:
+            UserError: if its pixels are not those that were written. They are looked at once, by the first call.
         """
         height, width, offset = self._images[number].tolist()
-        return self._pixels[offset : offset + height * width * 3].reshape(height, width, 3)
+        pixels = self._pixels[offset : offset + height * width * 3]
+        if not self._whole[number]:
+            if zlib.crc32(pixels.data) != self._sums[number]:
+                raise UserError(f"{self._folder / PIXELS} is damaged in image {self.name(number)}: {_AGAIN}")
+            self._whole[number] = True
+        return pixels.reshape(height, width, 3)
 
     def _grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the patches of an image."""

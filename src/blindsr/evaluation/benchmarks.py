@@ -20,7 +20,7 @@ from blindsr.evaluation.scoring import Job, Key, Loaded, Measure, Result, Score
 from blindsr.model import architecture, inference, weight_files
 from blindsr.model.inference import Tile
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.runtime import files, paths
+from blindsr.runtime import files, paths, recorded
 from blindsr.runtime.errors import UserError
 
 TRACKED = (RANKED, "detail_cosine", "detail_amplitude", "psnr_best_db")
@@ -124,12 +124,12 @@ def evaluate(
 
 
 def _load(group: Sequence[Pair], scale: int) -> Loaded:
-    hr = images.mod_crop(images.read_hr(group[0].hr), scale)
+    hr = images.mod_crop(group[0].read_hr(), scale)
     lrs: dict[Key, RGB] = {}
     errors = []
     for pair in group:
         try:
-            lr = images.read_rgb(pair.lr)
+            lr = pair.read_lr()
             if (lr.shape[0] * scale, lr.shape[1] * scale) != hr.shape[:2]:
                 sizes = f"{lr.shape[1]}×{lr.shape[0]} for {hr.shape[1]}×{hr.shape[0]}"
                 hint = "fetch or replace the pair" if pair.case == REAL else "run `dvc repro --force degrade`"
@@ -172,8 +172,10 @@ def read_csv(path: Path) -> list[Score]:
 
     Raises:
         FileNotFoundError: if there is none.
-        UserError: that names the file, where it is damaged, no table of scores, or has a row twice.
+        UserError: that names the file, where it is damaged, no table of scores, or has a row twice; as
+            `recorded.require` does.
     """
+    recorded.require(path)
     scores: dict[Key, Score] = {}
     for row in files.read_csv(path):
         try:

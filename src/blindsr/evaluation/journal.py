@@ -1,6 +1,7 @@
 """Rows of scores as they are made, so that a killed evaluation resumes where it was."""
 
 import json
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ class Journal:
     """One line of JSON per row, appended; every process that shares the work has its own file in one folder.
 
     A row carries a stamp of the images that it is the score of, and counts only beside an equal one. Floats come
-    back bit for bit. A line that was cut off by a kill is passed over.
+    back bit for bit. A line that was cut off by a kill, or does not fit the checksum in front of it, is passed over.
     """
 
     def __init__(self, folder: Path, name: str = "0") -> None:
@@ -26,7 +27,10 @@ class Journal:
         for path in sorted(self._folder.glob("*.jsonl")):
             for line in path.read_bytes().splitlines():
                 try:
-                    stamp, key, values = json.loads(line)
+                    check, text = line.split(b" ", 1)
+                    if check != self._check(text):
+                        continue
+                    stamp, key, values = json.loads(text)
                     row = Score(Key(*key), dict(values))
                 except (ValueError, TypeError):
                     continue
@@ -43,11 +47,12 @@ class Journal:
             UserError: where the folder cannot be written.
         """
         # the line end in front closes what a kill may have left of a line
-        text = "".join(f"\n{json.dumps([stamp, *score])}" for stamp, score in rows)
+        lines = [json.dumps([stamp, *score]).encode() for stamp, score in rows]
+        text = b"".join(b"\n%s %s" % (self._check(line), line) for line in lines)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab") as file:
-                file.write(f"{text}\n".encode())
+                file.write(text + b"\n")
         except OSError as error:
             raise UserError(f"{self._path} cannot be written: {error.strerror}: free space, then run again") from None
 
@@ -57,3 +62,7 @@ class Journal:
             path.unlink(missing_ok=True)
         if self._folder.is_dir() and not any(self._folder.iterdir()):
             self._folder.rmdir()
+
+    def _check(self, line: bytes) -> bytes:
+        # of the folder's name, too: another run has rows of the same images
+        return b"%08x" % zlib.crc32(line, zlib.crc32(self._folder.name.encode(errors="backslashreplace")))

@@ -12,7 +12,7 @@ from torch import nn
 
 from blindsr.model.architecture import build_backbone
 from blindsr.plugins.backbones.base import Backbone
-from blindsr.runtime import files
+from blindsr.runtime import files, recorded
 from blindsr.runtime.errors import UserError
 
 KEY = "blindsr"  # the one metadata key of a weights file: the order of several is not kept
@@ -60,8 +60,9 @@ def load(path: Path) -> tuple[Backbone, WeightsInfo]:
 
     Raises:
         UserError: that names the file, if it is missing, damaged, not of this project, or holds other numbers or
-            shapes than its network has.
+            shapes than its network has; as `recorded.require` does.
     """
+    recorded.require(path)
     try:
         with safetensors.safe_open(path, "pt") as file:
             info = WeightsInfo.model_validate_json((file.metadata() or {})[KEY])

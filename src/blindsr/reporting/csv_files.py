@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from blindsr.runtime import escaping, files
+from blindsr.runtime import escaping, files, recorded
 from blindsr.runtime.errors import UserError
 
 _TEXT = (
@@ -39,8 +39,10 @@ def read(path: Path, *, needed: Collection[str] = (), unique: Collection[str] = 
 
     Raises:
         UserError: that names the file, if it is missing, cut off, not UTF-8 or no table, without a needed column,
-            with text where numbers belong, with a row twice, or without what tells its rows apart.
+            with text where numbers belong, with a row twice, or without what tells its rows apart; as
+            `recorded.require` does.
     """
+    recorded.require(path)
     try:
         files.read_csv(path, again=again)  # finds rows of another length than the header, which pandas takes
         columns = pd.read_csv(path, nrows=0).columns

@@ -239,6 +239,41 @@ def sha256(content: Path | bytes | memoryview) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def seal(content: bytes | memoryview, name: str) -> bytes:
+    """The hash to put in front of what is kept in a file, so that `unsealed` finds damage, and a file in its place.
+
+    Args:
+        content: Of the file.
+        name: What tells it from others of its kind.
+
+    Returns:
+        32 bytes.
+    """
+    digest = hashlib.sha256(name.encode())
+    digest.update(content)
+    return digest.digest()
+
+
+def unsealed(path: Path, name: str) -> memoryview:
+    """Read what stands behind the hash that `seal` gave.
+
+    Args:
+        path: Of the file.
+        name: As for `seal`.
+
+    Returns:
+        The content.
+
+    Raises:
+        OSError: where the file cannot be read.
+        ValueError: where it is damaged, or has another name.
+    """
+    content = memoryview(path.read_bytes())
+    if content[:32] != seal(content[32:], name):
+        raise ValueError(f"{path} is damaged")
+    return content[32:]
+
+
 def key(determining: Any) -> str:
     """SHA-256 of plain values, as 64 hexadecimal digits, whatever the order in mappings.
 

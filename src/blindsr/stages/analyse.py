@@ -26,7 +26,7 @@ from blindsr.data.pairs import REAL, Pair
 from blindsr.model import architecture, taps, weight_files
 from blindsr.model.network import Network, build_regularizer
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.runtime import devices, files, packages, paths, temporary, tracking
+from blindsr.runtime import devices, files, packages, paths, recorded, temporary, tracking
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
@@ -42,7 +42,7 @@ class Content(NamedTuple):
     image: str
     top: int
     left: int
-    lr: dict[str, Path]
+    lr: dict[str, Pair]
 
 
 def run(params: Params, trained: Run) -> None:
@@ -73,6 +73,7 @@ def run(params: Params, trained: Run) -> None:
             _representation(network, contents, params, folder)
             _interaction(network, contents, params, folder)
     cost = _cost(params, info, folder)
+    recorded.note(folder)
     with tracking.open_run(name, info.run, {"profile": params.profile}) as tracked:
         tracked.summary(cost.totals(info.iterations))
 
@@ -90,7 +91,7 @@ def _whole_images(network: nn.Module, suite: list[Pair], params: Params, folder:
         for (benchmark, case), group in groups.items():
             for pair in group[: settings.images]:  # whole feature maps of many large images would take hours
                 features, sr = _forward(network, pair)
-                hr = images.mod_crop(images.read_rgb(pair.hr), params.scale)
+                hr = images.mod_crop(pair.read_hr(), params.scale)
                 for band, error in enumerate(radial_mape(sr, hr, bands=settings.frequency_bands)):
                     text = "" if np.isnan(error) else f"{error:.6f}"
                     frequency.append([benchmark, case, pair.image, band, text])
@@ -102,7 +103,7 @@ def _whole_images(network: nn.Module, suite: list[Pair], params: Params, folder:
 
 @torch.inference_mode()
 def _forward(network: nn.Module, pair: Pair) -> tuple[Tensor, images.RGB]:
-    lr = images.to_float(images.read_rgb(pair.lr))[None].to(next(network.parameters()).device)
+    lr = images.to_float(pair.read_lr())[None].to(next(network.parameters()).device)
     sr, seen = taps.read(network, lr)
     return seen["last"][0].cpu(), images.to_uint8(sr[0].cpu())
 
@@ -122,17 +123,17 @@ def choose_contents(suite: list[Pair], settings: AnalyseParams) -> list[Content]
     Raises:
         UserError: for an image smaller than a crop.
     """
-    files_of: dict[tuple[str, str], dict[str, Path]] = {}
+    files_of: dict[tuple[str, str], dict[str, Pair]] = {}
     for pair in suite:
-        files_of.setdefault((pair.benchmark, pair.image), {})[pair.case] = pair.lr
-    taken: list[tuple[tuple[str, str], dict[str, Path]]] = []
+        files_of.setdefault((pair.benchmark, pair.image), {})[pair.case] = pair
+    taken: list[tuple[tuple[str, str], dict[str, Pair]]] = []
     for benchmark in dict.fromkeys(pair.benchmark for pair in suite):
         taken += [item for item in files_of.items() if item[0][0] == benchmark][: settings.images]
     each = -(-settings.contents // len(taken)) if taken else 0
     side = int(np.ceil(np.sqrt(each)))
     crops: list[list[Content]] = [[] for _ in range(each)]
     for (benchmark, image), lr in taken:
-        height, width = images.read_rgb(next(iter(lr.values()))).shape[:2]
+        height, width = next(iter(lr.values())).read_lr().shape[:2]
         if min(height, width) < settings.crop:
             raise UserError(
                 f"{benchmark}: the LR of {image} has {width}×{height} px, less than analyse.crop {settings.crop}: "
@@ -149,7 +150,7 @@ def choose_contents(suite: list[Pair], settings: AnalyseParams) -> list[Content]
 def _crop(content: Content, case: str, size: int) -> Tensor:
     """One window of one LR image, (3, size, size) in [0, 1]."""
     rows, columns = slice(content.top, content.top + size), slice(content.left, content.left + size)
-    return images.to_float(np.ascontiguousarray(images.read_rgb(content.lr[case])[rows, columns]))
+    return images.to_float(np.ascontiguousarray(content.lr[case].read_lr()[rows, columns]))
 
 
 def _representation(network: nn.Module, contents: list[Content], params: Params, folder: Path) -> None:

@@ -5,15 +5,15 @@ from functools import partial
 import cv2
 
 from blindsr.config.params import Params
-from blindsr.data import images, indices, suite
+from blindsr.data import images, indices, lr_sums, suite
 from blindsr.data.indices import IndexedImage
-from blindsr.runtime import parallel, paths
+from blindsr.runtime import files, parallel, paths
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
 
 def run(params: Params) -> None:
-    """Write data/lr/<benchmark>/<case>/<image>.png. A missing benchmark is left out; fetch has said so.
+    """Write data/lr/<benchmark>/<case>/<image>.png, and their hashes. A missing benchmark is left out, as fetch said.
 
     Args:
         params: Settings of the project.
@@ -28,28 +28,36 @@ def run(params: Params) -> None:
     for benchmark in {benchmark for benchmark, _ in work}:
         for case in params.suite.cases:
             (paths.LR / benchmark / case).mkdir(parents=True, exist_ok=True)
-    bad = 0
+    bad, sums = 0, dict[str, str]()
     with Bar("degrade", len(work) * len(params.suite.cases)) as bar:
-        for error in parallel.map_ordered(partial(_degrade, params), work, parallel.usable_cores()):
-            if error:
-                bar.say(f"error: {error}")
+        for made in parallel.map_ordered(partial(_degrade, params), work, parallel.usable_cores()):
+            if isinstance(made, UserError):
+                bar.say(f"error: {made}")
                 bad += 1
+            else:
+                sums |= made
             bar.advance(len(params.suite.cases))
     if bad:
         raise UserError(f"{bad} of {len(work)} images are not degraded (named above): fix them, then `dvc repro`")
+    lr_sums.write(sums)
 
 
-def _degrade(params: Params, item: tuple[str, IndexedImage]) -> UserError | None:
-    """All cases of one image; what is wrong with it, or None."""
+def _degrade(params: Params, item: tuple[str, IndexedImage]) -> dict[str, str] | UserError:
+    """All cases of one image: the hash of each, or what is wrong with the image."""
     benchmark, image = item
     try:
-        hr = images.read_hr(indices.set_folder(benchmark, params.data.roots) / image.file)
+        path = indices.set_folder(benchmark, params.data.roots) / image.file
+        indices.require_same(path, image.sha256)
+        hr = images.read_hr(path)
     except UserError as error:
         return error
     try:
         lrs = suite.degrade_suite(hr, params.suite, benchmark, image.name, params.scale)
     except UserError as error:
         return UserError(f"{benchmark}/{image.file}: {error}")
+    sums = {}
     for case, lr in lrs.items():
-        images.write_png(paths.LR / benchmark / case / f"{image.name}.png", lr)
-    return None
+        made = paths.LR / benchmark / case / f"{image.name}.png"
+        images.write_png(made, lr)
+        sums[lr_sums.name(made)] = files.sha256(made)
+    return sums

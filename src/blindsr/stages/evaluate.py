@@ -25,7 +25,7 @@ from blindsr.evaluation.benchmarks import key_of
 from blindsr.evaluation.journal import Journal
 from blindsr.evaluation.scoring import Key, Measure, Score
 from blindsr.model import inference
-from blindsr.runtime import devices, files, paths, provenance, temporary, tracking, world
+from blindsr.runtime import devices, files, paths, provenance, recorded, temporary, tracking, world
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 from blindsr.runtime.world import Rank
@@ -79,6 +79,7 @@ def run(params: Params, scored: Run) -> None:
             return
         scores = _complete(found, stamps, journal)
         benchmarks.write_csv(scores, settings.metrics, paths.SCORES / f"{name}.csv")
+        recorded.note(paths.SCORES / f"{name}.csv")
         journal.clear()
     key = info.run if info else f"{name}-{params.profile}"
     with tracking.open_run(name, key, {"profile": params.profile}) as tracked:

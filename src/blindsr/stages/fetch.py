@@ -10,7 +10,7 @@ from blindsr.config.params import Params
 from blindsr.config.schema import DataParams
 from blindsr.data import pairs
 from blindsr.data.indices import Index
-from blindsr.runtime import paths, temporary
+from blindsr.runtime import paths, recorded, temporary
 from blindsr.runtime.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ def run(params: Params, *, offline: bool = False) -> None:
         if not index.missing:
             print(f"{manifest.name}: {len(index.images)} files verified", flush=True)
     sources.sweep()
+    recorded.note(paths.INDEX)
     if not data.train_on_benchmarks:
         _require_apart(found[data.train], [found[name] for name in data.benchmarks])
     missing = [name for name, index in found.items() if index.missing]

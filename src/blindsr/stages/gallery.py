@@ -15,7 +15,7 @@ from blindsr.data.pairs import REAL, Pair
 from blindsr.evaluation import benchmarks
 from blindsr.reporting import scores, selection
 from blindsr.reporting.selection import Choice
-from blindsr.runtime import devices, files, paths, temporary
+from blindsr.runtime import devices, files, paths, recorded, temporary
 from blindsr.runtime.progress import Bar
 
 
@@ -40,6 +40,7 @@ def run(params: Params) -> None:
     with devices.threads(params.evaluate.threads):
         entries = _write(params, shown, ends, known)
     files.write_atomic(paths.GALLERY / "index.json", json.dumps(entries, indent=1, sort_keys=True) + "\n")
+    recorded.note(paths.GALLERY)
 
 
 def _write(
@@ -63,7 +64,7 @@ def _write(
     with Bar("gallery", sum(map(len, shown.values())) * len(runs)) as bar:
         upscalers = [_upscaler(params, runs[name]) for name in ends]
         for choice, group in shown.items():
-            sr = [[upscale(images.read_rgb(pair.lr)) for upscale in upscalers] for pair in group]
+            sr = [[upscale(pair.read_lr()) for upscale in upscalers] for pair in group]
             entries[choice] = _frame(choice, group, selection.window(sr, params.gallery.crop, params.scale), params)
             for pair, made in zip(group, sr, strict=True):
                 for name, image in zip(ends, made, strict=True):
@@ -72,17 +73,17 @@ def _write(
             upscale = _upscaler(params, runs[name])
             for choice, group in shown.items():
                 for pair in group:
-                    add(name, choice, pair, upscale(images.read_rgb(pair.lr)))
+                    add(name, choice, pair, upscale(pair.read_lr()))
     return list(entries.values())
 
 
 def _frame(choice: Choice, group: list[Pair], window: tuple[int, int, int, int], params: Params) -> dict[str, Any]:
     """The entry of an image, with its HR and LR pictures, and no network's yet."""
     folder, cases = _folder(choice), {}
-    _picture(images.mod_crop(images.read_rgb(group[0].hr), params.scale), window, f"{folder}/hr.png")
+    _picture(images.mod_crop(group[0].read_hr(), params.scale), window, f"{folder}/hr.png")
     for pair in group:
         place = f"{folder}/{pair.case}/lr.png"
-        _picture(images.read_rgb(pair.lr), tuple(side // params.scale for side in window), place)
+        _picture(pair.read_lr(), tuple(side // params.scale for side in window), place)
         cases[pair.case] = {"lr": place, "models": {}}
     entry = choice._asdict() | {"gain_db": round(choice.gain_db, 4), "window": list(window)}
     return entry | {"hr": f"{folder}/hr.png", "cases": cases}

@@ -16,7 +16,7 @@ from blindsr.reporting.page import all_figures, rendering, score_data
 from blindsr.reporting.page.rendering import Page, PageFigure
 from blindsr.reporting.report_tables import ReportTables
 from blindsr.reporting.source import Source
-from blindsr.runtime import files, packages, paths, temporary, tracking
+from blindsr.runtime import files, packages, paths, recorded, temporary, tracking
 
 _VERSIONS = ("torch", "numpy", "scipy", "pillow", "opencv-python-headless", "scikit-image", "scikit-learn", "dvc")
 
@@ -40,6 +40,8 @@ def run(params: Params, folder: Path = paths.REPORTS, index: Path = paths.INDEX)
     figures = all_figures.draw(source, gallery)
     files.write_atomic(folder / "report.html", rendering.render(_page(source, made, figures, gallery)))
     if folder == paths.REPORTS:
+        summary = paths.REPORTS / "summary.json"
+        recorded.note(paths.TABLES, paths.FIGURES, paths.PAGE, paths.PLOTS, paths.METRICS, summary)
         publish(params)
 
 

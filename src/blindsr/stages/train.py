@@ -16,7 +16,7 @@ from blindsr.data.patch_store import INDEX, PatchStore
 from blindsr.model import architecture, weight_files
 from blindsr.model.network import Network, build_regularizer
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.runtime import devices, files, paths, provenance, temporary, tracking
+from blindsr.runtime import devices, files, paths, provenance, recorded, temporary, tracking
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.tracking import DataSet
 from blindsr.training import checkpoint, distributed, failure, initial, losses, trainer
@@ -110,6 +110,7 @@ def _train(params: Params, run: Run, world: World) -> None:
             run=key,
         )
         weight_files.save(network.backbone, info, paths.MODELS / f"{run}.safetensors")
+        recorded.note(paths.MODELS / f"{run}.safetensors", paths.CURVES / f"{run}.csv")
         tracked.model(paths.MODELS / f"{run}.safetensors", LOADER)
         checkpoint.clear(states)
         failure.forget(states)

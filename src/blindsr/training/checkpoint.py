@@ -71,11 +71,16 @@ def latest(folder: Path) -> dict[str, Any] | None:
         half.unlink()
     for path in reversed(_files(folder)):
         content = path.read_bytes()
-        match = _NAME.fullmatch(path.name)
-        if match and _digest(content) == match[2]:
+        if path.name.endswith(f"-{_digest(content)}.pt"):
             return parse(content)
         _log.warning("%s is damaged: going on from the state before it", path)
     return None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a state is what was saved under its name."""
+    match = _NAME.fullmatch(path.name)
+    return match is None or _digest(path.read_bytes()) == match[2]
 
 
 def newest_iteration(folder: Path) -> int:

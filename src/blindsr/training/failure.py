@@ -17,7 +17,7 @@ from blindsr.training.loading import made_on_host
 from blindsr.training.objective import Objective, Terms
 from blindsr.training.samples import Batch, Batches
 
-_WEIGHTS, _BATCH = ".failure.pt", ".failure.json"
+WEIGHTS, _BATCH = ".failure.pt", ".failure.json"
 
 
 def record(states: Path, run: str, iteration: int, network: Network, batches: Batches, main: bool) -> UserError:
@@ -36,7 +36,8 @@ def record(states: Path, run: str, iteration: int, network: Network, batches: Ba
     """
     if main:
         state = {"iteration": iteration, "network": network.state_dict()}
-        files.write_atomic(_beside(states, _WEIGHTS), checkpoint.dump(state))
+        content = checkpoint.dump(state)
+        files.write_atomic(_beside(states, WEIGHTS), files.seal(content, WEIGHTS) + content)
         described = {"iteration": iteration + 1, "samples": batches.describe(iteration)}
         files.write_atomic(_beside(states, _BATCH), json.dumps(described, indent=1, sort_keys=True) + "\n")
     return UserError(
@@ -48,7 +49,7 @@ def record(states: Path, run: str, iteration: int, network: Network, batches: Ba
 
 def forget(states: Path) -> None:
     """Remove what `record` wrote, once the run has ended well."""
-    for suffix in (_WEIGHTS, _BATCH):
+    for suffix in (WEIGHTS, _BATCH):
         _beside(states, suffix).unlink(missing_ok=True)
 
 
@@ -63,12 +64,24 @@ def load(folder: Path, key: str) -> dict[str, Any]:
         "iteration", from 0, and "network", the state dict that it began with.
 
     Raises:
-        UserError: if there is none.
+        UserError: if there is none, or it is damaged.
     """
-    found = sorted(folder.glob(f"{key}*{_WEIGHTS}"), key=lambda path: path.stat().st_mtime)
+    found = sorted(folder.glob(f"{key}*{WEIGHTS}"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise UserError("nothing to replay: no training of this run, with these settings, has met a loss not finite")
-    return checkpoint.parse(found[-1].read_bytes())
+    try:
+        return checkpoint.parse(bytes(files.unsealed(found[-1], WEIGHTS)))
+    except ValueError:
+        raise UserError(f"{found[-1]} is damaged: delete it; the same training meets the same batch again") from None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a record is what was written."""
+    try:
+        files.unsealed(path, WEIGHTS)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def replay(

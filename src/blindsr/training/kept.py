@@ -5,7 +5,7 @@ the others read it; a batch that is missing or damaged is made again, so what is
 """
 
 import contextlib
-import zipfile
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,20 +37,35 @@ class Kept:
         Raises:
             UserError: if the disk is full or the folder may not be written.
         """
-        path = self._folder / f"{iteration:07}.npz"
-        # zipfile checks the sum of every array, and whatever else is wrong with a file is one of these
-        with (
-            contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile),
-            np.load(path) as arrays,
-        ):
-            return _unpacked(arrays["lr"]), _unpacked(arrays["hr"])
+        path = self._folder / f"{iteration:07}.batch"
+        with contextlib.suppress(OSError, ValueError):
+            content = io.BytesIO(files.unsealed(path, _name(path)))
+            return _unpacked(np.load(content)), _unpacked(np.load(content))
         lr, hr = make()
+        made = io.BytesIO()
+        np.save(made, _packed(lr))
+        np.save(made, _packed(hr))
         try:
             with files.atomic(path) as file:
-                np.savez(file, lr=_packed(lr), hr=_packed(hr))
+                file.write(files.seal(made.getbuffer(), _name(path)))
+                file.write(made.getbuffer())
         except UserError as error:
             raise UserError(f"{error}; or set runtime.keep_batches to false, which keeps none") from None
         return lr, hr
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is a batch as it was kept."""
+    try:
+        files.unsealed(path, _name(path))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _name(path: Path) -> str:
+    """What tells a batch from others: its iteration, and the kind that the folder stands for."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _packed(images: Tensor) -> np.ndarray:

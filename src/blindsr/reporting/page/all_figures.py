@@ -15,6 +15,7 @@ from blindsr.reporting.page.rendering import PageFigure
 from blindsr.reporting.scores import BASELINE, HARDEST
 from blindsr.reporting.source import Source
 from blindsr.reporting.tables import MEAN
+from blindsr.runtime import recorded
 from blindsr.runtime.errors import UserError
 
 
@@ -144,9 +145,10 @@ _ENTRIES: TypeAdapter[Any] = TypeAdapter(list[_Entry])
 def gallery(source: Source) -> list[dict[str, Any]]:
     """The index that the gallery stage wrote, of the test cases' benchmarks; empty where there is none.
 
-    Raises UserError where it is damaged, or has other cases or networks than the settings.
+    Raises UserError where it or a picture is damaged, or has other cases or networks than the settings.
     """
     path = source.folder / "gallery" / "index.json"
+    recorded.require(path)
     try:
         content = path.read_bytes() if path.is_file() else b"[]"
         _ENTRIES.validate_json(content)
