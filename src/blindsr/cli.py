@@ -247,8 +247,8 @@ def upscale(
     from blindsr.apps.photos import upscale
 
     upscale.run(
-        photos, model, scale=scale, out=out, tile=_tile(tile), overlap=overlap, device=device, format=format, alpha=alpha,
-        compared=compare, trust=trust,
+        photos, model, scale=scale, out=out, tile=_tile(tile), overlap=overlap, device=device, format=format,
+        alpha=alpha, compared=compare, trust=trust,
     )  # fmt: skip
 
 
