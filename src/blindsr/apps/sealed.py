@@ -6,6 +6,7 @@ tuned to eight known points. The strengths are drawn from the ranges here, each 
 
 import hashlib
 import json
+import logging
 
 import numpy as np
 
@@ -13,14 +14,14 @@ from blindsr.config.schema import CaseParams, SuiteParams
 from blindsr.runtime import files
 from blindsr.runtime.errors import UserError
 
+_log = logging.getLogger(__name__)
 BLUR_SIGMA = (0.8, 3.2)
 """Of the Gaussian blur, in HR px; two decimals."""
 NOISE_SIGMA = (5.0, 35.0)
 """In levels of 0..255; one decimal."""
 JPEG_QUALITY = (30, 80)
 """Both ends can be drawn."""
-GUESSABLE = 16
-"""Characters below which a secret may be found by trying."""
+_SHORT = 16
 
 
 def draw(public: SuiteParams, secret: str) -> SuiteParams:
@@ -38,6 +39,8 @@ def draw(public: SuiteParams, secret: str) -> SuiteParams:
     """
     if not secret.strip():
         raise UserError("--sealed needs a text that nobody guesses, such as the output of `openssl rand -hex 16`")
+    if len(secret) < _SHORT:
+        _log.warning("the seed of the sealed suite is short: anyone can find it by trying")
     cases = {name: _drawn(case, secret, name) for name, case in public.cases.items()}
     return SuiteParams(seed=_number(secret, "seed") % 2**63, cases=cases)
 
