@@ -69,6 +69,8 @@ def run(names: Sequence[str], on: Sequence[str], options: Options) -> None:
         outputs.require_writable(place)
     where = devices.choose(options.device)
     trunk, no_trunk = folder_scores.trunk_of(options.lpips_trunk, project)
+    if by.name == "lpips" and not trunk:
+        raise UserError(f"--by {by.name} needs its weights: {no_trunk}")
     settings = Settings(sources, chosen, (), trunk, where, options.trust)
     devices.keep_freed_memory()
     with command.stoppable(lambda: f"scores are kept in {options.cache}, the same command goes on from there"):
@@ -134,8 +136,6 @@ def _examine(
 def _boards(
     scored: Sequence[tuple[Candidate, dict[Key, Score]]], settings: Settings, shown: Sequence[Metric], by: Metric
 ) -> list[board.Board]:
-    if by.name not in [metric.name for metric in shown]:
-        raise UserError(f"--by {by.name} needs its weights: give AlexNet's with --lpips-trunk")
     scales = sorted({candidate.scale for candidate, _ in scored})
     cases = list(settings.chosen.cases)
     made = [

@@ -16,8 +16,9 @@ from blindsr.plugins.metrics.base import Metric
 from blindsr.runtime import files
 
 _CSV, _TEXT, _PAGE = "leaderboard.csv", "leaderboard.md", "index.html"
-_WIDE = 140  # characters of a terminal that shows every column
-_NARROW = 8  # columns that a narrow one has room for
+_NAME = 24  # characters of a model's name, beyond which it is folded
+_NAMES: dict[str, Any] = {"overflow": "fold", "max_width": _NAME}
+_NUMBERS: dict[str, Any] = {"justify": "right", "no_wrap": True}
 
 
 def places(folder: Path) -> list[Path]:
@@ -61,13 +62,11 @@ def show(boards: Sequence[Board], shown: Sequence[Metric], by: Metric) -> None:
     for board in boards:
         sheet = sheets.ranks(board, shown, by)
         table = Table()
-        fits = [number for number in range(len(sheet.header)) if console.width >= _WIDE or number < _NARROW]
-        for number in fits:
-            table.add_column(
-                sheet.header[number], justify="right" if number else "left", overflow="fold", no_wrap=number > 0
-            )
+        fits = _fitting(sheet, console.width)
+        for number in range(fits):
+            table.add_column(sheet.header[number], **(_NUMBERS if number else _NAMES))
         for cells in sheet.rows:
-            table.add_row(*(cells[number] for number in fits))
+            table.add_row(*cells[:fits])
         images = ", ".join(f"{name} ({count})" for name, count in board.images.items())
         console.print(f"{sheet.title}, on {images}", soft_wrap=True, markup=False, highlight=False)
         console.print(table)
@@ -77,6 +76,16 @@ def show(boards: Sequence[Board], shown: Sequence[Metric], by: Metric) -> None:
         )  # fmt: skip
         for line in sheets.problems(board):
             console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _fitting(sheet: Sheet, width: int) -> int:
+    """How many of the columns a terminal has room for, at least those of names and ranks."""
+    used, count = 1, 0
+    for cells in zip(sheet.header, *sheet.rows, strict=True):
+        longest = max(len(line) for cell in cells for line in cell.split("\n"))
+        used += 3 + (longest if count else min(longest, _NAME))
+        count += used <= width or count < 2
+    return count
 
 
 def _rows(board: Board, shown: Sequence[Metric], by: Metric) -> Iterator[dict[str, Any]]:
