@@ -7,13 +7,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from blindsr.apps.leaderboard import page, sheets
 from blindsr.apps.leaderboard.board import ALL, Board, Standing
 from blindsr.apps.leaderboard.origin import Origin
 from blindsr.apps.leaderboard.sheets import Sheet
 from blindsr.plugins.metrics.base import Metric
-from blindsr.runtime import files
+from blindsr.runtime import files, outputs
 
 _CSV, _TEXT, _PAGE = "leaderboard.csv", "leaderboard.md", "index.html"
 _NAME = 24  # characters of a model's name, beyond which it is folded
@@ -22,8 +23,8 @@ _NUMBERS: dict[str, Any] = {"justify": "right", "no_wrap": True}
 
 
 def places(folder: Path) -> list[Path]:
-    """The files that `write` makes."""
-    return [folder / name for name in (_CSV, _TEXT, _PAGE)]
+    """The files that `write` makes; a link means what it points to."""
+    return [outputs.pointed_to(folder / name) for name in (_CSV, _TEXT, _PAGE)]
 
 
 def write(
@@ -64,9 +65,9 @@ def show(boards: Sequence[Board], shown: Sequence[Metric], by: Metric) -> None:
         table = Table()
         fits = _fitting(sheet, console.width)
         for number in range(fits):
-            table.add_column(sheet.header[number], **(_NUMBERS if number else _NAMES))
+            table.add_column(Text(sheet.header[number]), **(_NUMBERS if number else _NAMES))
         for cells in sheet.rows:
-            table.add_row(*cells[:fits])
+            table.add_row(*map(Text, cells[:fits]))
         images = ", ".join(f"{name} ({count})" for name, count in board.images.items())
         console.print(f"{sheet.title}, on {images}", soft_wrap=True, markup=False, highlight=False)
         console.print(table)
