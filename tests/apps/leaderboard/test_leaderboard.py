@@ -124,10 +124,30 @@ def test_a_model_that_fails_is_named_and_the_others_are_done(place: Path, capsys
     assert "no model could be scored on them: One/bad." in Path("out/leaderboard.md").read_text("utf-8")
 
 
+class Cutting(torch.nn.Module):
+    """Loses a column of images that are not 32 px wide."""
+
+    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+        sr = torch.nn.functional.interpolate(lr, scale_factor=4.0)
+        return sr if lr.shape[-1] == 32 else sr[..., 1:]
+
+
+def test_a_network_that_breaks_off_is_one_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.warns(DeprecationWarning, match="torch.jit"):
+        torch.jit.script(Cutting()).save("cutting.pt")
+    with pytest.raises(UserError, match="1 problem is named above"):
+        run("cutting.pt", "bicubic")
+    assert "error: cutting: the network returned shape (1, 3, 48, 39) instead of (1, 3, 48, 40)" in (
+        capsys.readouterr().out
+    )
+    assert [row["model"] for row in rows() if row["set"] == "all"] == ["bicubic"]
+    assert "cutting has no rank: 0 of its 4 scores could be made." in Path("out/leaderboard.md").read_text("utf-8")
+
+
 def test_nothing_to_rank_is_one_line_and_leaves_what_was_there(place: Path) -> None:
     run("bicubic")
     before = Path("out/leaderboard.csv").read_bytes()
-    with pytest.raises(UserError, match="no model could be ranked: 1 problems are named above"):
+    with pytest.raises(UserError, match="no model could be ranked: 1 problem is named above"):
         run("absent.pth")
     assert Path("out/leaderboard.csv").read_bytes() == before
 

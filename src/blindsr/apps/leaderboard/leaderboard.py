@@ -18,7 +18,7 @@ from blindsr.evaluation.journal import Journal
 from blindsr.evaluation.scoring import Key, Score
 from blindsr.plugins.metrics.base import Metric
 from blindsr.runtime import command, devices, outputs
-from blindsr.runtime.errors import UserError
+from blindsr.runtime.errors import UserError, one_line
 
 METRICS = ("psnr_db", "ssim", "lpips", "detail_cosine", "detail_amplitude", "psnr_best_db")
 OUT, CACHE = Path("exports/leaderboard"), Path(".leaderboard")
@@ -93,7 +93,8 @@ def run(names: Sequence[str], on: Sequence[str], options: Options) -> None:
     for line in problems:
         print(f"error: {line}")
     if problems or not boards:
-        what = f"{len(problems)} problems are named above" if problems else "there is no image that can be scored"
+        count = "1 problem is" if len(problems) == 1 else f"{len(problems)} problems are"
+        what = f"{count} named above" if problems else "there is no image that can be scored"
         raise UserError(what if boards else f"no model could be ranked: {what}")
 
 
@@ -128,8 +129,8 @@ def _examine(
         for scale in scales:
             try:
                 found[entry].append(scoring.examine(entry, scale, settings, timed=options.timed))
-            except UserError as error:
-                problems.append(f"{entry.title}: {error}")
+            except scoring.FAILURES as error:
+                problems.append(f"{entry.title}: {error if isinstance(error, UserError) else one_line(error)}")
     return [candidate for candidates in found.values() for candidate in candidates], problems
 
 

@@ -23,6 +23,8 @@ from blindsr.runtime import devices, provenance
 from blindsr.runtime.errors import UserError, one_line
 
 OVERLAP = 32
+FAILURES = (UserError, RuntimeError, ValueError)
+"""What a network that fails raises: a shape that does not fit its scale is a ValueError."""
 COST_SIDE = 64  # LR px of the image that operations and seconds are of
 _REPEATS = 3
 
@@ -69,18 +71,18 @@ def examine(entry: Entry, scale: int | None, settings: Settings, *, timed: bool)
         UserError: as `models.read` does.
     """
     network, own, path = models.read(entry.model, scale, trust=settings.trust)
-    known = entry.model in UNTRAINED
-    parameters = architecture.count_parameters(network) if known or path else None
-    flops = 0 if known else _flops(network)
-    seconds = _seconds(devices.place(network, settings.where), own, settings.where) if timed else None
-    found = 0 if known else _told(network, parameters)
-    return Candidate(entry, own, folder_scores.content(path) if path else "", found, flops, seconds)
+    digest = folder_scores.content(path) if path else ""
+    parameters, flops = _parameters(network), _flops(network)
+    if entry.model in UNTRAINED:
+        parameters, flops = 0, 0
+    seconds = _seconds(devices.place(network, settings.where), own) if timed else None
+    return Candidate(entry, own, digest, parameters, flops, seconds)
 
 
-def _told(network: nn.Module, parameters: int | None) -> int | None:
+def _parameters(network: nn.Module) -> int | None:
     """None for ONNX and frozen TorchScript, whose numbers are constants of a graph."""
-    own = [name for name, _ in network.named_parameters() if name != "anchor"]
-    return parameters if own else None
+    own = [parameter.numel() for name, parameter in network.named_parameters() if name != "anchor"]
+    return sum(own) if own else None
 
 
 def _flops(network: nn.Module) -> int | None:
@@ -90,7 +92,7 @@ def _flops(network: nn.Module) -> int | None:
     return None
 
 
-def _seconds(network: nn.Module, scale: int, where: torch.device) -> float:
+def _seconds(network: nn.Module, scale: int) -> float:
     """The fastest of some passes, after one that does not count."""
     lr = torch.rand(3, COST_SIDE, COST_SIDE, generator=torch.Generator().manual_seed(0))
     taken = []
@@ -130,10 +132,10 @@ def score(
         upscale = partial(inference.upscale_rgb, network, scale=candidate.scale, tile="auto", overlap=OVERLAP)
         measure = Measure(settings.metrics)
         rows, lines = folder_scores.score(work, upscale, measure, done, journal, label=title, quiet=True)
-    except (UserError, RuntimeError, ValueError) as error:  # of a foreign network; what was scored is kept
+    except FAILURES as error:  # of a foreign network; what was scored before is kept
         kept = Journal(cache).read()
         rows = {key: kept[key, stamp] for key, stamp in wanted.items() if (key, stamp) in kept}
-        return rows, [f"{title}: {one_line(error)}"]
+        return rows, [f"{title}: {error if isinstance(error, UserError) else one_line(error)}"]
     more = f" (and {len(lines) - 1} problems more)" if len(lines) > 1 else ""
     return rows, [f"{title}: {lines[0]}{more}"] if lines else []
 
