@@ -42,7 +42,7 @@ def draw(public: SuiteParams, secret: str) -> SuiteParams:
     if len(secret) < _SHORT:
         _log.warning("the seed of the sealed suite is short: anyone can find it by trying")
     cases = {name: _drawn(case, secret, name) for name, case in public.cases.items()}
-    return SuiteParams(seed=_number(secret, "seed") % 2**63, cases=cases)
+    return SuiteParams(seed=_number(secret, "seed") % 2**32, cases=cases)
 
 
 def digest(suite: SuiteParams) -> str:

@@ -85,7 +85,7 @@ def test_values_files_and_terminal(place: Path, capsys: pytest.CaptureFixture[st
     assert {int(row["rank_first"]) for key, row in found.items() if key[0] == "all"} <= {1, 2, 3}
     page, text = (Path("out", name).read_text("utf-8") for name in ("index.html", "leaderboard.md"))
     assert "<title>&lt;Mine&gt; &amp; theirs</title>" in page
-    assert "# \\<Mine\\> & theirs" in text
+    assert "# \\<Mine> & theirs" in text
     for made in (page, text, Path("out/leaderboard.csv").read_text("utf-8")):
         assert net["sha256"] in made
         assert str(place) not in made
@@ -203,10 +203,15 @@ def test_another_metric_ranks_and_seconds_are_there_where_asked(place: Path) -> 
 
 
 def test_the_command_line(place: Path) -> None:
-    Path("list.yaml").write_text("- model: net.pth\n  title: Tiny\n  link: https://example.org/tiny\n")
+    Path("list.yaml").write_text(
+        "- model: net.pth\n  title: '=Tiny|[x](y) [red]'\n  link: https://example.org/tiny\n"
+    )
     arguments = ["bicubic", "list.yaml", "--on", "One, Three=Two", "--cases", "clean", "--out", "board"]
     done = CliRunner().invoke(app, ["leaderboard", *arguments])
     assert done.exit_code == 0, done.output
     assert "on One (2), Three (3)" in done.output
     assert '<a href="https://example.org/tiny"' in Path("board/index.html").read_text("utf-8")
-    assert "[Tiny](<https://example.org/tiny>)" in Path("board/leaderboard.md").read_text("utf-8")
+    assert "=Tiny|[x](y) [red]" in done.output  # no markup anywhere
+    text = Path("board/leaderboard.md").read_text("utf-8")
+    assert "[=Tiny\\|[x\\](y) [red]](<https://example.org/tiny>)" in text
+    assert ",'=Tiny|[x](y) [red]," in Path("board/leaderboard.csv").read_text("utf-8")

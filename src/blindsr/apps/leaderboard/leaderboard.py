@@ -17,7 +17,7 @@ from blindsr.evaluation import scoring as engine
 from blindsr.evaluation.journal import Journal
 from blindsr.evaluation.scoring import Key, Score
 from blindsr.plugins.metrics.base import Metric
-from blindsr.runtime import command, devices, outputs
+from blindsr.runtime import command, devices, escaping, outputs
 from blindsr.runtime.errors import UserError, one_line
 
 METRICS = ("psnr_db", "ssim", "lpips", "detail_cosine", "detail_amplitude", "psnr_best_db")
@@ -91,7 +91,7 @@ def run(names: Sequence[str], on: Sequence[str], options: Options) -> None:
         output.write(boards, shown, by, about, options.title, options.out)
         output.show(boards, shown, by)
     for line in problems:
-        print(f"error: {line}")
+        print(escaping.terminal(f"error: {line}"))
     if problems or not boards:
         count = "1 problem is" if len(problems) == 1 else f"{len(problems)} problems are"
         what = f"{count} named above" if problems else "there is no image that can be scored"

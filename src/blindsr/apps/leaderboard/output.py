@@ -14,7 +14,7 @@ from blindsr.apps.leaderboard.board import ALL, Board, Standing
 from blindsr.apps.leaderboard.origin import Origin
 from blindsr.apps.leaderboard.sheets import Sheet
 from blindsr.plugins.metrics.base import Metric
-from blindsr.runtime import files, outputs
+from blindsr.runtime import escaping, files, outputs
 
 _CSV, _TEXT, _PAGE = "leaderboard.csv", "leaderboard.md", "index.html"
 _NAME = 24  # characters of a model's name, beyond which it is folded
@@ -67,16 +67,16 @@ def show(boards: Sequence[Board], shown: Sequence[Metric], by: Metric) -> None:
         for number in range(fits):
             table.add_column(Text(sheet.header[number]), **(_NUMBERS if number else _NAMES))
         for cells in sheet.rows:
-            table.add_row(*map(Text, cells[:fits]))
+            table.add_row(*(Text("\n".join(map(escaping.terminal, cell.split("\n")))) for cell in cells[:fits]))
         images = ", ".join(f"{name} ({count})" for name, count in board.images.items())
-        console.print(f"{sheet.title}, on {images}", soft_wrap=True, markup=False, highlight=False)
+        console.print(escaping.terminal(f"{sheet.title}, on {images}"), soft_wrap=True, markup=False, highlight=False)
         console.print(table)
         console.print(
             f"A rank is a span where a difference in {by.label} is not certain: its 95 % interval holds 0.",
             soft_wrap=True, markup=False, highlight=False,
         )  # fmt: skip
         for line in sheets.problems(board):
-            console.print(line, soft_wrap=True, markup=False, highlight=False)
+            console.print(escaping.terminal(line), soft_wrap=True, markup=False, highlight=False)
 
 
 def _fitting(sheet: Sheet, width: int) -> int:
@@ -150,10 +150,8 @@ def _line(cells: Any) -> str:
 
 
 def _escaped(text: str) -> str:
-    """No character of a title or name is markup."""
-    for sign in "\\|*_[]<>`":
-        text = text.replace(sign, f"\\{sign}")
-    return text.replace("\n", "<br>")
+    """No character of a title or name is markup; lines within a cell stay."""
+    return "<br>".join(map(escaping.markdown, text.split("\n")))
 
 
 def _origin(boards: Sequence[Board], origin: Origin) -> list[str]:
