@@ -9,7 +9,7 @@ from blindsr.plugins.metrics.base import Metric
 
 HOLE = "—"
 _SHORT = {
-    "psnr_best_db": "PSNR at best\namplitude (dB)",
+    "psnr_best_db": "PSNR at best\namplitude",
     "detail_cosine": "detail\ncosine",
     "detail_amplitude": "detail\namplitude",
 }
@@ -54,7 +54,7 @@ def ranks(board: Board, shown: Sequence[Metric], by: Metric) -> Sheet:
         least = [f"{one.least}\n{number(one.gain, by.decimals, '+')}" if one.least else HOLE for one in overall]
         columns.add("least gain\nover bicubic", least)
     columns.add("parameters\n(M)", [_in(1e6, one.candidate.parameters) for one in overall])
-    columns.add("GFLOP\n(64×64 LR)", [_in(1e9, one.candidate.flops) for one in overall])
+    columns.add("GFLOP of\n64×64 LR", [_in(1e9, one.candidate.flops) for one in overall])
     if any(one.candidate.seconds is not None for one in overall):
         seconds = [math.nan if one.candidate.seconds is None else one.candidate.seconds for one in overall]
         columns.add("seconds per\nmegapixel", [number(each, 3) for each in seconds])
