@@ -48,6 +48,7 @@ def test_help_names_every_stage() -> None:
         "runs",
         "params",
         "score",
+        "leaderboard",
         "suite",
     ):
         assert stage in text

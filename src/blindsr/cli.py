@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from blindsr.apps import suite_command
+from blindsr.apps.leaderboard import command_line as leaderboard_command
 from blindsr.config import conf, registry
 from blindsr.config.params import read
 from blindsr.config.run import Run
@@ -197,27 +199,8 @@ def score(
     )
 
 
-@app.command()
-def suite(
-    folder: Annotated[Path | None, typer.Argument(help="Folder of HR images.")] = None,
-    out: Annotated[Path | None, typer.Argument(help="Folder to write the LR images to.")] = None,
-    cases: Annotated[str, typer.Option(help="Test cases, with commas between; all of the suite without.")] = "",
-    scale: Annotated[
-        int | None, typer.Option(min=1, help="Factor between HR and LR; that of the project, or 4, without.")
-    ] = None,
-    verify: Annotated[
-        Path | None, typer.Option(help="Check a suite written before, and with FOLDER the decoder, too.")
-    ] = None,
-) -> None:
-    """Write the LR images of the test suite for any HR images, with a manifest of hashes and versions."""
-    from blindsr.apps import suite
-
-    if verify:
-        suite.verify(verify, folder)
-    elif folder and out:
-        suite.write(folder, out, cases=_listed(cases), scale=scale)
-    else:
-        raise UserError("name the folder of HR images and the one to write to, or --verify a suite")
+app.command()(leaderboard_command.leaderboard)
+app.command()(suite_command.suite)
 
 
 @app.command()

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 
 from blindsr.config import conf, registry
-from blindsr.config.run import CONTROLS
+from blindsr.config.run import UNTRAINED
 from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.plugins.backbones.base import Backbone
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REDUCED = {
     name: conf.compose(ROOT / "conf", [f"backbone={name}"])["backbone"]["hyper"][name]
     for name in registry.names("backbone")
-    if name not in CONTROLS
+    if name not in UNTRAINED
 }
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from blindsr.config import params
 from blindsr.config.params import Params
-from blindsr.config.run import CONTROLS, did_you_mean
+from blindsr.config.run import UNTRAINED, did_you_mean
 from blindsr.foreign import checkpoints
 from blindsr.model import architecture, inference
 from blindsr.runtime import paths
@@ -43,23 +43,23 @@ def locate(model: str) -> Path | None:
     """The file of a model, which is there; None for a control.
 
     Args:
-        model: a path, "bicubic", "bilinear", or the name of a run whose weights are in models/.
+        model: a path, "bicubic", "bilinear", "lanczos", or the name of a run whose weights are in models/.
 
     Raises:
         UserError: for no such file or run, with the nearest names.
     """
-    if model in CONTROLS:
+    if model in UNTRAINED:
         return None
     path = Path(model)
     if path.exists():
         return path
     if path.suffix or len(path.parts) > 1:
-        controls = ", ".join(CONTROLS)
+        controls = ", ".join(UNTRAINED)
         raise UserError(f"{model}: no such file; give weights, ONNX, TorchScript, {controls} or the name of a run")
     path = paths.MODELS / f"{model}.safetensors"
     if not path.is_file():
         known = sorted(file.stem for file in paths.MODELS.glob("*-*-*.safetensors"))
-        there = did_you_mean(model, [*known, *CONTROLS]) or f" ({', '.join(known) or 'none yet'}): run `make repro`"
+        there = did_you_mean(model, [*known, *UNTRAINED]) or f" ({', '.join(known) or 'none yet'}): run `make repro`"
         raise UserError(f"{model} is no file and no trained run in {paths.MODELS}/{there}")
     return path
 

@@ -1,6 +1,5 @@
 """score: the test suite as a benchmark for anyone's network on anyone's HR images."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,19 +10,18 @@ import torch
 
 from blindsr.acquisition import folder
 from blindsr.acquisition.folder import HrFolder
-from blindsr.apps import models, score_report
+from blindsr.apps import folder_scores, models, score_report
 from blindsr.config import params, registry
 from blindsr.config.params import Params
 from blindsr.config.schema import EvaluateParams, SuiteParams
-from blindsr.data import images, indices, suite
+from blindsr.data import suite
 from blindsr.evaluation import benchmarks, scoring
 from blindsr.evaluation.journal import Journal
-from blindsr.evaluation.scoring import Job, Key, Loaded, Measure, Score
+from blindsr.evaluation.scoring import Key, Measure, Score
 from blindsr.model import inference
 from blindsr.model.inference import Tile
 from blindsr.runtime import command, devices, files, outputs, provenance
 from blindsr.runtime.errors import UserError
-from blindsr.runtime.progress import Bar
 
 _METRICS = ["psnr_db", "psnr_y_db", "ssim", "lpips", "detail_cosine", "detail_amplitude", "psnr_best_db"]
 
@@ -77,7 +75,7 @@ def run(
     for name in columns:
         registry.require("metric", name)
     chosen = suite.select(project.suite if project else suite.PAPER, cases)
-    trunk, no_trunk = _trunk(lpips_trunk, project)
+    trunk, no_trunk = folder_scores.trunk_of(lpips_trunk, project)
     source, where = folder.open_folder(hr_folder), devices.choose(device)
     task = _Task(project, settings, chosen, columns, source, where, tile, overlap, trunk, no_trunk, trust)
     devices.keep_freed_memory()
@@ -183,7 +181,9 @@ class _Task:
         kept = csv and not outputs.is_stream(csv)
         journal = Journal(csv.parent / f".{csv.name}.rows") if csv and kept else None
         with command.stoppable(lambda: _kept(journal, stamps)):
-            rows, lines = _score(self.source, self.chosen, scale, stamps, upscale, Measure(records), journal)
+            done = journal.read() if journal else {}
+            work = folder_scores.Work([self.source], self.chosen, scale, stamps)
+            rows, lines = folder_scores.score(work, upscale, Measure(records), done, journal)
         scores = [rows[key] for key in stamps if key in rows]
         name = Path(model).name
         unwritten = _unwritten(benchmarks.write_csv, scores, self.columns, csv) if scores and csv else []
@@ -196,58 +196,11 @@ class _Task:
     def _stamps(self, weights: Sequence[Path], settings: Sequence[object]) -> dict[Key, str]:
         """What the scores of each image are of."""
         determining = {
-            "files": [_content(path) for path in weights],
+            "files": [folder_scores.content(path) for path in weights],
             "settings": [*settings, sorted(self.columns), self.where.type, self.chosen.seed],
             "code": provenance.code_digest("score"),
         }
-        contents = {name: _content(path) for name, path in self.source.files.items()}
-        return {
-            Key(self.source.name, case, name): files.key([determining, degraded.model_dump(), contents[name]])[:16]
-            for case, degraded in self.chosen.cases.items()
-            for name in self.source.files
-        }
-
-
-def _trunk(given: Path | None, project: Params | None) -> tuple[Path | None, str]:
-    """LPIPS' trunk: the file given, or the project's, if it was fetched; else None, and what to do."""
-    if project and not given:
-        with contextlib.suppress(UserError):  # nothing was fetched
-            given, _ = indices.trunk_file(project.data.lpips_trunk, project.data.roots)
-    return given, "give AlexNet's with --lpips-trunk"
-
-
-def _score(
-    source: HrFolder,
-    chosen: SuiteParams,
-    scale: int,
-    stamps: dict[Key, str],
-    upscale: Any,
-    measure: Measure,
-    journal: Journal | None,
-) -> tuple[dict[Key, Score], list[str]]:
-    """The scores of all images, and a line for each problem."""
-    done = journal.read() if journal else {}
-    rows = {key: done[key, stamp] for key, stamp in stamps.items() if (key, stamp) in done}
-    jobs = []
-    for name, path in source.files.items():
-        keys = [key for key in stamps if key.image == name and key not in rows]
-        if keys:
-            cases = chosen.model_copy(update={"cases": {key.case: chosen.cases[key.case] for key in keys}})
-            jobs.append(Job(keys, partial(_load, path, keys, cases, scale)))
-    lines = []
-    with Bar("score", len(stamps), start=len(rows)) as bar:
-        for path in source.files.values():
-            if folder.is_grey(path):
-                bar.say(f"note: {path} is greyscale: scored as RGB with three equal channels")
-        for result in scoring.score(jobs, upscale, measure):
-            rows |= {score.key: score for score in result.scores}
-            if journal:
-                journal.append((stamps[score.key], score) for score in result.scores)
-            for error in result.errors:
-                lines.append(str(error))
-                bar.say(f"error: {error}")
-            bar.advance(len(result.job.keys))
-    return rows, lines
+        return folder_scores.stamps([self.source], self.chosen, determining)
 
 
 def _kept(journal: Journal | None, stamps: dict[Key, str]) -> str:
@@ -257,22 +210,3 @@ def _kept(journal: Journal | None, stamps: dict[Key, str]) -> str:
     done = journal.read()
     count = sum((key, stamp) in done for key, stamp in stamps.items())
     return f"{count} of {len(stamps)} scores are kept, the same command goes on from there"
-
-
-def _load(path: Path, keys: Sequence[Key], cases: SuiteParams, scale: int) -> Loaded:
-    """An HR image, mod-cropped, and its LR image of each case."""
-    hr = images.read_hr(path)
-    try:
-        lrs = suite.degrade_suite(hr, cases, keys[0].benchmark, keys[0].image, scale)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    height, width = (side // scale * scale for side in hr.shape[:2])
-    return Loaded(hr[:height, :width], {key: lrs[key.case] for key in keys}, [])
-
-
-def _content(path: Path) -> str:
-    """Hash of a file; empty for what is no readable file, as the name bicubic is none."""
-    try:
-        return files.sha256(path)
-    except OSError:
-        return ""

@@ -15,7 +15,7 @@ from PIL import Image
 
 from blindsr.acquisition import folder
 from blindsr.acquisition.folder import HrFolder
-from blindsr.apps import models, suite_manifest
+from blindsr.apps import models, sealed, suite_manifest
 from blindsr.apps.suite_manifest import MANIFEST, HrEntry, LrEntry, SuiteManifest, pixels
 from blindsr.config import params
 from blindsr.config.schema import SuiteParams
@@ -26,16 +26,22 @@ from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
 
-def write(hr_folder: Path, out: Path, *, cases: Sequence[str] = (), scale: int | None = None) -> None:
+def write(
+    hr_folder: Path, out: Path, *, cases: Sequence[str] = (), scale: int | None = None, secret: str | None = None
+) -> None:
     """Write <out>/<case>/<image>.png for every image of `hr_folder` and every case, and <out>/manifest.json.
 
-    Without `scale` it is that of the project in the working directory, or 4. Where `out` holds a suite already, the
+    Without `scale` it is that of the project in the working directory, or 4. With a `secret` the strengths of the
+    cases are drawn (`sealed`), and their hash is printed. Where `out` holds a suite already, the
     same must come out again: else nothing is changed, and the difference is said. Raises UserError for that, for
     wrong arguments, and, after the other images are written, for images that cannot be read.
     """
     project = params.find()
     scale = scale or models.default_scale(project)
     chosen = suite.select(project.suite if project else suite.PAPER, cases)
+    if secret is not None:
+        chosen = sealed.draw(chosen, secret)
+        print(f"suite: SHA-256 {sealed.digest(chosen)}")
     source = folder.open_folder(hr_folder)
     old = suite_manifest.read(out) if (out / MANIFEST).exists() else None
     if old and (old.suite, old.scale, old.benchmark) != (chosen, scale, source.name):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blindsr.config import registry
-from blindsr.config.run import CONTROLS
+from blindsr.config.run import CONTROLS, UNTRAINED
 from blindsr.config.schema import (
     AnalyseParams,
     BackboneParams,
@@ -174,6 +174,8 @@ def _check_names(kind: str, names: list[str], settings: Mapping[str, Any]) -> No
         registry.require(kind, name)
         if name in CONTROLS:
             raise UserError(f"{name} is always evaluated: take it out of backbone.names")
+        if name in UNTRAINED:
+            raise UserError(f"{name} has no weights to train: take it out of backbone.names")
         if name not in settings:
             raise UserError(f"{kind} {name!r} has no settings: add them to conf/ ({kind}: {name})")
 

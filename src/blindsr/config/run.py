@@ -14,6 +14,8 @@ BILINEAR = "bilinear"
 """What SRResNet adds its output to."""
 CONTROLS = (BICUBIC, BILINEAR)
 """Backbones without weights: rows of every table, never trained, that a network must beat."""
+UNTRAINED = (*CONTROLS, "lanczos")
+"""All backbones without weights: what the apps take by name, and no training does."""
 
 
 class Row(NamedTuple):

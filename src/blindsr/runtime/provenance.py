@@ -10,6 +10,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parents[1]
 _MODEL = ("model", "data", "plugins/backbones/base.py", "plugins/backbones/{backbone}.py")
 _METRICS = ("plugins/metrics", "plugins/alexnet.py")
+_SCORED = ("apps/folder_scores.py", "evaluation", "model", "data", "foreign", "plugins/backbones", *_METRICS)
 CODE: dict[str, tuple[str, ...]] = {
     "fetch": ("stages/fetch.py", "acquisition", "data"),
     "patches": ("stages/patches.py", "acquisition", "data"),
@@ -55,7 +56,8 @@ CODE: dict[str, tuple[str, ...]] = {
         "reporting",
     ),
     "report": ("stages/report.py", "reporting", "data", "plugins/metrics"),
-    "score": ("apps/score.py", "evaluation", "model", "data", "foreign", "plugins/backbones", *_METRICS),
+    "score": ("apps/score.py", *_SCORED),
+    "leaderboard": _SCORED,
 }
 """Stage, app or part of a stage -> what decides its result: its module, rooms, and the plug-ins of its run."""
 

@@ -1,0 +1,90 @@
+"""Which models a leaderboard has: named one by one, or in a YAML list with titles and links."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from blindsr.config.run import UNTRAINED
+from blindsr.runtime import files
+from blindsr.runtime.errors import UserError, one_line
+
+_LISTS = (".yaml", ".yml")
+
+
+class Entry(NamedTuple):
+    """A model as `models.read` takes it, what it is called in the tables, and where it comes from."""
+
+    model: str
+    title: str
+    link: str = ""
+
+
+class _Item(BaseModel):
+    """One model of a list."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Annotated[str, Field(min_length=1)]
+    title: Annotated[str, Field(min_length=1)] | None = None
+    link: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
+
+
+def read(models: Sequence[str]) -> list[Entry]:
+    """Read the models of a command line.
+
+    Args:
+        models: Each a file, the name of a run, a control, or a YAML file with a list of them: a text, or a mapping
+            with `model` and perhaps `title` and `link`. Files that such a list names are looked for beside it first.
+
+    Returns:
+        The models in order, each once.
+
+    Raises:
+        UserError: for no model, a list that cannot be read, or two models of one title.
+    """
+    found: list[Entry] = []
+    for model in models:
+        for entry in _listed(Path(model)) if Path(model).suffix.lower() in _LISTS else [_entry(model)]:
+            same = next((other for other in found if other.title == entry.title), None)
+            if same is None:
+                found.append(entry)
+            elif same.model != entry.model:
+                raise UserError(
+                    f"{same.model} and {entry.model} are both called {entry.title}: give them titles in a YAML list"
+                )
+    if not found:
+        raise UserError("name a model: a run such as srresnet-rff-0, a file, or bicubic")
+    return found
+
+
+def _entry(model: str, title: str | None = None, link: str | None = None) -> Entry:
+    path = Path(model)
+    named = path.stem if path.suffix or len(path.parts) > 1 else model
+    return Entry(model, " ".join((title or named).split()), link or "")
+
+
+def _listed(path: Path) -> list[Entry]:
+    try:
+        items = yaml.safe_load(files.read_text(path))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}: give a YAML list of models") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML ({one_line(error)}): write a list of models") from None
+    if not isinstance(items, list):
+        raise UserError(f"{path} is no list of models: begin each with `- model: FILE`")
+    return [_item(path, number, item) for number, item in enumerate(items, 1)]
+
+
+def _item(path: Path, number: int, item: Any) -> Entry:
+    try:
+        known = _Item.model_validate({"model": item} if isinstance(item, str) else item)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{path}: model {number}: {f'{key}: ' if key else ''}{first['msg']}") from None
+    beside = path.parent / Path(known.model).expanduser()
+    there = known.model not in UNTRAINED and beside.is_file()
+    return _entry(str(beside) if there else known.model, known.title, known.link)
