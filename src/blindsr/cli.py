@@ -183,20 +183,10 @@ def score(
     if not model:
         raise typer.BadParameter("give the network to score: a run, bicubic, or a file", param_hint="--model")
     score.run(
-        folder,
-        model,
-        against=against or None,
-        cases=_listed(cases),
-        metrics=_listed(metrics),
-        scale=scale,
-        tile=_tile(tile),
-        overlap=overlap,
-        device=device,
-        lpips_trunk=lpips_trunk,
-        csv=csv,
-        as_json=json,
+        folder, model, against=against or None, cases=_listed(cases), metrics=_listed(metrics), scale=scale,
+        tile=_tile(tile), overlap=overlap, device=device, lpips_trunk=lpips_trunk, csv=csv, as_json=json,
         trust=trust,
-    )
+    )  # fmt: skip
 
 
 app.command()(leaderboard_command.leaderboard)

@@ -70,6 +70,12 @@ def test_a_damaged_stage_is_taken_from_git(project: Path, line: str) -> None:
     assert outs() == {"fetch": "a", "train@a-b-0": "b", "report": "e"}
 
 
+def test_a_byte_that_is_no_utf8_is_damage(project: Path) -> None:
+    place = NEW.index("cmd: blindsr train") + 8
+    LOCK.write_bytes(NEW[:place].encode() + b"\xaf" + NEW[place + 1 :].encode())
+    assert "2 stages of it are whole, 1 are from git" in str(lock_file.restore())
+
+
 def test_without_git_the_whole_stages_are_left_and_with_none_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,6 +108,13 @@ def test_what_is_made_by_hand_is_noted_and_under_dvc_it_is_not(
         recorded.require(WEIGHTS)
 
 
+def test_a_lock_with_a_byte_that_is_no_utf8_is_one_line(project: Path) -> None:
+    recorded.LOCK.write_bytes(LOCK.encode().replace(b"blindsr train", b"blindsr tr\xafin"))
+    os.utime(recorded.LOCK, (1, 1))
+    with pytest.raises(UserError, match=r"dvc\.lock is damaged: run `blindsr verify`"):
+        recorded.outs()
+
+
 @pytest.mark.parametrize("cut", [LOCK.index(ABC) + 10, LOCK.index("outs:\n    - path: rep") + 15])
 def test_a_lock_that_is_cut_off_is_one_line(project: Path, cut: int) -> None:
     recorded.LOCK.write_text(LOCK[:cut])

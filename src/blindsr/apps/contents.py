@@ -55,10 +55,10 @@ def sums(only: Path | None = None) -> Iterator[str]:
         sums = None
         yield str(error)
     for name, sha256 in (sums or {}).items():
-        path = paths.LR / name
-        wrong = files.sha256(path) != sha256 if path.is_file() else bool(only)
-        if wrong:
-            yield f"{path}: `blindsr degrade` makes it again"
+        if (paths.LR / name).is_file() and files.sha256(paths.LR / name) != sha256:
+            yield f"{paths.LR / name}: `blindsr degrade` makes it again"
+    if sums is not None and only and {*recorded.members(paths.LR)} != {*sums, lr_sums.FILE}:
+        yield f"{paths.LR} has other files than {lr_sums.FILE} says"
 
 
 def curves(params: Params | None) -> Iterator[str]:

@@ -59,7 +59,7 @@ def _whole(text: str) -> dict[str, str]:
             right &= all(isinstance(values, dict) for values in stage.get("params", {}).values())
         except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError):
             continue
-        if right and block.endswith("\n"):
+        if right and block.endswith("\n") and "\ufffd" not in block:  # which stands for bytes that are no UTF-8
             found[str(name)] = block
     return found
 

@@ -43,11 +43,11 @@ def outs() -> Mapping[str, Out]:
     """
     while True:
         try:
-            text = files.read_text(LOCK)
+            content = LOCK.read_bytes()
         except OSError:
             return {}
         try:
-            return parse(text)
+            return parse(content.decode())
         except ValueError:
             if not 0 <= time.time() - LOCK.stat().st_mtime < _WRITING:  # another process writes it, or not
                 raise UserError(f"{LOCK} is damaged: run `blindsr verify`, which restores it") from None
