@@ -73,6 +73,8 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(app, ["score", "a.csv", "--against", "b.csv"])
     assert done.exit_code == 0, done.output
     assert "a.csv minus b.csv in dB of PSNR, 6 images" in done.output
+    assert "…" not in done.output
+    assert max(map(len, done.output.split("direction:")[0].splitlines()[1:])) <= 80
     Path("plain.csv").write_text("benchmark,case,image,psnr_db\nMine,clean,a,25.0\n")
     with pytest.raises(UserError, match="plain.csv lacks detail_cosine, detail_amplitude: score again"):
         score_against.of_files(Path("plain.csv"), Path("b.csv"))

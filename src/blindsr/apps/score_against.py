@@ -97,14 +97,13 @@ def print_table(table: pd.DataFrame, model: str, against: str) -> None:
     """Print it, with how it is to be read."""
     shown = Table()
     shown.add_column("case", no_wrap=True)
-    for name in (model, against):  # a file's name may be long
-        shown.add_column(name, justify="right", overflow="fold")
-    for name in ("difference", "direction", "amplitude"):
+    for name in ("model", "against", "difference", "direction", "amplitude"):  # their names may be long
         shown.add_column(name, justify="right", no_wrap=True)
     for row in table.to_dict("records"):
         if row["case"] == _MEAN:
             shown.add_section()
-        ends = (f"{row[name]:+.3f} [{row[f'{name}_low']:+.3f}, {row[f'{name}_high']:+.3f}]" for name in Split._fields)
+        # two lines, so that it fits into 80 columns
+        ends = (f"{row[name]:+.3f}\n[{row[f'{name}_low']:+.2f}, {row[f'{name}_high']:+.2f}]" for name in Split._fields)
         shown.add_row(str(row["case"]), f"{row['psnr_db']:.2f}", f"{row['against_db']:.2f}", *ends)
     console, count = Console(), int(table["images"].iloc[0])
     text = f"{model} minus {against} in dB of PSNR, {count} images, with 95 % intervals over images"
