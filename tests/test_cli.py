@@ -79,7 +79,10 @@ def test_without_params_each_stage_says_what_to_run(project: Path, arguments: tu
     [
         (("patches",), "data/index/embedded_train.json is missing: run `dvc repro fetch`"),
         (("degrade",), "data/index/embedded_test.json is missing"),
-        (("train", "srresnet", "rff", "0"), "data/patches holds no patch store: run `blindsr verify`, then `dvc repro patches`"),
+        (
+            ("train", "srresnet", "rff", "0"),
+            "data/patches holds no patch store: run `blindsr verify`, then `dvc repro patches`",
+        ),
         (("train", "srresnet", "rff", "7"), "no run srresnet-rff-7: did you mean srresnet-rff-0"),
         (("evaluate", "srresnet-rff-0"), "models/srresnet-rff-0.safetensors is missing"),
         pytest.param(

@@ -4,11 +4,13 @@ import io
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from blindsr.apps import repro
 from blindsr.apps.repro import Story
+from blindsr.runtime.errors import UserError
 
 OUTPUT = """\
 'data/own.dvc' didn't change, skipping
@@ -118,3 +120,10 @@ def test_the_status_is_that_of_the_command(capfd: pytest.CaptureFixture[str]) ->
     code = "import sys; print('Running stage \\'report\\':'); print('hello', file=sys.stderr); sys.exit(3)"
     assert repro._follow([sys.executable, "-c", code], story(0, 1)) == 3
     assert sorted(capfd.readouterr().out.splitlines()) == ["[1/6] report", "hello"]
+
+
+@pytest.mark.needs("dvc")
+def test_an_unpacked_archive_is_told_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="is no git repository, which DVC needs: run `git init`"):
+        repro.run([])

@@ -116,10 +116,13 @@ def run(arguments: Sequence[str]) -> None:
         arguments: Of `dvc repro`.
 
     Raises:
-        UserError: where DVC is not installed or a stage failed, and as `verify.run` does.
+        UserError: without DVC or a git repository, where a stage failed, and as `verify.run` does.
         Interrupted: after Ctrl-C.
     """
     packages.require("dvc", "`blindsr repro`")
+    here = Path.cwd()
+    if not any((folder / ".git").exists() for folder in (here, *here.parents)):  # as in an unpacked archive
+        raise UserError(f"{here} is no git repository, which DVC needs: run `git init`, then the same command")
     settings = params.read()
     verify.run(quick=True)
     notes = paths.project_root() / _NOTES

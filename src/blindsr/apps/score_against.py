@@ -103,7 +103,9 @@ def print_table(table: pd.DataFrame, model: str, against: str) -> None:
         if row["case"] == _MEAN:
             shown.add_section()
         # two lines, so that it fits into 80 columns
-        ends = (f"{row[name]:+.3f}\n[{row[f'{name}_low']:+.2f}, {row[f'{name}_high']:+.2f}]" for name in Split._fields)
+        ends = (
+            f"{row[name]:+.3f}\n[{row[f'{name}_low']:+.2f}, {row[f'{name}_high']:+.2f}]" for name in Split._fields
+        )
         shown.add_row(str(row["case"]), f"{row['psnr_db']:.2f}", f"{row['against_db']:.2f}", *ends)
     console, count = Console(), int(table["images"].iloc[0])
     text = f"{model} minus {against} in dB of PSNR, {count} images, with 95 % intervals over images"
