@@ -132,7 +132,8 @@ def test_one_training_run_decides_nothing() -> None:
     for gain in (0.3, -0.3):
         one = judged(grid({"none": 0, "rff": gain}, seeds=1))[RAISES]
         assert one.verdict == "undecided"
-        assert "1 with one training run, which cannot tell" in one.numbers
+        assert "one training run" in one.numbers
+        assert "cannot tell" in one.numbers
 
 
 def test_numbers_by_hand() -> None:
@@ -145,7 +146,7 @@ def test_numbers_by_hand() -> None:
         RAISES,
         "Table 1",
         "supported",
-        "Of 2 differences 2 speak for it and 0 against it with certainty; their mean is +0.200 dB, from +0.100 dB "
+        "Of 2 differences, 2 certainly speak for it. Their mean is +0.200 dB, from +0.100 dB "
         "[+0.100, +0.100] (RRDB, B) to +0.300 dB [+0.300, +0.300] (RRDB, A).",
     )
 

@@ -156,12 +156,16 @@ def _everywhere(claim: str, where: str, comparisons: Sequence[Comparison], unit:
     for_it, against = (sum(one.sign == sign for one in found) for sign in (1, -1))
     small = sum(not one.possible for one in found)
     verdict: Word = "contradicted" if against else "supported" if for_it == len(found) else "undecided"
-    few = f", {small} with one training run, which cannot tell" if small else ""
-    count = "1 difference" if len(found) == 1 else f"{len(found)} differences"
-    numbers = (
-        f"Of {count} {for_it} speak for it and {against} against it with certainty{few}; their "
-        f"mean is {np.mean([one.mean for one in found]):+.3f} {unit}, {_ends(found, unit)}."
-    )
+    mean = np.mean([one.mean for one in found])
+    if len(found) == 1:
+        sure = "certain" if found[0].sign else "not certain"
+        numbers = f"{_ends(found, unit)}: {'one training run cannot tell' if small else sure}."
+    else:
+        sides = [f"{for_it} certainly speak for it"] if for_it else []
+        sides += [f"{against} certainly speak against it"] if against else []
+        few = f"; {small} have one training run, which cannot tell" if small else ""
+        sure = f"{' and '.join(sides) or 'none is certain'}{few}"
+        numbers = f"Of {len(found)} differences, {sure}. Their mean is {mean:+.3f} {unit}, {_ends(found, unit)}."
     return Verdict(claim, where, verdict, numbers)
 
 

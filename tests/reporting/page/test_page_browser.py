@@ -97,7 +97,7 @@ def test_sorting_by_pointer_and_keyboard(tab):
 def test_the_page_itself_never_scrolls_sideways(tab, small, width):
     tab.open(small[1], width=width)
     tab.js("document.querySelectorAll('details').forEach(part => { part.open = true })")
-    for section in ("verdicts", "explorer", "compare", "scatter", "tables", "figures", "settings"):
+    for section in ("gains", "verdicts", "explorer", "compare", "scatter", "tables", "figures", "settings"):
         tab.see(f"#{section}")
         shown, whole = tab.js("const page = document.documentElement; return [page.clientWidth, page.scrollWidth]")
         assert shown - 20 <= whole <= shown <= width, section  # a scrollbar is 15 px

@@ -16,7 +16,7 @@ from blindsr.reporting.tables import Table
 from blindsr.reporting.verdicts import Verdict
 
 ROOT = Path(__file__).resolve().parents[3]
-SECTIONS = ["verdicts", "explorer", "compare", "scatter", "tables", "figures", "settings"]
+SECTIONS = ["gains", "verdicts", "explorer", "compare", "scatter", "tables", "figures", "settings"]
 NASTY = """</script><script>alert(1)</script><img src=x onerror=alert(1)> "'&amp; {{ 7 * 7 }} <!--"""
 VOID = {"meta", "link", "img", "input", "br"}
 
@@ -130,7 +130,7 @@ def test_every_section_is_there_in_order_without_its_data(data, tmp_path):
     found = Elements(rendering.render(given[data]))
     assert [attributes["id"] for tag, attributes in found.tags if tag == "section"] == SECTIONS
     links = [attributes["href"] for tag, attributes in found.tags if tag == "a"]
-    assert [link for link in links if link.startswith("#")][1:8] == [f"#{name}" for name in SECTIONS]
+    assert [link for link in links if link.startswith("#")][1:9] == [f"#{name}" for name in SECTIONS]
     if data == "nothing":
         for words in ("No claim was judged", "No scores", "No pictures", "No tables", "No figures", "No settings"):
             assert words in found.words
