@@ -15,6 +15,7 @@ from blindsr.apps.grid import RunState
 from blindsr.config import params
 from blindsr.config.params import Params
 from blindsr.config.run import Run
+from blindsr.runtime import lifetime
 from blindsr.runtime.errors import UserError
 from blindsr.stages import train
 from blindsr.training import checkpoint
@@ -105,6 +106,18 @@ def test_a_signal_reaches_the_trainings(project: Path) -> None:
     assert error.endswith("error: stopped: the same command resumes from here\n")
     assert output.count("failed (") == 2  # DVC takes no run as done
     assert not (project / "out" / "train-srresnet-rff-0").exists()
+
+
+def test_stages_know_the_grid_that_started_them(project: Path, read: Params) -> None:
+    """So that they stop when it is killed, since nobody would wait for them."""
+    (project / "how").write_text("go")
+    (project / "stand_in.py").write_text(
+        "import os, sys\nfrom pathlib import Path\nPath('out').mkdir(exist_ok=True)\n"
+        "Path('out', '-'.join(sys.argv[1:])).write_text(os.environ['BLINDSR_STARTED_BY'])\n"
+    )
+    grid.run(read, 2)
+    said = {path.read_text() for path in (project / "out").iterdir()}
+    assert said == set(lifetime.started_here().values())
 
 
 def test_states_say_how_far_a_run_is(project: Path, read: Params, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def test_free_memory_of_mps_is_what_it_may_take_of_the_machine(monkeypatch: pyte
     GiB = 2**30
     machine = namedtuple("machine", "available")
     monkeypatch.setattr("psutil.virtual_memory", lambda: machine(10 * GiB))
-    monkeypatch.setattr(devices, "_CGROUP", [])
+    monkeypatch.setattr("blindsr.runtime.memory_groups.free_bytes", lambda: None)
     monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 12 * GiB)
     monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 5 * GiB)
     monkeypatch.setattr(torch.mps, "current_allocated_memory", lambda: 4 * GiB)

@@ -3,6 +3,7 @@
 import pytest
 
 from blindsr.runtime import world
+from blindsr.runtime.errors import UserError
 from blindsr.runtime.world import Rank
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
@@ -26,3 +27,15 @@ def test_half_an_environment_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert world.rank().processes == 1
+
+
+@pytest.mark.parametrize(
+    "values", [("x", "2", "0"), ("2", "2", "0"), ("0", "0", "0"), ("-1", "2", "0"), ("0", "2", "1")]
+)
+def test_what_cannot_be_is_one_line(monkeypatch: pytest.MonkeyPatch, values: tuple[str, str, str]) -> None:
+    for name, value in zip(NAMES, values, strict=True):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(
+        UserError, match=rf"RANK={values[0]}, WORLD_SIZE={values[1]}, .* put `env -u RANK -u WORLD_SIZE"
+    ):
+        world.rank()

@@ -208,3 +208,14 @@ def test_bicubic_needs_no_weights(run) -> None:
 def test_without_lpips_weights_there_is_one_warning(run, caplog) -> None:
     run()
     assert sum("LPIPS trunk" in record.message for record in caplog.records) == 1
+
+
+def test_an_environment_that_is_left_over_costs_no_score(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a torchrun that is no more: the other process never comes."""
+    expected, *_ = run()
+    (paths.SCORES / f"{RUN}.csv").unlink()
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "0")):
+        monkeypatch.setenv(name, value)
+    content, upscaled, _ = run()
+    assert content == expected
+    assert upscaled == 10

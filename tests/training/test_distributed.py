@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,26 @@ def test_devices_are_counted_and_nonsense_is_one_line(monkeypatch: pytest.Monkey
     assert distributed.count("auto", "cuda:1") == 1
     with pytest.raises(UserError, match="runtime.devices 4: this machine has 2 usable GPUs"):
         distributed.count(4, "auto")
+
+
+@pytest.mark.parametrize("left", [{}, {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}], ids=["half", "whole"])
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_an_environment_that_is_left_over_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, left: dict[str, str], rank: str
+) -> None:
+    """Of a torchrun that is no more: the other process never comes."""
+    left = left and left | {"MASTER_PORT": str(free_port())}
+    for name in ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_USE_AGENT_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"RANK": rank, "WORLD_SIZE": "2", "LOCAL_RANK": rank, **left}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(distributed, "_GATHERING", timedelta(seconds=0.5))
+    says = r"has not met 1 more of the 2 processes" if left else "WORLD_SIZE is 2, but MASTER_ADDR and MASTER_PORT is"
+    with (
+        pytest.raises(UserError, match=f"{says} .*o work alone, put `env -u RANK -u WORLD_SIZE -u LOCAL_RANK`"),
+        distributed.join("cpu"),
+    ):
+        pass
 
 
 def test_alone_nothing_is_exchanged() -> None:

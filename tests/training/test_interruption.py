@@ -1,9 +1,11 @@
 """Training in processes of its own that are killed, stopped, or run out of disk: the same command ends with the same
 bytes."""
 
+import hashlib
 import os
 import random
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -27,7 +29,8 @@ def dying(*arguments, **more):
     return step(*arguments, **more)
 Stepper.__call__ = dying
 """
-# of the files that are written, the second is the second checkpoint (of iteration 6), the fifth the weights
+# of the files that are written, the second is the second checkpoint (of iteration 6), the fourth the last state, the
+# fifth the curve, the sixth the weights
 DYING_WRITE = """
 import os, signal
 sync, count = os.fsync, 0
@@ -39,6 +42,22 @@ def dying(handle):
         {what}
     sync(handle)
 os.fsync = dying
+"""
+NO_STEP = """
+from blindsr.training.step import Stepper
+Stepper.__call__ = None
+"""
+DYING_WORKER = """
+import os, signal
+from blindsr.training.samples import Batches
+make = Batches.__getitem__
+def dying(batches, iteration):
+    if iteration == 8:
+        signal.pause()
+    if iteration == 7:
+        {what}
+    return make(batches, iteration)
+Batches.__getitem__ = dying
 """
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 FULL = "raise OSError(28, 'No space left on device')"
@@ -64,19 +83,83 @@ def test_killed_while_a_checkpoint_is_written(local_run: Callable[..., Any], und
     assert [path.name[:9] for path in states.iterdir()] == ["000000003"]  # of the second nothing is left
     mine.train()
     assert mine.results() == undisturbed().results()
-    assert not states.exists()
+    assert sorted(path.name[:9] for path in states.iterdir()) == ["000000012", "made.json"]
 
 
 @pytest.mark.parametrize(("what", "status"), [(KILL, -signal.SIGKILL), (FULL, 2)])
 def test_killed_or_out_of_disk_while_the_weights_are_written(
     local_run: Callable[..., Any], undisturbed: Any, what: str, status: int
 ) -> None:
+    """All iterations are behind it: none of them runs again."""
     mine = local_run()
-    mine.train(before=DYING_WRITE.format(what=what, number=5), status=status)
+    said = mine.train(before=DYING_WRITE.format(what=what, number=6), status=status)
     assert (mine.folder / "reports/curves/srresnet-rff-0.csv").exists()
     assert not list((mine.folder / "models").glob("*.safetensors"))
+    if what == FULL:
+        assert said.endswith("run the same command again; the same command resumes from iteration 12\n")
+    mine.train(before=NO_STEP)
+    assert mine.results() == undisturbed().results()
+
+
+def test_a_result_that_dvc_has_not_got_is_taken_over(local_run: Callable[..., Any], undisturbed: Any) -> None:
+    """As after a kill of DVC alone, or a full cache: DVC removes the weights, and runs the stage again."""
+    mine = local_run()
+    mine.train()
+    made = [mine.folder / "models/srresnet-rff-0.safetensors", mine.folder / "reports/curves/srresnet-rff-0.csv"]
+    for path in made:
+        path.unlink()
+    said = mine.train(before=NO_STEP)
+    assert said.startswith("srresnet-rff-0: taking over the result of a training that had ended; to train anew")
+    assert mine.results() == undisturbed().results()
+    for path in made:  # as DVC commits them
+        name = hashlib.md5(path.read_bytes()).hexdigest()
+        place = mine.folder / ".dvc/cache/files/md5" / name[:2]
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place / name[2:])
+    said = mine.train()  # as `dvc repro --force` runs it
+    assert "12/12" in said
+    assert "taking over" not in said
+
+
+def test_a_full_disk_for_the_last_state_alone_costs_no_result(
+    local_run: Callable[..., Any], undisturbed: Any
+) -> None:
+    mine = local_run("runtime.checkpoint_every=500")
+    said = mine.train(before=DYING_WRITE.format(what=FULL, number=1))
+    assert "the disk is full: free space and run the same command again; the same command begins anew" in said
+    assert mine.results() == undisturbed().results()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+@pytest.mark.parametrize(
+    ("workers", "what", "says"),
+    [
+        (2, KILL, "one of the 2 processes that make batches was killed by SIGKILL; for want of memory? Lower"),
+        (2, "raise OverflowError('Range exceeds\\nvalid bounds')", "no batch could be made for iteration 8 (Over"),
+        (0, "raise OverflowError('Range exceeds\\nvalid bounds')", "no batch could be made for iteration 8 (Over"),
+        (2, "raise MemoryError", "out of memory on cpu in iteration 8: lower"),
+    ],
+    ids=["killed", "error", "error without workers", "memory"],
+)
+def test_a_batch_that_cannot_be_made_is_one_line_and_nothing_is_lost(
+    local_run: Callable[..., Any], undisturbed: Any, workers: int, what: str, says: str
+) -> None:
+    """While another worker hangs, and all of them ignore SIGTERM."""
+    mine = local_run(f"runtime.workers={workers}")
+    said = mine.train(before=DYING_WORKER.format(what=what), status=2)
+    assert said.startswith(f"error: {says}")
+    assert said.count("\n") == 1
+    if "Memory" not in what:
+        assert said.endswith("; the same command resumes from iteration 7\n")
+    if "Overflow" in what:
+        (trace,) = (mine.folder / ".train_state").glob("*.failure.txt")
+        assert f"(the traceback is in {trace})" in said
+        assert "in dying" in trace.read_text()
+    if not workers or "Memory" in what:
+        return
     mine.train()
     assert mine.results() == undisturbed().results()
+    assert not list((mine.folder / ".train_state").glob("*.failure.txt"))
 
 
 def test_the_state_of_a_killed_run_is_that_of_one_that_was_not(local_run: Callable[..., Any]) -> None:
@@ -107,7 +190,8 @@ def test_a_full_disk_while_a_checkpoint_is_written(local_run: Callable[..., Any]
     mine = local_run()
     said = mine.train(before=DYING_WRITE.format(what=FULL, number=2), status=2)
     assert said.splitlines()[-1].startswith("error: ")
-    assert "the disk is full: free space and run the same command again" in said
+    resumes = "the same command resumes from iteration 3"
+    assert said.endswith(f"the disk is full: free space and run the same command again; {resumes}\n")
     mine.train()
     assert mine.results() == undisturbed().results()
 

@@ -1,6 +1,7 @@
 """Batches in order, and the time lost on them; the order of work on a GPU, acted out without one."""
 
 import contextlib
+import copy
 from typing import Any
 
 import pytest
@@ -10,9 +11,8 @@ from blindsr.config.schema import TrainParams
 from blindsr.data.patch_store import PatchStore
 from blindsr.plugins.degradations.base import Degradation
 from blindsr.runtime import devices
-from blindsr.training import loading
 from blindsr.training.loading import Loader
-from blindsr.training.samples import Batch, Batches
+from blindsr.training.samples import Batch, Batches, Sources
 
 
 @pytest.fixture
@@ -80,8 +80,7 @@ def test_on_a_gpu_the_next_batches_are_made_beside_the_step(
         return finish(sources, torch.device("cpu"))
 
     monkeypatch.setattr(batches, "finish", on_cpu)
-    real = loading.DataLoader
-    monkeypatch.setattr(loading, "DataLoader", lambda *a, **more: real(*a, **more | {"pin_memory": False}))
+    monkeypatch.setattr(Sources, "pin_memory", lambda sources: copy.deepcopy(sources))  # as a copy, too
     loader = Loader(batches, start, stop, workers, torch.device("cuda"))
     with devices.threads(1):  # as in a worker process, to the bit
         for iteration, batch in zip(range(start, stop), loader, strict=True):

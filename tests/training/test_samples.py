@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from torch.utils.data import DataLoader
 
 from blindsr.config import registry
 from blindsr.config.schema import TrainParams
@@ -19,6 +18,7 @@ from blindsr.data.patch_store import PatchStore
 from blindsr.plugins.degradations import second_order
 from blindsr.plugins.degradations.base import Degradation
 from blindsr.runtime.errors import UserError
+from blindsr.training.loading import Loader
 from blindsr.training.samples import Batches, generator
 
 
@@ -171,10 +171,9 @@ def test_a_sample_does_not_depend_on_the_size_of_the_batch(
     assert torch.equal(larger.lr[[0, 1, 4, 5]], batches[2].lr)
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create 7 worker processes")
 @pytest.mark.parametrize("workers", [0, 1, 2, 7])
 def test_workers_change_nothing(batches: Batches, workers: int) -> None:
-    loader = DataLoader(batches, batch_size=None, sampler=range(2, 5), num_workers=workers)
+    loader = Loader(batches, 2, 5, workers, torch.device("cpu"))
     for iteration, batch in zip(range(2, 5), loader, strict=True):
         assert torch.equal(batch.lr, batches[iteration].lr)
         assert torch.equal(batch.hr, batches[iteration].hr)

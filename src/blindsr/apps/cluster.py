@@ -6,13 +6,14 @@ The project's folder must be one that all machines of the cluster see. On NFS, D
 `dvc config core.hardlink_lock true`.
 """
 
+import os
 import subprocess
 from collections.abc import Sequence
 from typing import Any
 
 from blindsr.apps import grid
 from blindsr.config.params import Params
-from blindsr.runtime import paths
+from blindsr.runtime import lifetime, paths
 from blindsr.runtime.errors import UserError
 
 
@@ -25,7 +26,8 @@ class Job:
 
     def __call__(self) -> None:
         """Run on the cluster, in the folder where it was submitted. Raises CalledProcessError if the run fails."""
-        subprocess.run(grid.command(self.run, self.stages), check=True)
+        environment = {**os.environ, **lifetime.started_here()}
+        subprocess.run(grid.command(self.run, self.stages), env=environment, check=True)
 
     def checkpoint(self) -> Any:
         """What submitit calls before a time limit or a pre-emption."""

@@ -29,7 +29,7 @@ import torch
 from blindsr.apps import verify
 from blindsr.config.params import Params
 from blindsr.config.run import Run
-from blindsr.runtime import packages, paths
+from blindsr.runtime import lifetime, packages, paths
 from blindsr.runtime.errors import Interrupted, UserError
 from blindsr.stages import train
 from blindsr.training import checkpoint
@@ -167,7 +167,9 @@ class _Work:
     def do(self, run: str, stages: Sequence[str]) -> bool:
         """Whether the run is made."""
         gpu, began, log = self._free.get(), time.monotonic(), self._logs / f"{run}.log"
-        environment = os.environ if gpu is None else {**os.environ, "CUDA_VISIBLE_DEVICES": gpu}
+        environment = {**os.environ, **lifetime.started_here()}
+        if gpu is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = gpu
         try:
             with log.open("wb") as output:
                 with self._lock:

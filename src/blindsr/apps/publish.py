@@ -28,30 +28,38 @@ def copy(source: str, target: str) -> Counter[str]:
         runs = list(tracking_store.runs(old))
     counts: Counter[str] = Counter()
     with tracking_store.asked(target):
-        new = tracking_store.connect(target, new=True)
-        experiment = tracking_store.experiment_id(new, target)
+        with tracking_store.alone(target, tracking_store.RUN):
+            new = tracking_store.connect(target, new=True)
+            experiment = tracking_store.experiment_id(new, target)
         for run in runs:
             key = run.data.tags.get(tracking_store.KEY_TAG)
             if key is None:
                 continue  # of a person, by hand
-            counts[_copy(old, run, new, experiment, key)] += 1
+            with tracking_store.alone(target, tracking_store.RUN):
+                there = tracking_store.find(new, experiment, key)
+                made = None if there else _made(run, new, experiment, key)
+            if made or (there and _state(there) != _state(run)):
+                _complete(old, run, new, there or new.get_run(made))
+                counts["completed" if there else "new"] += 1
+            else:
+                counts["there already"] += 1
+            tracking_store.settle(new, experiment, key)
     return counts
 
 
-def _copy(old: Any, run: Any, new: Any, experiment: str, key: str) -> str:
-    """Copy one run; its end is set last, so that one which has it is complete."""
-    there = tracking_store.find(new, experiment, key)
-    if there and _state(there) == _state(run):
-        return "there already"
-    if there:
-        run_id, params = there.info.run_id, there.data.params
-    else:
-        tags = {k: v for k, v in run.data.tags.items() if not k.startswith("mlflow.") or k in _OWN_TAGS}
-        info = run.info
-        made = new.create_run(experiment, start_time=info.start_time, tags=tags, run_name=info.run_name)
-        run_id, params = made.info.run_id, {}
-        if run.inputs and run.inputs.dataset_inputs:
-            new.log_inputs(run_id, run.inputs.dataset_inputs)
+def _made(run: Any, new: Any, experiment: str, key: str) -> str | None:
+    """Id of an empty copy; None if another machine has made one at the same time."""
+    tags = {k: v for k, v in run.data.tags.items() if not k.startswith("mlflow.") or k in _OWN_TAGS}
+    info = run.info
+    made = tracking_store.make(new, experiment, key, tags, start_time=info.start_time, run_name=info.run_name)
+    if made and run.inputs and run.inputs.dataset_inputs:
+        new.log_inputs(made, run.inputs.dataset_inputs)
+    return made
+
+
+def _complete(old: Any, run: Any, new: Any, there: Any) -> None:
+    """Send what a copy lacks; its end is set last, so that one which has it is complete."""
+    run_id, params = there.info.run_id, there.data.params
     missing = {name: value for name, value in run.data.params.items() if name not in params}
     new.log_batch(run_id, params=tracking.as_params(missing))
     points = [point for name in run.data.metrics for point in _points(old, run, new, there, name)]
@@ -66,7 +74,6 @@ def _copy(old: Any, run: Any, new: Any, experiment: str, key: str) -> str:
                 new.log_artifact(run_id, path)
     if run.info.status != "RUNNING":
         new.set_terminated(run_id, run.info.status, run.info.end_time)
-    return "completed" if there else "new"
 
 
 def _state(run: Any) -> tuple[Any, ...]:
@@ -78,7 +85,7 @@ def _state(run: Any) -> tuple[Any, ...]:
 def _points(old: Any, run: Any, new: Any, there: Any, name: str) -> list[Any]:
     """The points of a metric that the copy lacks: steps it does not have, and a last value that is another."""
     history = old.get_metric_history(run.info.run_id, name)
-    if not there or name not in there.data.metrics:
+    if name not in there.data.metrics:
         return list(history)
     steps = {point.step for point in new.get_metric_history(there.info.run_id, name)}
     points = [point for point in history if point.step not in steps]

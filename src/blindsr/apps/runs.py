@@ -28,10 +28,15 @@ def sync(params: Params, uri: str | None = None) -> None:
     another one; and the recorded curves, scores and tables of the runs that the settings name now, which are here
     after a `dvc pull`, too. Raises UserError where MLflow cannot be used.
     """
-    from blindsr.stages import report
-
     packages.require("mlflow", "`blindsr runs`")
     target = uri or tracking_store.tracking_uri()
+    with tracking_store.alone(target, tracking_store.SYNC):
+        _sync(params, target)
+
+
+def _sync(params: Params, target: str) -> None:
+    from blindsr.stages import report
+
     own = tracking_store.own()
     if target != own and (paths.project_root() / "mlflow.db").exists():
         counts = [f"{number} {what}" for what, number in sorted(publish.copy(own, target).items())]

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer.core
 
-from blindsr.runtime import escaping, files, terminal
+from blindsr.runtime import escaping, files, lifetime, terminal, world
 from blindsr.runtime.errors import Interrupted, UserError
 
 
@@ -63,15 +63,18 @@ def run(app: Callable[[], Any]) -> None:
     """
     terminal.require_utf8()
     try:
+        lifetime.stop_with_starters(parent=world.rank().processes > 1)
         with terminal.tolerant():
             terminal.show_warnings()
             app()
     except UserError as error:
         _end(error)
     except OSError as error:
-        if error.filename is None:  # no place that cannot be used, but a fault of this program
+        if error.filename is not None:
+            _end(UserError(f"{os.fsdecode(error.filename)}: {error.strerror}: {files.mend(error)}"))
+        if not files.is_limit(error):  # a fault of this program
             raise
-        _end(UserError(f"{os.fsdecode(error.filename)}: {error.strerror}: {files.mend(error)}"))
+        _end(UserError(f"{error.strerror}: {files.mend(error)}"))
 
 
 def _end(error: UserError) -> None:

@@ -8,24 +8,15 @@ import ctypes
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from blindsr.runtime import memory_groups
 from blindsr.runtime.errors import UserError
 
 _NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
-# of a container: its limit of memory, its use, and how much of that is a cache of files (cgroup version 2, and 1)
-_CGROUP = [
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
-    (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        "/sys/fs/cgroup/memory/memory.stat",
-    ),
-]
 
 
 def choose(name: str) -> torch.device:
@@ -153,7 +144,7 @@ def free_bytes(device: torch.device) -> int:
 
     Args:
         device: A GPU is asked for its own memory; for the others it is the machine's, or what is left to the
-            container that this runs in. MPS shares the machine's, and may take a part of it.
+            container, job or service that this runs in. MPS shares the machine's, and may take a part of it.
 
     Returns:
         Bytes, >= 0; what torch holds of a GPU or of MPS without using it counts as free.
@@ -164,11 +155,9 @@ def free_bytes(device: torch.device) -> int:
     import psutil  # which only this needs
 
     free = int(psutil.virtual_memory().available)
-    for files in _CGROUP:
-        with contextlib.suppress(OSError, ValueError):  # absent, or "max"
-            limit, used, stat = (Path(file).read_text("ascii") for file in files)
-            cached = int(stat.split("inactive_file ")[1].split()[0])
-            free = min(free, int(limit) - int(used) + cached)
+    limited = memory_groups.free_bytes()
+    if limited is not None:
+        free = min(free, limited)
     if device.type == "mps":
         unused = torch.mps.driver_allocated_memory() - torch.mps.current_allocated_memory()
         free = min(free, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()) + unused

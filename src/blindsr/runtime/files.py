@@ -24,7 +24,11 @@ _MENDS = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EFBIG: "raise the limit of file sizes (ulimit -f)",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "end other programs, this machine has no more open files",
+    errno.EAGAIN: "raise the limit of processes (ulimit -u)",
+    errno.ENOMEM: "end other programs, or raise the limit of memory",
 }
+_LIMITS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
 _NO_DATA = {"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 
 
@@ -224,6 +228,11 @@ def problem(path: Path, error: OSError) -> UserError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(f"{path}: the disk is full: free space and run the same command again")
     return UserError(f"{path} cannot be written: {error.strerror}: {mend(error)}")
+
+
+def is_limit(error: OSError) -> bool:
+    """Whether the system has run out of something, which is no fault of this program."""
+    return error.errno in _LIMITS
 
 
 def mend(error: OSError) -> str:

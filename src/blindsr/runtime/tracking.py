@@ -22,9 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock
-
-from blindsr.runtime import escaping, packages, paths, privacy, tracking_store
+from blindsr.runtime import escaping, packages, privacy, tracking_store
 from blindsr.runtime.errors import Interrupted, UserError
 
 _FLUSH_EVERY = 10.0  # seconds
@@ -69,13 +67,15 @@ class Run:
         required: bool = False,
         ended: int | None = None,
         new: bool = False,
+        settle: Callable[[], None] | None = None,
     ) -> None:
         """Use `open_run`. Steps up to `last_step` and the `known` scores are there and are not sent again.
 
         `store` is its address; where it is `required`, failures are raised. `ended` is when the run was finished
         before (ms since 1970): its duration stays that of the training, whenever scores are added to it. `new`: it
-        was not there before.
+        was not there before. `settle` is called at the end.
         """
+        self._settle = settle
         self._client, self._id, self._last_step, self._known = client, run_id, last_step, known or {}
         self._store, self._required, self._ended, self._new = store, required, ended, new
         self._complete = ended is not None  # until something new is sent
@@ -168,6 +168,8 @@ class Run:
         if self._client is not None and not (self._complete and status == "FINISHED"):
             ended = self._ended if status == "FINISHED" else None
             self._try(lambda: self._client.set_terminated(self._id, status, ended))
+        if self._client is not None and self._settle:
+            self._try(self._settle)
 
     def _try(self, call: Any) -> None:
         self._complete = False
@@ -241,25 +243,28 @@ def _open(name: str, key: str, params: Mapping[str, Any], tags: Mapping[str, str
 def _found_or_made(
     store: str, name: str, key: str, params: Mapping[str, Any], tags: Mapping[str, str], *, required: bool
 ) -> Run:
-    lock = paths.project_root() / ".train_state" / "mlflow.lock"
-    lock.parent.mkdir(exist_ok=True)
-    with FileLock(lock):  # the first use of a new database by several processes at once breaks it
+    # the first use of a new database by several processes at once breaks it
+    with tracking_store.alone(store, tracking_store.RUN):
         client = tracking_store.client(store)
         experiment = tracking_store.experiment_id(client, store)
+        settle = partial(tracking_store.settle, client, experiment, key)
         found = tracking_store.find(client, experiment, key)
-        if found:
+        run_id = None if found else tracking_store.make(client, experiment, key, {}, run_name=name)
+        if run_id is None:
+            if not found and required:
+                return Run(None, "")  # another machine publishes it
+            found = found or tracking_store.find(client, experiment, key)
             run_id = found.info.run_id
             history = client.get_metric_history(run_id, _IN_EVERY_POINT)
             last_step = max((point.step for point in history), default=-1)
             ended = found.info.end_time if found.info.status == "FINISHED" else None
             known = found.data.metrics
-            return Run(client, run_id, last_step, known, store=store, required=required, ended=ended)
-        run_id = client.create_run(experiment, run_name=name, tags={tracking_store.KEY_TAG: key}).info.run_id
+            return Run(client, run_id, last_step, known, store=store, required=required, ended=ended, settle=settle)
     from mlflow.entities import RunTag
 
     marks = [RunTag(key, value) for key, value in {**_experiment_tags(), **tags}.items()]
     client.log_batch(run_id, params=as_params(params), tags=marks)
-    return Run(client, run_id, store=store, required=required, new=True)
+    return Run(client, run_id, store=store, required=required, new=True, settle=settle)
 
 
 def _experiment_tags() -> dict[str, str]:

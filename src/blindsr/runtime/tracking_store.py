@@ -9,17 +9,22 @@ import os
 import re
 import socket
 import sqlite3
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from blindsr.runtime import packages, paths, privacy
+from filelock import FileLock, Timeout
+
+from blindsr.runtime import deadline, packages, paths, privacy
 from blindsr.runtime.errors import UserError
 
 EXPERIMENT = "blindsr"
 KEY_TAG = "blindsr.run"
+RUN, SYNC = "run", "sync"
+"""What `alone` is for: a run that is looked for and made; all runs that are published."""
 _SQLITE = "sqlite:///"
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # its pages open on runs, not on language models
 _WITH_ADDRESS = (
@@ -31,6 +36,9 @@ _PAGE = 1000  # runs that are asked for at a time
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _DATABASES = ("sqlite", *_PORTS)
 _PATIENCE = 5  # seconds for a database server to take a connection
+_ANSWER, _TRANSFER = 20.0, 300.0  # seconds for a call of a server, and for one with files
+_SMALL = 2**28  # bytes of an SQLite file that is looked through in a moment
+_DAMAGED = ("malformed", "not a database", "database schema", "no such table", "no such column")
 
 
 def tracking_uri() -> str:
@@ -75,10 +83,13 @@ def asked(uri: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # of MLflow, SQLAlchemy, requests, or a database's driver
-        raise UserError(
-            f"MLflow at {shown(uri)} cannot be used ({reason(error)}): check the address, and for a server that "
-            "asks for a user MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-        ) from None
+        said = reason(error)
+        if _is_damage(uri, said):
+            raise _damaged(uri, said) from None
+        hint = "check the address and the server"
+        if re.search(r"\b(401|403)\b|[Uu]nauthori[sz]ed|Forbidden|PERMISSION_DENIED|UNAUTHENTICATED", said):
+            hint = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        raise UserError(f"MLflow at {shown(uri)} cannot be used ({said}): {hint}") from None
 
 
 def connect(uri: str, *, new: bool = False) -> Any:
@@ -115,9 +126,74 @@ def runs(client: Any) -> Iterator[Any]:
 
 
 def find(client: Any, experiment: str, key: str) -> Any:
-    """The run with this key, or None."""
-    found = client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
+    """The run with this key, or None; of several, the one that all agree on."""
+    found = _with_key(client, experiment, key)
     return found[0] if found else None
+
+
+def make(client: Any, experiment: str, key: str, tags: Mapping[str, str], **more: Any) -> str | None:
+    """Make a run, unless another machine has just made it.
+
+    Args:
+        client: Of the store.
+        experiment: Id of this project's experiment.
+        key: Of all that determines the run; it has been looked for.
+        tags: Of the run.
+        **more: Other arguments of MLflow's `create_run`.
+
+    Returns:
+        Id of the new run; None if there is one of another machine, which is going to complete it.
+    """
+    made = client.create_run(experiment, tags={**tags, KEY_TAG: key}, **more).info.run_id
+    if find(client, experiment, key).info.run_id == made:
+        return str(made)
+    client.delete_run(made)
+    return None
+
+
+def settle(client: Any, experiment: str, key: str) -> None:
+    """Leave one run with this key, if two machines have made it at once and both have ended.
+
+    Whoever ends last sees both. Which of them stays does not depend on who looks.
+    """
+    first, *others = _with_key(client, experiment, key) or [None]
+    for other in others:
+        if first.info.status != "RUNNING" != other.info.status:
+            client.delete_run(other.info.run_id)
+
+
+def _with_key(client: Any, experiment: str, key: str) -> list[Any]:
+    found = client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'", max_results=_PAGE)
+    return sorted(found, key=lambda run: str(run.info.run_id))
+
+
+@contextmanager
+def alone(uri: str, what: str) -> Iterator[None]:
+    """Keep other processes from doing the same: with a store on this machine of all projects, else of this one.
+
+    Args:
+        uri: Address of the store.
+        what: Is done: one word.
+
+    Yields:
+        Nothing.
+    """
+    place = paths.project_root() / ".train_state" / f"mlflow.{what}.lock"
+    if uri.startswith(_SQLITE) and uri != own():
+        place = _database(uri).absolute()
+        place = place.with_name(f".{place.name}.{what}.lock")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(place)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if what == SYNC:
+            print(f"another process publishes to {shown(uri)}: waiting for it", file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def client(uri: str) -> Any:
@@ -139,7 +215,10 @@ def client(uri: str) -> Any:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it warns of each of its own retries
-    return MlflowClient(uri)
+    found = MlflowClient(uri)
+    if uri.startswith(("sqlite:", "file:")):
+        return found
+    return deadline.Patient(found, lambda call: _TRANSFER if "artifact" in call else _ANSWER)
 
 
 def _require_opening(uri: str) -> None:
@@ -162,13 +241,33 @@ def _require_opening(uri: str) -> None:
             with engine.connect() as connection:
                 if name == "sqlite":  # which opens a file that is none of its own, too
                     connection.exec_driver_sql("SELECT name FROM sqlite_master").fetchall()
+                    file = _database(uri)
+                    if file.is_file() and file.stat().st_size < _SMALL:
+                        _require_whole(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
         finally:
             engine.dispose()
     except Exception as error:  # of SQLAlchemy, of any driver, or a driver that is not installed
+        said = reason(error)
+        if _is_damage(uri, said):
+            raise _damaged(uri, said) from None
         hint = "check the address and the server"
         if uri.startswith(_SQLITE):
-            hint = "another process holds it" if "locked" in str(error) else "if it is damaged, move it away"
-        raise UserError(f"the database {shown(uri)} cannot be opened ({reason(error)}): {hint}") from None
+            hint = "another process holds it" if "locked" in str(error) else "check that it is a file of yours"
+        raise UserError(f"the database {shown(uri)} cannot be opened ({said}): {hint}") from None
+
+
+def _require_whole(found: str | None) -> None:
+    if found != "ok":
+        raise ValueError(f"malformed: {found}")
+
+
+def _is_damage(uri: str, said: str) -> bool:
+    return uri.startswith(_SQLITE) and any(sign in said for sign in _DAMAGED)
+
+
+def _damaged(uri: str, said: str) -> UserError:
+    again = "move it away, and `blindsr runs sync` makes it anew from what is recorded"
+    return UserError(f"the database {shown(uri)} is damaged ({said}): {again}")
 
 
 def experiment_id(client: Any, store: str) -> str:

@@ -3,6 +3,12 @@
 import os
 from typing import NamedTuple
 
+from blindsr.runtime.errors import UserError
+
+NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+UNSET = f"env {' '.join(f'-u {name}' for name in NAMES)}"
+"""Command that runs another one without them."""
+
 
 class Rank(NamedTuple):
     """The place of a process among those that work together, or alone."""
@@ -16,8 +22,19 @@ class Rank(NamedTuple):
 
 
 def rank() -> Rank:
-    """As torchrun's RANK, WORLD_SIZE and LOCAL_RANK say; alone without all three."""
-    try:
-        return Rank(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
-    except KeyError:
+    """As torchrun's RANK, WORLD_SIZE and LOCAL_RANK say; alone without all three.
+
+    Raises:
+        UserError: for three that cannot be.
+    """
+    given = [os.environ.get(name) for name in NAMES]
+    if None in given:
         return Rank()
+    try:
+        number, processes, local = (int(value or "") for value in given)
+    except ValueError:
+        number, processes, local = 0, 0, 0
+    if not 0 <= local <= number < processes:
+        said = ", ".join(f"{name}={value}" for name, value in zip(NAMES, given, strict=True))
+        raise UserError(f"{said} is nothing that torchrun sets: put `{UNSET}` before the command")
+    return Rank(number, processes, local)

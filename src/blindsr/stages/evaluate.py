@@ -7,8 +7,6 @@ An interrupted evaluation resumes at the next image. On a machine with several G
 shares the images among them, with the same result (several machines need one file system).
 """
 
-import contextlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -71,12 +69,16 @@ def run(params: Params, scored: Run) -> None:
     temporary.sweep(paths.SCORES)
     journal = Journal(state, str(rank.number))
     # two experiments that share a run: the second waits, instead of computing the same rows
-    lock = FileLock(state.with_suffix(".lock")) if rank.number == 0 else contextlib.nullcontext()
-    with lock, devices.threads(settings.threads):
+    with _lock(state, rank.number), devices.threads(settings.threads):
         stamps = benchmarks.stamps(found)
         _score(name, found, stamps, upscale, measure, params.scale, journal, rank)
         if rank.number:
             return
+        for other in range(1, rank.processes):
+            with _lock(state, other):  # it has ended, or never begun: WORLD_SIZE may be left over from something else
+                pass
+        if rank.processes > 1:
+            _score(name, found, stamps, upscale, measure, params.scale, journal, Rank())
         scores = _complete(found, stamps, journal)
         benchmarks.write_csv(scores, settings.metrics, paths.SCORES / f"{name}.csv")
         recorded.note(paths.SCORES / f"{name}.csv")
@@ -115,18 +117,15 @@ def _score(
         )
 
 
-def _complete(wanted: list[Pair], stamps: dict[Key, str], journal: Journal) -> list[Score]:
-    """The scores of all pairs in order, once every process has written its own.
+def _lock(state: Path, number: int) -> FileLock:
+    """What a process holds while it scores its share."""
+    return FileLock(state.with_suffix(f".{number}.lock" if number else ".lock"))
 
-    torchrun ends all processes where one fails, so this does not wait in vain.
-    """
-    while True:
-        rows = journal.read()
-        found = [rows.get((key_of(pair), stamps.get(key_of(pair), ""))) for pair in wanted]
-        scores = [score for score in found if score is not None]
-        if len(scores) == len(wanted):
-            return scores
-        time.sleep(_POLL)
+
+def _complete(wanted: list[Pair], stamps: dict[Key, str], journal: Journal) -> list[Score]:
+    """The scores of all pairs, in order."""
+    rows = journal.read()
+    return [rows[key_of(pair), stamps.get(key_of(pair), "")] for pair in wanted]
 
 
 def _key(params: Params, run: Run, device: str, trunk: Path | None) -> str:

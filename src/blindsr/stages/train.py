@@ -1,11 +1,12 @@
 """train: one run, from its settings to models/<run>.safetensors and its learning curve."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from blindsr.config import preflight, registry
 from blindsr.config.described import described
@@ -76,7 +77,11 @@ def _train(params: Params, run: Run, world: World) -> None:
     degradation = registry.build("degradation", params.degradation.name, params.degradation.settings)
     windows = (train.crop, params.scale, degradation, train.window)
     validate = Validation(store, watched, network.backbone, *windows) if watched.every else None
-    with _alone(states, world), tracking.open_run(run.name, key, described(params, run), on=world.main) as tracked:
+    begin = described(params, run)
+    with _alone(states, world, run.name), tracking.open_run(run.name, key, begin, on=world.main) as tracked:
+        if world.main and checkpoint.newest_iteration(states) == train.iterations:
+            took = f"taking over the result of a training that had ended; to train anew, delete {states}"
+            print(f"{run.name}: {took}", file=sys.stderr, flush=True)
         tracked.inputs([DataSet(params.data.train, files.sha256(paths.PATCHES / INDEX)[:16], "training")])
         hours = tracked.stopwatch()
         curve = trainer.train(
@@ -99,7 +104,7 @@ def _train(params: Params, run: Run, world: World) -> None:
         )
         if not world.main:
             return
-        write_curve(curve, paths.CURVES / f"{run}.csv")
+        made = [paths.CURVES / f"{run}.csv", paths.MODELS / f"{run}.safetensors"]
         info = WeightsInfo(
             backbone=backbone,
             hyper=params.backbone.hyper[backbone],
@@ -109,10 +114,14 @@ def _train(params: Params, run: Run, world: World) -> None:
             iterations=train.iterations,
             run=key,
         )
-        weight_files.save(network.backbone, info, paths.MODELS / f"{run}.safetensors")
-        recorded.note(paths.MODELS / f"{run}.safetensors", paths.CURVES / f"{run}.csv")
-        tracked.model(paths.MODELS / f"{run}.safetensors", LOADER)
-        checkpoint.clear(states)
+        try:
+            write_curve(curve, made[0])
+            weight_files.save(network.backbone, info, made[1])
+            recorded.note(*made)
+            checkpoint.finish(states, made)
+        except UserError as error:
+            raise UserError(f"{error}; {checkpoint.resumption(states)}") from None
+        tracked.model(made[1], LOADER)
         failure.forget(states)
         initial.forget(began_with)
 
@@ -207,17 +216,24 @@ def _kept_folder(params: Params, seed: int, views: int, world: World) -> Path:
 
 
 @contextlib.contextmanager
-def _alone(states: Path, world: World) -> Iterator[None]:
-    """Two experiments that share a run: the second waits, instead of writing the same state."""
+def _alone(states: Path, world: World, name: str) -> Iterator[None]:
+    """Two experiments that share a run: the second waits, and takes over what the first has made."""
     if not world.main:
         yield
         return
-    lock = FileLock(states.with_suffix(".lock"))
+    lock = checkpoint.lock(states)
     try:
-        lock.acquire(timeout=-1 if world.ranks == 1 else 10)
-    except Timeout:  # the other ranks do not wait for hours
-        raise UserError(f"another process trains this run ({lock.lock_file}): wait for it to end") from None
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{name}: another process trains it: waiting for its result", file=sys.stderr, flush=True)
+        try:
+            lock.acquire(timeout=-1 if world.ranks == 1 else 10)
+        except Timeout:  # the other ranks do not wait for hours
+            raise UserError(f"another process trains this run ({lock.lock_file}): wait for it to end") from None
     try:
+        checkpoint.sweep(states)  # the run is made once more, as `dvc repro --force` asks for
+        checkpoint.sweep_others(states)
+        states.mkdir(parents=True, exist_ok=True)
         yield
     finally:
         lock.release()

@@ -12,6 +12,7 @@ Each process has its slice of every batch. Rank 0 alone writes, tracks and shows
 import logging
 import os
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,10 +26,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from blindsr.runtime import devices, world
-from blindsr.runtime.errors import UserError
+from blindsr.runtime.errors import UserError, one_line
+from blindsr.runtime.world import Rank
 
 Value = TypeVar("Value")
 _PATIENCE = timedelta(minutes=5)  # that a rank waits for another one, which may be writing, validating or compiling
+
+_GATHERING = timedelta(seconds=60)  # for all to have begun; torchrun begins them at once
+_SILENCE = 5.0  # seconds after which a rank says what it waits for
 
 
 @dataclass(frozen=True)
@@ -256,8 +261,10 @@ def join(device: str) -> Iterator[World]:
             raise UserError(f"runtime.device {device} names one GPU, and these are several processes: set it to auto")
         chosen = devices.choose(f"cuda:{rank.local}")
         torch.cuda.set_device(chosen)
+    store = _gather(rank)
+    backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
     try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo", timeout=_PATIENCE)
+        dist.init_process_group(backend, None, _PATIENCE, rank.processes, rank.number, store)
         yield World(chosen, dist.get_rank(), dist.get_world_size())
         dist.barrier()
         dist.destroy_process_group()
@@ -270,6 +277,32 @@ def join(device: str) -> Iterator[World]:
             f"rank {rank.number} has lost another rank, whose own message says why: the same command resumes "
             "from the last checkpoint"
         ) from None
+
+
+def _gather(rank: Rank) -> dist.Store:
+    """What the processes find each other by, once all of them are there."""
+    others = f"{rank.processes - 1} more of the {rank.processes} processes that WORLD_SIZE names"
+    alone = f"to work alone, put `{world.UNSET}` before the command"
+    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    if missing:
+        raise UserError(f"WORLD_SIZE is {rank.processes}, but {' and '.join(missing)} is not set: {alone}")
+    say = threading.Timer(
+        _SILENCE, lambda: print(f"rank {rank.number} waits for {others}", file=sys.stderr, flush=True)
+    )
+    say.daemon = True
+    say.start()
+    try:
+        store, *_ = next(dist.rendezvous("env://", timeout=_GATHERING))
+        store = dist.PrefixStore("blindsr", store)
+        store.set(f"here/{rank.number}", "")
+        store.wait([f"here/{number}" for number in range(rank.processes)], _GATHERING)
+        store.set_timeout(_PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        said = f"rank {rank.number} has not met {others} in {_GATHERING.seconds} s ({one_line(error)})"
+        raise UserError(f"{said}: start all of them, or {alone}") from None
+    finally:
+        say.cancel()
+    return store
 
 
 def _lost(error: RuntimeError) -> bool:

@@ -17,7 +17,7 @@ from blindsr.training.loading import made_on_host
 from blindsr.training.objective import Objective, Terms
 from blindsr.training.samples import Batch, Batches
 
-WEIGHTS, _BATCH = ".failure.pt", ".failure.json"
+WEIGHTS, _BATCH, _TRACE = ".failure.pt", ".failure.json", ".failure.txt"
 
 
 def record(states: Path, run: str, iteration: int, network: Network, batches: Batches, main: bool) -> UserError:
@@ -47,9 +47,28 @@ def record(states: Path, run: str, iteration: int, network: Network, batches: Ba
     )
 
 
+def without_batch(states: Path, error: UserError, trace: str) -> UserError:
+    """Say in one line why there is no batch, and what is kept; for who wrote a plug-in, the whole trace is in a file.
+
+    Args:
+        states: Folder of the run's states.
+        error: Says what is wrong with the batch, or with the processes that make them.
+        trace: Of the error in the plug-in; "" for none.
+
+    Returns:
+        The error to raise.
+    """
+    said = f"{error}"
+    if trace:
+        file = _beside(states, _TRACE)
+        files.write_atomic(file, trace)
+        said += f": check the settings of degradation (the traceback is in {file})"
+    return UserError(f"{said}; {checkpoint.resumption(states)}")
+
+
 def forget(states: Path) -> None:
     """Remove what `record` wrote, once the run has ended well."""
-    for suffix in (WEIGHTS, _BATCH):
+    for suffix in (WEIGHTS, _BATCH, _TRACE):
         _beside(states, suffix).unlink(missing_ok=True)
 
 

@@ -7,15 +7,29 @@ pixels are worked on by the device itself, on a stream of its own, a few batches
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
 
-from blindsr.runtime import devices
+from blindsr.runtime import devices, workers
+from blindsr.runtime.errors import UserError
+from blindsr.runtime.workers import Unmade, Workers
 from blindsr.training import interruption
-from blindsr.training.samples import Batch, Batches, Sources
+from blindsr.training.samples import Batch, Batches
+
+_AHEAD = 4  # batches that a worker makes ahead
+_TENSORS = ("windows", "places", "keys", "prepared")  # of Sources
+
+
+class NoBatch(UserError):
+    """A batch that could not be made, or a worker process that has ended; `trace` is for who wrote a plug-in."""
+
+    def __init__(self, message: str, trace: str = "") -> None:
+        """See the class."""
+        super().__init__(message)
+        self.trace = trace
 
 
 class Loader:
@@ -39,22 +53,50 @@ class Loader:
         together = 1 if self._on_host else batches.together
         # whole groups, wherever a run is resumed: what is in a group decides the last bits of its batches
         self._groups = range(start // together, -(-stop // together)) if start < stop else range(0)
-        self._loader: DataLoader[Any] = DataLoader(
-            batches if self._on_host else _Sources(batches),
-            batch_size=None,
-            sampler=self._groups,
-            num_workers=workers,
-            prefetch_factor=max(1, 4 // together) if workers else None,
-            pin_memory=device.type == "cuda",
-            worker_init_fn=_start_worker,
+        self._workers, self._ahead = workers, max(1, _AHEAD // together)
+
+    def __iter__(self) -> Generator[Batch]:
+        if not self._groups:
+            return
+        with self._items() as source:
+            if self._on_host:
+                for _ in self._groups:
+                    yield Batch(*(tensor.to(self._device) for tensor in self._next(source)))
+            else:
+                yield from self._beside_the_steps(source)
+
+    def _items(self) -> contextlib.AbstractContextManager[Iterator[Any]]:
+        """Batches, or their sources, as they are made; nothing of it is left when the block ends."""
+        if not self._workers:
+            return contextlib.nullcontext(map(self._made_here, self._groups))
+        return Workers(
+            self._packed,
+            self._groups,
+            self._workers,
+            ahead=self._ahead,
+            room=self._source.item_bytes(sources=not self._on_host),
+            start=_start_worker,
+            receive=self._unpacked,
         )
 
-    def __iter__(self) -> Iterator[Batch]:
-        source = iter(self._loader)
+    def _made_here(self, group: int) -> Any:
         if self._on_host:
-            for _ in self._groups:
-                yield Batch(*(tensor.to(self._device) for tensor in self._next(source)))
-            return
+            return workers.attempt(self._source.__getitem__, group)
+        return workers.attempt(self._source.sources, group).pin_memory()
+
+    def _packed(self, group: int) -> Any:
+        """In a worker: what crosses to this process, with arrays, which need not be copied into a pipe."""
+        if self._on_host:
+            return [tensor.numpy() for tensor in self._source[group]]
+        sources = self._source.sources(group)
+        return replace(sources, **{name: getattr(sources, name).numpy() for name in _TENSORS})
+
+    def _unpacked(self, item: Any) -> Any:
+        if self._on_host:
+            return Batch(*(torch.from_numpy(array).clone() for array in item))
+        return replace(item, **{name: torch.from_numpy(getattr(item, name)) for name in _TENSORS}).pin_memory()
+
+    def _beside_the_steps(self, source: Iterator[Any]) -> Iterator[Batch]:
         side = torch.cuda.Stream(self._device)
         ahead = self._make(source, side) if self._groups else []
         for group in self._groups:
@@ -90,9 +132,15 @@ class Loader:
 
     def _next(self, source: Iterator[Any]) -> Any:
         began = time.perf_counter()
-        with devices.threads(1) if not self._loader.num_workers else contextlib.nullcontext():
+        with devices.threads(1) if not self._workers else contextlib.nullcontext():
             # as in a worker process: the number of workers changes no bit
-            batch = next(source)
+            try:
+                batch = next(source)
+            except Unmade as error:
+                first = max(error.item * (1 if self._on_host else self._source.together), self._iterations.start)
+                raise NoBatch(f"no batch could be made for iteration {first + 1} ({error})", error.trace) from None
+            except UserError as error:
+                raise NoBatch(str(error)) from None
         self.waited += time.perf_counter() - began
         return batch
 
@@ -105,15 +153,7 @@ def made_on_host(device: torch.device) -> bool:
     return device.type != "cuda"
 
 
-class _Sources(Dataset[Sources]):
-    def __init__(self, batches: Batches) -> None:
-        self._batches = batches
-
-    def __getitem__(self, group: int) -> Sources:
-        return self._batches.sources(group)
-
-
-def _start_worker(worker: int) -> None:
+def _start_worker() -> None:
     interruption.ignore()
     devices.keep_freed_memory()
     torch.set_num_threads(1)

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from blindsr.config.schema import TrainParams
 from blindsr.data import images
@@ -27,6 +26,7 @@ _WHERE, _VIEWS = 0, 1  # purposes of a sample's generators: where to crop, then 
 # HR pixels that a GPU synthesizes at once, of 128 windows of 240 px: with more the host has less to launch for each
 # batch; but these need 1.5 GiB
 _TOGETHER = 128 * 240**2
+_PREPARED = 8192  # bytes of a sample beside its window: three blur kernels, a key, a place
 _PUBLIC_CROP = 400  # px: the released code first crops this from a patch, then the training crop from its LR
 
 
@@ -55,7 +55,7 @@ class Sources:
     """What the degradation prepares on the CPU."""
 
     def pin_memory(self) -> "Sources":
-        """With tensors that a GPU copies beside its work; a DataLoader calls it."""
+        """With tensors that a GPU copies beside its work."""
         pinned = {name: getattr(self, name).pin_memory() for name in ("windows", "places", "keys", "prepared")}
         return replace(self, **pinned)
 
@@ -83,8 +83,8 @@ def generator(seed: int, iteration: int, sample: int, purpose: int) -> np.random
     return np.random.Generator(np.random.Philox(key=[seed, purpose], counter=[0, 0, sample, iteration]))
 
 
-class Batches(Dataset[Batch]):
-    """Item i is the whole batch of iteration i (give it to a DataLoader with batch_size=None).
+class Batches:
+    """Item i is the whole batch of iteration i.
 
     Of several processes that train together, each makes its own part: rank r of R the r-th of R equal runs of
     patches, each with all its views. The parts, views apart, joined in the order of the ranks are the whole batch.
@@ -163,6 +163,14 @@ class Batches(Dataset[Batch]):
     def together(self) -> int:
         """How many iterations `sources` and `finish` take at once: iteration i is in group i // together."""
         return max(1, _TOGETHER // (self._views * len(self._samples) * self._window**2))
+
+    def item_bytes(self, *, sources: bool) -> int:
+        """About how large the tensors of an item of `[]`, or of `sources`, are; a degradation may prepare more."""
+        patches, crop = len(self._samples), self._train.crop
+        if not sources:
+            return 4 * 3 * patches * (crop**2 + self._views * (crop // self._scale) ** 2)
+        samples = self.together * self._views * patches
+        return 3 * self.together * patches * self._window**2 + samples * _PREPARED
 
     def sources(self, group: int) -> Sources:
         """Draw and read a group of batches on the CPU, for `finish` to do the rest on a GPU.

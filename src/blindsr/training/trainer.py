@@ -4,6 +4,7 @@
 last checkpoint and ends with the same bytes. `distributed` has the commands for several GPUs and machines.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +24,7 @@ from blindsr.training import checkpoint, failure, guard, matching
 from blindsr.training.distributed import World
 from blindsr.training.ema import Ema
 from blindsr.training.interruption import Interruption
-from blindsr.training.loading import Loader
+from blindsr.training.loading import Loader, NoBatch
 from blindsr.training.losses import Losses
 from blindsr.training.objective import Objective
 from blindsr.training.samples import Batches
@@ -62,6 +63,12 @@ class State:
             "weight": float(self.weight),
             "curve": self.curve,
         }
+
+    def size(self) -> int:
+        """Bytes of all that will be in it, in files, too; Adam has two moments of each trained number."""
+        tensors = [*self.network.state_dict().values(), *self.network.backbone.state_dict().values()]
+        tensors += [parameter for parameter in self.network.parameters() if parameter.requires_grad for _ in range(2)]
+        return sum(tensor.nbytes for tensor in tensors)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
@@ -140,6 +147,8 @@ def train(
     saved = world.from_rank0(lambda: checkpoint.latest(states))
     if saved is not None:
         state.load_state_dict(saved)
+    if world.main and state.iteration < params.iterations:
+        checkpoint.require_room(states, state.size())
     state.sums = state.sums.to(device, devices.widest_float(device))
     for point in state.curve:
         log(int(point["iteration"]), point)
@@ -153,9 +162,16 @@ def train(
     collapse = Collapse(state.curve)
     pace, loss = Pace(params.batch), ""
     rounding = devices.tf32(params.precision == "tf32")
-    with devices.threads(params.threads), rounding, network.taps, Interruption() as stop, bar:
+
+    def keep() -> None:
+        means = world.total(state.sums) / world.ranks  # whatever the number of ranks that go on from it
+        if world.main:
+            checkpoint.save(states, state.iteration, state.state_dict() | {"sums": means})
+
+    source = contextlib.closing(iter(loader))
+    with devices.threads(params.threads), rounding, network.taps, Interruption() as stop, bar, source as made:
         try:
-            for batch in loader:
+            for batch in made:
                 key_torch(seed, state.iteration + 1)  # Dropout's masks and the random features of this iteration
                 rate = learning_rate(params.schedule, params.learning_rate, state.iteration, params.iterations)
                 log_due = (state.iteration + 1) % params.log_every == 0 or state.iteration + 1 == params.iterations
@@ -164,7 +180,7 @@ def train(
                 state.iteration += 1
                 point = _curve_point(state, params, terms, rate, world) | _NO_DIAGNOSIS | diagnosis if log_due else {}
                 last = state.iteration == params.iterations
-                due = state.iteration % checkpoint_every == 0 and not last
+                due = state.iteration % checkpoint_every == 0 or last
                 if point or due or state.iteration % every == 0:
                     ago = step.watch.steps_since_bad()
                     if ago:
@@ -186,11 +202,18 @@ def train(
                 agreed = world.ranks == 1 or state.iteration % every == 0
                 stopped = world.largest(stop.signal) if agreed and not last else 0
                 if due or stopped:
-                    means = world.total(state.sums) / world.ranks  # whatever the number of ranks that go on from it
-                    if world.main:
-                        checkpoint.save(states, state.iteration, state.state_dict() | {"sums": means})
+                    try:
+                        keep()
+                    except UserError as error:
+                        if not last:
+                            raise
+                        bar.say(f"warning: {label}: {error}")  # the result may fit, or be elsewhere
                 if stopped:
                     raise world.error(stop.error(stopped, state.iteration))
+        except NoBatch as error:
+            if world.ranks == 1 and state.iteration and not step.watch.steps_since_bad():
+                keep()
+            raise failure.without_batch(states, error, error.trace) from None
         except (RuntimeError, MemoryError) as error:
             problem = guard.out_of_memory(error, device, state.iteration + 1, params.batch, params.crop)
             raise problem or error from None
