@@ -25,7 +25,12 @@ app.add_typer(runs, name="runs")
 _METRICS = f"With commas between, of {', '.join(registry.names('metric'))}; evaluate.metrics without."
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="BACKBONE-REG-SEED, such as srresnet-rff-0, or bicubic.")]
 Trust = Annotated[
-    bool, typer.Option("--trust", help="Run a TorchScript file though its operators are not known to be harmless.")
+    bool,
+    typer.Option(
+        "--trust",
+        help="Run a TorchScript file though its operators are not known to be harmless, or the Python file by which "
+        "the network of the weights is built.",
+    ),
 ]
 ModelScale = Annotated[
     int | None, typer.Option(min=1, help="Upscaling factor; the model's own without. Bicubic's: the project's, or 4.")
