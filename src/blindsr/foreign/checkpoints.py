@@ -228,7 +228,7 @@ class _Foreign(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         try:
-            sr = self._call(lr)
+            sr = self._call(lr.clone())  # some networks work on their input in place, and tiles share it
         except (RuntimeError, ValueError, TypeError) as error:
             if devices.out_of_memory(error):
                 raise

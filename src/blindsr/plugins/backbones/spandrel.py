@@ -81,7 +81,10 @@ class _Adapted(Backbone):
     def forward(self, lr: Tensor) -> Tensor:
         height, width = lr.shape[2:]
         padded = pad_to_multiple(lr, self.least if min(height, width) < self.least else self.multiple)
-        return _image(self.network(padded))[:, :, : height * self.scale, : width * self.scale]
+        # a copy: some networks work on their input in place
+        return _image(self.network(padded.clone() if padded is lr else padded))[
+            :, :, : height * self.scale, : width * self.scale
+        ]
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         return self.network.state_dict(*args, **kwargs)
