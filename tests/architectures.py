@@ -113,7 +113,8 @@ def train(name: str, reg: str, scale: int) -> None:
             step = Step(lr, hr, network.views)
             penalty = network(step)
             assert all(x.ndim == 4 for name, x in step.features.items() if name == "last"), "features are no images"
-            assert step.sr is not None and step.sr.shape[2:] == hr.shape[2:]
+            assert step.sr is not None
+            assert step.sr.shape[2:] == hr.shape[2:]
             loss = (step.sr - torch.cat([hr] * network.views)).abs().mean() + 1e-3 * penalty
             optimizer.zero_grad()
             loss.backward()
@@ -148,14 +149,14 @@ def page(results: list[Found], others: list[str], regularizers: list[str], versi
     lines = [
         "# Which architectures can be trained",
         "",
-        "`backbone=spandrel` trains any network of the [spandrel](https://github.com/chaiNNer-org/spandrel) package that",
-        "upscales RGB images, and any of a file of yours; see `conf/backbone/spandrel.yaml`. This table is made by",
-        f"`python -m tests.architectures`, with spandrel {version}: each architecture at a tiny size, two steps with each",
-        f"of the {len(regularizers)} regularizers, and the same weights and images after writing and reading.",
+        "`backbone=spandrel` trains any network of the [spandrel](https://github.com/chaiNNer-org/spandrel) package",
+        "that upscales RGB images, and any of a file of yours; see `conf/backbone/spandrel.yaml`. The table is made by",
+        f"`python -m tests.architectures`, with spandrel {version}: each architecture at a tiny size, two steps beside",
+        f"each of the {len(regularizers)} regularizers, and the same weights and images after writing and reading.",
         "",
-        "*Features* is the layer whose input the alignments see, *blocks* what `adaptive_dropout` goes through. *Smallest*",
-        "is the side in px to which smaller images are extended, *multiple* what sides are extended to a multiple of;",
-        "both depend on the settings, above all on the size of windows.",
+        "*Features* is the layer whose input the alignments see, *blocks* what `adaptive_dropout` goes through.",
+        "*Smallest* is the side in px to which smaller images are extended, *multiple* what sides are extended to a",
+        "multiple of; both depend on the settings, above all on the size of windows.",
         "",
         "| architecture | scale | regularizers | features | blocks | smallest | multiple |",
         "|:--|:--|:--|:--|:--|--:|--:|",

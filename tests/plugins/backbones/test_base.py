@@ -68,8 +68,8 @@ def test_shapes_and_features(name, size):
 
 
 def test_layers_that_are_named_are_there(name):
-    """Blocks in the order in which they run, each of them once; the last layer makes the three colours, of one pixel or
-    of those that a pixel shuffle lays out."""
+    """Blocks in the order in which they run, each of them once; the last layer makes the three colours, also of those
+    pixels that a pixel shuffle lays out."""
     backbone, lr = build(name), images(1, 3, 8, 8)
     if not backbone.last:
         assert not backbone.blocks

@@ -113,7 +113,7 @@ class TestSpandrel:
             ({"dim": "wide"}, "architecture PLKSR refuses its settings (TypeError: "),
             (
                 {"architecture": "NAFNet", "width": 4, "enc_blk_nums": [1], "dec_blk_nums": [1]},
-                "NAFNet cannot upscale RGB images by 4 with these settings: of 43×41 px it makes (1, 3, 41, 43) instead",
+                "NAFNet cannot upscale RGB images by 4 with these settings: of 43×41 px it makes (1, 3, 41, 43)",
             ),
             ({"architecture": "IPT"} | architectures.TINY["IPT"], "IPT cannot upscale RGB images by 4"),
         ],
