@@ -35,7 +35,12 @@ Overlap = Annotated[
     ),
 ]
 Trust = Annotated[
-    bool, typer.Option("--trust", help="Run a TorchScript file though its operators are not known to be harmless.")
+    bool,
+    typer.Option(
+        "--trust",
+        help="Run a TorchScript file though its operators are not known to be harmless, or the Python file by which "
+        "the network of the weights is built.",
+    ),
 ]
 ModelScale = Annotated[
     int | None, typer.Option(min=1, help="Upscaling factor; the model's own without. Bicubic's: the project's, or 4.")

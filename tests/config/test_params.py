@@ -99,7 +99,7 @@ def test_dropout_rates_are_those_of_the_paper(composed: dict[str, Any]) -> None:
         ("seeds", [1, 1], "seeds: must hold at least one entry, each once"),
         ("seeds", [-1], "seeds.0"),
         ("analysed_seeds", [7], "analysed_seeds 7 must be among seeds [0]"),
-        ("backbone.names", ["srrresnet"], "choose one of bicubic, bilinear, lanczos, msrn, rrdb, srresnet, swinir"),
+        ("backbone.names", ["srrresnet"], "choose one of bicubic, bilinear, lanczos, msrn, rrdb, spandrel, srresnet"),
         ("backbone.names", ["bicubic"], "bicubic is always evaluated"),
         ("backbone.names", ["bilinear"], "bilinear is always evaluated"),
         ("backbone.names", ["lanczos"], "lanczos has no weights to train"),

@@ -62,6 +62,9 @@ def test_names_are_such_that_run_names_can_be_split(kind: str, name: str) -> Non
 def test_build_takes_keyword_settings_with_defaults(kind: str, name: str) -> None:
     parameters = inspect.signature(registry.load(kind, name)).parameters
     for key, parameter in parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            assert registry.takes_any(kind, name)
+            continue
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY, key
         assert key == "scale" or parameter.default is not inspect.Parameter.empty, key
     assert ("scale" in parameters) == (kind == "backbone")
@@ -71,7 +74,10 @@ def test_build_takes_keyword_settings_with_defaults(kind: str, name: str) -> Non
 def test_settings_are_the_arguments_of_build_but_those_that_it_is_given(kind: str, name: str) -> None:
     settings = registry.settings(kind, name)
     given = {"scale", "crop_border", "max_shift", "trunk", "device"}
-    assert set(settings) == set(inspect.signature(registry.load(kind, name)).parameters) - given
+    parameters = inspect.signature(registry.load(kind, name)).parameters
+    named = {key for key, parameter in parameters.items() if parameter.kind is not parameter.VAR_KEYWORD}
+    assert set(settings) == named - given
+    assert registry.takes_any(kind, name) == (named != set(parameters))
 
 
 @pytest.mark.parametrize("name", registry.names("regularizer"))

@@ -213,7 +213,7 @@ WRONG = [
     # networks
     ("backbone.names", "[]", "backbone.names: must hold at least one entry"),
     ("backbone.names", "srresnet", "backbone.names: Input should be a valid list"),
-    ("backbone.names", "[srrresnet]", "choose one of bicubic, bilinear, msrn, rrdb, srresnet, swinir"),
+    ("backbone.names", "[srrresnet]", "choose one of bicubic, bilinear, lanczos, msrn, rrdb, spandrel, srresnet"),
     ("backbone.names", "[SRResNet]", "backbone.names.0: must be a-z, digits and _"),
     ("backbone.names", "[bicubic]", "bicubic is always evaluated: take it out of backbone.names"),
     ("backbone.names", "[srresnet,srresnet]", "each once"),

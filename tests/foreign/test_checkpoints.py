@@ -175,6 +175,17 @@ def test_spandrel_agrees_with_our_backbone_on_public_names(spandrel, tmp_path):
         torch.testing.assert_close(theirs(LR), ours(LR).clamp(0, 1), rtol=0, atol=1e-5)
 
 
+def test_a_network_that_works_in_place_leaves_the_image_as_it_was(spandrel, tmp_path):
+    """RCAN scales its input to 255; in tiles that overlap it would do so again."""
+    torch.manual_seed(0)
+    module = importlib.import_module("spandrel.architectures.RCAN")
+    torch.save(module.RCAN(n_resgroups=1, n_resblocks=1, n_feats=8, reduction=4).state_dict(), tmp_path / "rcan.pth")
+    loaded, lr = checkpoints.load(tmp_path / "rcan.pth", 4), LR.clone()
+    with torch.inference_mode():
+        assert torch.equal(loaded(lr), loaded(lr))
+    assert torch.equal(lr, LR)
+
+
 def test_what_spandrel_does_not_know_is_one_line(spandrel, tmp_path):
     torch.save({"head.weight": torch.zeros(3, 3)}, tmp_path / "net.pth")
     assert "spandrel knows it neither" in refusal(tmp_path / "net.pth")

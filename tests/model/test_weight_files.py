@@ -15,14 +15,17 @@ from blindsr.config.run import UNTRAINED
 from blindsr.model import architecture, weight_files
 from blindsr.model.weight_files import WeightsInfo
 from blindsr.plugins.backbones.base import Backbone
+from blindsr.runtime import packages
 from blindsr.runtime.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 REDUCED = {
     name: conf.compose(ROOT / "conf", [f"backbone={name}"])["backbone"]["hyper"][name]
     for name in registry.names("backbone")
-    if name not in UNTRAINED
+    if name not in UNTRAINED and packages.installed({"spandrel": "spandrel"}.get(name, "torch"))
 }
+if "spandrel" in REDUCED:
+    REDUCED["spandrel"] = {"architecture": "PLKSR", "dim": 8, "n_blocks": 2, "kernel_size": 5}
 
 
 def info(backbone: str, regularizer: str = "none") -> WeightsInfo:

@@ -67,15 +67,16 @@ def run(model: str, to: str, out: Path | None = None) -> None:
     if weights is None:
         raise UserError("bicubic has no weights to export: name a trained run, such as srresnet-rff-0")
     name = weights.stem
-    backbone, info = weight_files.load(weights)
+    ours = weights == paths.MODELS / weights.name
+    backbone, info = weight_files.load(weights, trust=ours)
     settings = params.find(as_made=True)
-    scores = _scores(name) if weights == paths.MODELS / weights.name else []  # ours are of our own weights
+    scores = _scores(name) if ours else []  # ours are of our own weights
     metadata = describe(info, settings, scores)
     text = json.dumps(metadata, sort_keys=True)
     path = out or Path("exports") / name / f"{name}{SUFFIXES[to]}"
     write = {"safetensors": to_safetensors, "onnx": to_onnx, "torchscript": to_torchscript}[to]
     files.write_atomic(path, write(backbone, text))
-    checkpoints.load(path, info.scale)  # what other users of this project will do
+    checkpoints.load(path, info.scale, trust=True)  # what other users of this project will do
     card = out.with_suffix(".md") if out else path.parent / "README.md"  # there may be a README beside `out`
     files.write_atomic(card, model_card(name, backbone, metadata, settings, scores, path))
     print(f"{path} ({path.stat().st_size / 2**20:.1f} MiB), {card}")

@@ -54,7 +54,7 @@ def _sync_run(params: Params, run: Run, target: str) -> None:
     if not weights.exists():
         print(f"{run}: not trained yet, left out")
         return
-    _, info = weight_files.load(weights)
+    _, info = weight_files.load(weights, trust=True)
     settings = _described(params, run, info)
     curve = _rows(paths.CURVES / f"{run}.csv", _point)
     costs = _rows(paths.ANALYSIS / run.name / "cost.csv", _costs)

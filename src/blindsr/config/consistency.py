@@ -184,7 +184,7 @@ def _check_settings(key: str, kind: str, name: str, settings: dict[str, Any]) ->
     """Every setting is an argument of the plug-in's `build`, and no number NaN or infinite: not all look for that."""
     allowed = registry.settings(kind, name)
     for setting in settings:
-        if setting not in allowed:
+        if setting not in allowed and not registry.takes_any(kind, name):
             choices = ", ".join(allowed) or "none at all"
             raise UserError(f"{key}: {kind} {name!r} has no setting {setting!r}: choose from {choices}")
     for place, value in _numbers(key, settings):

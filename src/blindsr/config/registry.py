@@ -81,7 +81,21 @@ def settings(kind: str, name: str) -> list[str]:
     Raises:
         UserError: as `load` does.
     """
-    return [key for key in inspect.signature(load(kind, name)).parameters if key not in _OFFERED]
+    parameters = inspect.signature(load(kind, name)).parameters.values()
+    return [p.name for p in parameters if p.name not in _OFFERED and p.kind is not p.VAR_KEYWORD]
+
+
+def takes_any(kind: str, name: str) -> bool:
+    """Whether a plug-in's `build` takes settings of any name, and says itself which there are.
+
+    Args:
+        kind: As for `names`.
+        name: The plug-in's.
+
+    Raises:
+        UserError: as `load` does.
+    """
+    return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(load(kind, name)).parameters.values())
 
 
 def takes(kind: str, name: str, argument: str) -> bool:

@@ -75,7 +75,7 @@ def network_of(params: Params, run: Run) -> tuple[nn.Module, WeightsInfo | None]
     if run.is_control:
         return architecture.build_backbone(run.backbone, {}, params.scale), None
     path = paths.MODELS / f"{run}.safetensors"
-    network, info = weight_files.load(path)
+    network, info = weight_files.load(path, trust=True)
     if info.scale != params.scale:
         raise UserError(f"{path} upscales by {info.scale}, and scale is {params.scale}: run `dvc repro`")
     return network, info

@@ -4,11 +4,9 @@ Nothing in a file is run as Python: weights are read by safetensors or by torch'
 tensors and plain containers and refuses the rest. TorchScript is a program: see `torchscript`.
 """
 
-import contextlib
-import importlib
 import re
-import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from torch import Tensor, nn
 from blindsr.foreign import state_dicts, torchscript, wrappers
 from blindsr.foreign.onnx_network import OnnxNetwork
 from blindsr.model import weight_files
-from blindsr.runtime import devices
+from blindsr.runtime import devices, packages
 from blindsr.runtime.errors import UserError, one_line
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
@@ -39,7 +37,8 @@ def load(path: Path, scale: int, *, trust: bool = False) -> nn.Module:
     Args:
         path: Path of the file.
         scale: Upscaling factor that is expected.
-        trust: Run a TorchScript file without looking at its operators.
+        trust: Run a TorchScript file without looking at its operators, and the Python file that builds the network
+            of weights of this project, where it is one of the user's.
 
     Returns:
         The network in eval mode on the CPU: (B, 3, h, w) in [0, 1] → (B, 3, scale · h, scale · w).
@@ -67,13 +66,7 @@ def read(path: Path, *, trust: bool = False) -> tuple[nn.Module, int]:
     Raises:
         UserError: as `load`, and for a network that does not upscale RGB images by a whole factor.
     """
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path} is no regular file: give bicubic, or a file of weights")
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}: give bicubic, or a file of weights") from None
+    head = _head(path)
     if path.suffix.lower() == ".onnx":
         network: nn.Module = OnnxNetwork(path)
     elif torchscript.is_archive(path):
@@ -81,19 +74,56 @@ def read(path: Path, *, trust: bool = False) -> tuple[nn.Module, int]:
             torchscript.require_harmless(path)
         network = _Foreign(_torchscript(path), path)
     elif head[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
-        state = _read_safetensors(path)
-        network = weight_files.load(path)[0] if state is None else _from_state(state, path)
+        ours = _is_ours(path)
+        network = weight_files.load(path, trust=trust)[0] if ours else _from_state(_read_safetensors(path), path)
     else:
         network = _from_state(_unpickled(path), path)
     return network.eval(), _scale(network, path)
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
-    """The tensors of a file, or None if it is one of this project's."""
+def states(path: Path) -> Iterator[dict[str, Tensor]]:
+    """The state dicts in a file of weights, the most likely first; whatever network they are of.
+
+    Args:
+        path: As for `load`.
+
+    Yields:
+        Names of parameters to tensors, float32; nothing for TorchScript and ONNX.
+
+    Raises:
+        UserError: as `load` does, for a file that cannot be read.
+    """
+    head = _head(path)
+    if path.suffix.lower() == ".onnx" or torchscript.is_archive(path):
+        return
+    content = _read_safetensors(path) if head[8:9] == b"{" else _unpickled(path)
+    yield from (_floats(tensors, path) for tensors in wrappers.candidates(content))
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no regular file: give bicubic, or a file of weights")
+    try:
+        with path.open("rb") as file:
+            return file.read(16)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}: give bicubic, or a file of weights") from None
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether weights in safetensors are of this project."""
     try:
         with safetensors.safe_open(path, "pt") as file:
-            if weight_files.KEY in (file.metadata() or {}):
-                return None
+            return weight_files.KEY in (file.metadata() or {})
+    except (safetensors.SafetensorError, OSError):
+        return False  # whoever reads it says what is wrong
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
     except (safetensors.SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}): copy or fetch it again") from None
@@ -152,30 +182,10 @@ def _floats(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
 
 
-def _imported() -> Any:
-    """The spandrel package, also beside a torchvision whose operators are of another build of torch.
-
-    Such a torchvision cannot be imported without two operators that no network here calls: they are declared then.
-    """
-    try:
-        return importlib.import_module("spandrel")
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-    for name in [name for name in sys.modules if name.split(".")[0] in ("torchvision", "spandrel")]:
-        del sys.modules[name]  # half imported
-    for name in ("nms", "qnms"):
-        with contextlib.suppress(RuntimeError):  # declared already
-            torch.library.define(
-                f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-            )
-    return importlib.import_module("spandrel")
-
-
 def _spandrel(state: dict[str, Tensor], path: Path, reason: str) -> nn.Module:
     """A network of the architectures that the spandrel package knows."""
     try:
-        spandrel = _imported()
+        spandrel = packages.spandrel()
     except (ImportError, RuntimeError) as error:
         hint = "pip install spandrel, which knows more architectures"
         if not isinstance(error, ModuleNotFoundError):  # its torchvision must be of torch's own build
@@ -218,7 +228,7 @@ class _Foreign(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         try:
-            sr = self._call(lr)
+            sr = self._call(lr.clone())  # some networks work on their input in place, and tiles share it
         except (RuntimeError, ValueError, TypeError) as error:
             if devices.out_of_memory(error):
                 raise

@@ -27,7 +27,7 @@ class Taps:
         Args:
             network: Names its layers by the attributes `last` and `blocks`, as `plugins.backbones.base` says.
             names: "last", "blocks.I" (I may be negative) or a submodule's name: its input; with ":output" behind,
-                its output.
+                its output, of several the first.
             change: Gets a name and what passes there, and returns what the network continues with.
 
         Raises:
@@ -70,9 +70,13 @@ class Taps:
         return hook
 
     def _output_hook(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor | None]:
-        def hook(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
-            self.seen[name] = output
-            return None if self._change is None else self._change(name, output)
+        def hook(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+            first, *others = output if isinstance(output, tuple) else (output,)
+            self.seen[name] = first
+            if self._change is None:
+                return None
+            changed = self._change(name, first)
+            return (changed, *others) if isinstance(output, tuple) else changed
 
         return hook
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from blindsr.model.architecture import build_backbone
 from blindsr.plugins.backbones.base import Backbone
-from blindsr.runtime import files, recorded
+from blindsr.runtime import files, packages, recorded
 from blindsr.runtime.errors import UserError
 
 KEY = "blindsr"  # the one metadata key of a weights file: the order of several is not kept
@@ -49,18 +49,20 @@ def save(backbone: nn.Module, info: WeightsInfo, path: Path) -> None:
     files.write_atomic(path, safetensors.torch.save(state, metadata))
 
 
-def load(path: Path) -> tuple[Backbone, WeightsInfo]:
+def load(path: Path, *, trust: bool = False) -> tuple[Backbone, WeightsInfo]:
     """Read what `save` wrote.
 
     Args:
         path: Of the file. Floats of another precision are widened or rounded to float32.
+        trust: Run the Python file that the network is built by, where it is one of the user's.
 
     Returns:
         The backbone in eval mode on the CPU, and the file's description.
 
     Raises:
         UserError: that names the file, if it is missing, damaged, not of this project, or holds other numbers or
-            shapes than its network has; as `recorded.require` does.
+            shapes than its network has; or if a Python file would have to be run that is not trusted; as
+            `recorded.require` does.
     """
     recorded.require(path)
     try:
@@ -72,6 +74,8 @@ def load(path: Path) -> tuple[Backbone, WeightsInfo]:
     except (safetensors.SafetensorError, KeyError, ValidationError, OSError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
         raise UserError(f"{path} holds no weights of this project ({reason}): train or fetch it anew") from None
+    if not trust and (own := packages.own_files(info.hyper)):
+        raise UserError(f"{path} is of a network that {own[0]} builds, which is Python: give --trust to run it")
     most = max([_LEAST_BOUND, len(state), *(size for value in state.values() for size in value.shape)])
     if any(size > most for size in _integers(info.hyper)):
         # the file says how large its network is: one that lies would take all memory before anything is compared

@@ -2,10 +2,18 @@
 
 import contextlib
 import importlib.util
-from collections.abc import Iterable
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from blindsr.runtime.errors import UserError
+from blindsr.runtime.errors import UserError, one_line
+
+_OWN = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)")  # a function in a file of the user's
 
 
 def installed(module: str) -> bool:
@@ -35,4 +43,80 @@ def versions(names: Iterable[str]) -> dict[str, str]:
     for name in names:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
+    return found
+
+
+def spandrel() -> ModuleType:
+    """The spandrel package, also beside a torchvision whose operators are of another build of torch.
+
+    Such a torchvision cannot be imported without two operators that no network here calls: they are declared then.
+
+    Raises:
+        ImportError: where it, or what it needs, is not installed.
+        RuntimeError: if its torchvision cannot be loaded all the same.
+    """
+    try:
+        return importlib.import_module("spandrel")
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+    library = importlib.import_module("torch").library
+    for name in [name for name in sys.modules if name.split(".")[0] in ("torchvision", "spandrel")]:
+        del sys.modules[name]  # half imported
+    for name in ("nms", "qnms"):
+        with contextlib.suppress(RuntimeError):  # declared already
+            library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return importlib.import_module("spandrel")
+
+
+def own_file(where: Any) -> Path | None:
+    """The Python file of a setting such as "path/to/net.py:build"; None for any other value.
+
+    A relative path is looked for in the working directory, then in the project's root.
+    """
+    named = _OWN.fullmatch(where) if isinstance(where, str) else None
+    if not named:
+        return None
+    path = Path(named["file"]).expanduser()
+    return path if path.is_file() else Path(os.environ.get("DVC_ROOT", ".")) / path
+
+
+def own_files(settings: Mapping[str, Any]) -> list[Path]:
+    """The Python files that settings name: whoever builds a network from them runs these."""
+    return [path for value in settings.values() if (path := own_file(value))]
+
+
+def own_function(where: str) -> Callable[..., Any]:
+    """Import a function from a file of the user's.
+
+    Args:
+        where: "path/to/net.py:build", as for `own_file`. The file may import what lies beside it.
+
+    Returns:
+        What the file calls by that name.
+
+    Raises:
+        UserError: that names the file, if it is missing, fails, or has no such function.
+    """
+    path = own_file(where)
+    name = where.rpartition(":")[2]
+    if path is None or not path.is_file():
+        raise UserError(
+            f"{where}: no such file: give the path of a Python file and a function in it, as net.py:build"
+        )
+    spec = importlib.util.spec_from_file_location(f"_own_{path.stem}", path)
+    assert spec is not None and spec.loader is not None  # noqa: PT018 (of a .py file there is one)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's code meets
+        raise UserError(f"{path} cannot be imported ({type(error).__name__}: {one_line(error)})") from None
+    finally:
+        sys.path.remove(str(path.resolve().parent))
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise UserError(f"{path} has no function {name}: name the one that builds the network, as {path.name}:build")
+    found: Callable[..., Any] = function
     return found

@@ -60,7 +60,7 @@ def run(params: Params, trained: Run) -> None:
     name = trained.name
     if trained.is_control:
         raise UserError(f"{name} has no features to analyse: name a trained run, such as srresnet-rff-0")
-    network, info = weight_files.load(paths.MODELS / f"{name}.safetensors")
+    network, info = weight_files.load(paths.MODELS / f"{name}.safetensors", trust=True)
     network.to(devices.choose(params.runtime.device))
     suite = [pair for pair in pairs.all_pairs(params) if pair.case != REAL]
     folder = paths.ANALYSIS / name

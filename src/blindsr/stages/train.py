@@ -17,7 +17,7 @@ from blindsr.data.patch_store import INDEX, PatchStore
 from blindsr.model import architecture, weight_files
 from blindsr.model.network import Network, build_regularizer
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.runtime import devices, files, paths, provenance, recorded, temporary, tracking
+from blindsr.runtime import devices, files, packages, paths, provenance, recorded, temporary, tracking
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.tracking import DataSet
 from blindsr.training import checkpoint, distributed, failure, initial, losses, trainer
@@ -265,6 +265,9 @@ def run_key(params: Params, run: Run) -> str:
         "degradation": _degradation(params),
         "patches": files.sha256(paths.PATCHES / INDEX),
     }
+    own = packages.own_files(params.backbone.hyper[run.backbone])
+    if own:  # a network that a file of the user's builds
+        determining["files"] = [files.sha256(path) for path in own]
     return files.key(determining)[:16]
 
 

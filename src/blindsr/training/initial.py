@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from blindsr.foreign import checkpoints
 from blindsr.plugins.backbones.base import Backbone
@@ -45,13 +45,19 @@ def start_from(backbone: Backbone, init_from: str | None, scale: int) -> None:
     """
     if init_from is None:
         return
-    found = checkpoints.load(_path(init_from), scale)
-    name, wanted = type(backbone).__module__.rsplit(".", 1)[-1], backbone.state_dict()
-    if type(found) is not type(backbone):
-        other = type(found).__module__.rsplit(".", 1)[-1]
-        raise UserError(f"train.init_from {init_from} holds {other} and not {name}: train that backbone, or clear it")
-    given = found.state_dict()
+    own = _inner(backbone)
+    if own is not backbone and (state := _fitting(own, _path(init_from))):
+        own.load_state_dict(state)
+        return
+    other = _inner(checkpoints.load(_path(init_from), scale))
+    wanted, given = own.state_dict(), other.state_dict()
     odd = next((key for key in [*wanted, *given] if _shape(wanted, key) != _shape(given, key)), None)
+    name = type(backbone).__module__.rsplit(".", 1)[-1]
+    if odd and type(own) is not type(other):
+        raise UserError(
+            f"train.init_from {init_from} holds {_called(other)} and not {_called(own)}: train that backbone, or "
+            "clear it"
+        )
     if odd:
         sizes = f"{odd} is {_shape(given, odd)} in the file and {_shape(wanted, odd)} in the settings"
         raise UserError(f"train.init_from {init_from} holds another {name} ({sizes}): adapt backbone.hyper.{name}")
@@ -94,6 +100,24 @@ def _path(init_from: str) -> Path:
             "that `blindsr export` writes, or another path"
         )
     return path
+
+
+def _inner(network: nn.Module) -> nn.Module:
+    """The network of another library itself, without what it is wrapped into here."""
+    return getattr(network, "network", network)
+
+
+def _fitting(network: nn.Module, path: Path) -> dict[str, Tensor] | None:
+    """A state dict in a file that has every name and shape of a network's own."""
+    own = {name: value.shape for name, value in network.state_dict().items()}
+    states = checkpoints.states(path)
+    return next((state for state in states if {name: value.shape for name, value in state.items()} == own), None)
+
+
+def _called(network: nn.Module) -> str:
+    """Name of one of our backbones, or of another library's class."""
+    place, _, name = type(network).__module__.rpartition(".")
+    return name if place == "blindsr.plugins.backbones" else type(network).__name__
 
 
 def _shape(state: dict[str, Tensor], key: str) -> str:

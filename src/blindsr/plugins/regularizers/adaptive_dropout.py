@@ -58,5 +58,5 @@ def _first_convolution(backbone: nn.Module, path: str) -> str:
     """The layer in the block `path` whose output is changed, as `Regularizer.layers` names it."""
     for name, module in backbone.get_submodule(path).named_modules():
         if isinstance(module, nn.Conv2d):
-            return f"{path}.{name}:output"
+            return f"{path}.{name}".removesuffix(".") + ":output"  # the block may be the convolution itself
     return f"{path}:output"
