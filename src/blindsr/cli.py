@@ -325,6 +325,17 @@ def export_runs(
 
 
 @runs.command()
+def watch(
+    tracking_uri: Server = None,
+    once: Annotated[bool, typer.Option("--once", help="Print one table, and end.")] = False,
+) -> None:
+    """Show the runs that train now: how far, how fast, and how good they are."""
+    from blindsr.apps import watch
+
+    watch.run(tracking_uri, once=once)
+
+
+@runs.command()
 def ui(port: int = 5000) -> None:
     """Open the MLflow server on this project's runs."""
     from blindsr.apps import runs
