@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# what tests and linters need beside it
+DEV_STAMP := $(VENV)/.installed-dev
 # an environment without the pipeline's packages, with this torch
 LEAN := .venv-lean
 LEAN_TORCH ?= $(shell sed -n 's/^torch==//p' requirements.txt)
@@ -32,6 +34,11 @@ $(STAMP): requirements.txt constraints.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
+$(DEV_STAMP): requirements-dev.txt $(STAMP)
+	@echo "installing requirements-dev.txt into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
 params: setup  ## compose conf/ into params.yaml
 	@$(BIN)/blindsr params
 
@@ -45,7 +52,7 @@ back: setup  ## after an experiment in the workspace: settings, tables and files
 report: setup  ## rebuild only tables, figures and page, from recorded scores
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc repro --single-item report
 
-test: setup  ## run the tests
+test: $(DEV_STAMP)  ## run the tests
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadscope
 
 $(LEAN_STAMP): requirements-lean.txt constraints.txt pyproject.toml
@@ -61,7 +68,7 @@ $(LEAN_STAMP): requirements-lean.txt constraints.txt pyproject.toml
 test-lean: $(LEAN_STAMP)  ## the tests without DVC, MLflow and scikit-learn (LEAN_TORCH=2.8.0)
 	@$(LEAN)/bin/python -m pytest -n 2 --dist loadscope $(ARGS)
 
-lint: setup  ## ruff and mypy
+lint: $(DEV_STAMP)  ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 $(DOCS_STAMP): docs/requirements.txt
@@ -77,7 +84,7 @@ docs: $(DOCS_STAMP)  ## the documentation site, in site/index.html
 bench: setup  ## speed against plain implementations (ARGS="NAME ... --quick --write")
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-gpu-check: setup  ## what a GPU can tell, in nine minutes (ARGS="--minutes 5 --data FOLDER --small")
+gpu-check: $(DEV_STAMP)  ## what a GPU can tell, in nine minutes (ARGS="--minutes 5 --data FOLDER --small")
 	@$(BIN)/python -m benchmarks.gpu_check $(ARGS)
 
 ui: setup  ## MLflow on this project's runs, at http://127.0.0.1:5000

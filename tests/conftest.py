@@ -44,7 +44,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("needs"):
         for module in mark.args:
             if not packages.installed(module):
-                pytest.skip(f"{module} is not installed: pip install -r requirements.txt")
+                pytest.skip(f"{module} is not installed: pip install -r requirements.txt -r requirements-dev.txt")
 
 
 if not packages.installed("hydra"):

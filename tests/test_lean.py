@@ -147,18 +147,6 @@ def test_what_needs_a_package_names_it(
     assert told[command] == (2, "", says)
 
 
-def pins(file: str) -> dict[str, str]:
-    lines = (line.split("#")[0].strip() for line in (ROOT / file).read_text().splitlines())
-    return dict(line.split("==") for line in lines if "==" in line)
-
-
-def test_the_lean_requirements_are_those_of_the_project_without_what_is_absent() -> None:
-    lean, all_of_them = pins("requirements-lean.txt"), pins("requirements.txt")
-    assert lean.items() <= all_of_them.items()
-    left_out = {"dvc", "dvc-s3", "mlflow", "scikit-learn", "submitit", "spandrel", "onnx", "onnxruntime", "requests"}
-    assert all_of_them.keys() - lean.keys() >= left_out | {"torch"}
-
-
 def test_extras_are_named(told: dict[str, tuple[int, str, str]]) -> None:
     assert told["grid --slurm"] == (2, "", "error: --slurm needs submitit: pip install 'blindsr[slurm]'\n")
 

@@ -1,13 +1,14 @@
 """`blindsr`: a sub-command per stage of dvc.yaml and per app."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from blindsr.apps import suite_command
+from blindsr import __version__
+from blindsr.apps import arguments, examples, suite_command
 from blindsr.apps.leaderboard import command_line as leaderboard_command
-from blindsr.config import conf, registry
+from blindsr.config import conf
 from blindsr.config.params import read
 from blindsr.config.run import Run
 from blindsr.runtime import command, files
@@ -17,34 +18,28 @@ app = typer.Typer(
     name="blindsr",
     cls=command.Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Blind super-resolution: the stages of the pipeline (`dvc repro` calls them) and tools around it.",
+    epilog=examples.STATUSES,
 )
 runs = typer.Typer(no_args_is_help=True, help="Runs in MLflow.")
 app.add_typer(runs, name="runs")
 
-_METRICS = f"With commas between, of {', '.join(registry.names('metric'))}; evaluate.metrics without."
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="BACKBONE-REG-SEED, such as srresnet-rff-0, or bicubic.")]
-Overlap = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        help="LR pixels of its surroundings that a tile is given. Without: what the network needs to be as if there "
-        "were no tiles, at most 64, which leaves RRDBs at most 0.3 of 255 levels off (48: 1, 32: 10, 16: 47).",
-    ),
-]
-Trust = Annotated[
-    bool,
-    typer.Option(
-        "--trust",
-        help="Run a TorchScript file though its operators are not known to be harmless, or the Python file by which "
-        "the network of the weights is built.",
-    ),
-]
-ModelScale = Annotated[
-    int | None, typer.Option(min=1, help="Upscaling factor; the model's own without. Bicubic's: the project's, or 4.")
-]
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"blindsr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -115,7 +110,7 @@ def train(
 
 
 @app.command()
-def evaluate(run: RunName) -> None:
+def evaluate(run: arguments.RunName) -> None:
     """Stage: score one run on the test suite."""
     from blindsr.stages import evaluate
 
@@ -123,7 +118,7 @@ def evaluate(run: RunName) -> None:
 
 
 @app.command()
-def analyse(run: RunName) -> None:
+def analyse(run: arguments.RunName) -> None:
     """Stage: analyse the features and spectra of one run."""
     from blindsr.stages import analyse
 
@@ -157,25 +152,19 @@ def report(
 @app.command()
 def score(
     folder: Annotated[Path, typer.Argument(help="Folder of HR images; or, with --against, a CSV of scores.")],
-    model: Annotated[
-        str,
-        typer.Option(
-            help="A trained run such as srresnet-rff-0, bicubic, or a file: weights, TorchScript (.pt) or .onnx."
-        ),
-    ] = "",
-    against: Annotated[
-        str, typer.Option(help="Another model (or CSV): what the difference in PSNR is made of, with intervals.")
-    ] = "",
-    cases: Annotated[str, typer.Option(help="Test cases, with commas between; all of the suite without.")] = "",
-    metrics: Annotated[str, typer.Option(help=_METRICS)] = "",
-    scale: ModelScale = None,
+    model: arguments.Model = "",
+    against: arguments.Against = "",
+    cases: arguments.Cases = "",
+    metrics: arguments.Metrics = "",
+    scale: arguments.ModelScale = None,
     tile: Annotated[str, typer.Option(help="LR pixels of a tile's side, auto (bounded memory) or none.")] = "auto",
-    overlap: Overlap = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    overlap: arguments.Overlap = None,
+    device: arguments.Device = "auto",
+    threads: arguments.Threads = None,
     lpips_trunk: Annotated[Path | None, typer.Option(help="AlexNet weights of LPIPS.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a row per image and case.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write means and rows.")] = None,
-    trust: Trust = False,
+    trust: arguments.Trust = False,
 ) -> None:
     """Score any network on any HR images, degraded in the cases of the test suite."""
     from blindsr.apps import score
@@ -187,11 +176,12 @@ def score(
         return
     if not model:
         raise typer.BadParameter("give the network to score: a run, bicubic, or a file", param_hint="--model")
-    score.run(
-        folder, model, against=against or None, cases=_listed(cases), metrics=_listed(metrics), scale=scale,
-        tile=_tile(tile), overlap=overlap, device=device, lpips_trunk=lpips_trunk, csv=csv, as_json=json,
-        trust=trust,
-    )  # fmt: skip
+    with arguments.cores(threads):
+        score.run(
+            folder, model, against=against or None, cases=arguments.listed(cases), metrics=arguments.listed(metrics),
+            scale=scale, tile=arguments.tile(tile), overlap=overlap, device=device, lpips_trunk=lpips_trunk, csv=csv,
+            as_json=json, trust=trust,
+        )  # fmt: skip
 
 
 app.command()(leaderboard_command.leaderboard)
@@ -201,10 +191,8 @@ app.command()(suite_command.suite)
 @app.command()
 def upscale(
     photos: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files, folders or glob patterns.")],
-    model: Annotated[
-        str, typer.Option(help="A trained run such as srresnet-rff-0, bicubic, or weights, TorchScript or ONNX.")
-    ],
-    scale: ModelScale = None,
+    model: arguments.Model,
+    scale: arguments.ModelScale = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder, or for one photo the file, to write; else NAME_x4 (_x2, _x3) beside the input."),
@@ -212,50 +200,36 @@ def upscale(
     tile: Annotated[
         str, typer.Option(help="LR pixels of a tile's side, auto (by the free memory) or none.")
     ] = "auto",
-    overlap: Overlap = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    overlap: arguments.Overlap = None,
+    device: arguments.Device = "auto",
+    threads: arguments.Threads = None,
     format: Annotated[
         str | None, typer.Option(help="png (default; lossless), jpg or webp (quality 95), or same as the input.")
     ] = None,
     alpha: Annotated[bool, typer.Option(help="Upscale transparency, or drop it.")] = True,
     compare: Annotated[bool, typer.Option("--compare", help="Write a side-by-side PNG and an HTML slider.")] = False,
-    trust: Trust = False,
+    trust: arguments.Trust = False,
 ) -> None:
     """Upscale your own photos with a trained network."""
     from blindsr.apps.photos import upscale
 
-    upscale.run(
-        photos, model, scale=scale, out=out, tile=_tile(tile), overlap=overlap, device=device, format=format,
-        alpha=alpha, compared=compare, trust=trust,
-    )  # fmt: skip
+    with arguments.cores(threads):
+        upscale.run(
+            photos, model, scale=scale, out=out, tile=arguments.tile(tile), overlap=overlap, device=device,
+            format=format, alpha=alpha, compared=compare, trust=trust, threads=threads,
+        )  # fmt: skip
 
 
 @app.command()
 def export(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A trained run such as srresnet-rff-0, or a file of its weights.")
-    ],
+    model: arguments.ModelArgument,
     to: Annotated[str, typer.Option(help="safetensors, onnx or torchscript.")],
-    out: Annotated[Path | None, typer.Option(help="File to write; else in exports/RUN/.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; else in exports/MODEL/.")] = None,
 ) -> None:
     """Write a trained network for other tools, with a model card."""
     from blindsr.apps import export
 
-    export.run(run, to, out)
-
-
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _tile(text: str) -> int | Literal["auto"] | None:
-    if text == "auto":
-        return "auto"
-    if text == "none":
-        return None
-    if not text.isdecimal() or not int(text):
-        raise UserError(f"--tile {text}: give LR pixels, auto or none")
-    return int(text)
+    export.run(model, to, out)
 
 
 @app.command()
@@ -299,14 +273,8 @@ def verify(
     verify.run(quick=quick, accepted=accept)
 
 
-Server = Annotated[
-    str | None,
-    typer.Option("--tracking-uri", help="MLflow to use, such as http://host:5000; else where runs are tracked."),
-]
-
-
 @runs.command()
-def sync(tracking_uri: Server = None) -> None:
+def sync(tracking_uri: arguments.Server = None) -> None:
     """Publish every run, recorded curve, score and table that MLflow does not have yet."""
     from blindsr.apps import runs
 
@@ -316,7 +284,7 @@ def sync(tracking_uri: Server = None) -> None:
 @runs.command("export")
 def export_runs(
     out: Annotated[Path, typer.Argument(help="CSV to write.")] = Path("exports/runs.csv"),
-    tracking_uri: Server = None,
+    tracking_uri: arguments.Server = None,
 ) -> None:
     """Write all runs as one CSV: a row each, with settings, scores and tags."""
     from blindsr.apps import runs
@@ -326,7 +294,7 @@ def export_runs(
 
 @runs.command()
 def watch(
-    tracking_uri: Server = None,
+    tracking_uri: arguments.Server = None,
     once: Annotated[bool, typer.Option("--once", help="Print one table, and end.")] = False,
 ) -> None:
     """Show the runs that train now: how far, how fast, and how good they are."""
@@ -341,6 +309,9 @@ def ui(port: int = 5000) -> None:
     from blindsr.apps import runs
 
     runs.ui(port)
+
+
+examples.attach(app)
 
 
 def main() -> None:

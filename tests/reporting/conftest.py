@@ -14,7 +14,7 @@ from blindsr.reporting.page.rendering import Page
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Chromium; the test is skipped where it, its driver or selenium is absent."""
-    pytest.importorskip("selenium", reason="selenium is absent: pip install -r requirements.txt")
+    pytest.importorskip("selenium", reason="selenium is absent: pip install -r requirements-dev.txt")
     import browser
 
     if not (browser.BROWSER and browser.DRIVER):

@@ -27,14 +27,21 @@ from blindsr.runtime.progress import Bar
 
 
 def write(
-    hr_folder: Path, out: Path, *, cases: Sequence[str] = (), scale: int | None = None, secret: str | None = None
+    hr_folder: Path,
+    out: Path,
+    *,
+    cases: Sequence[str] = (),
+    scale: int | None = None,
+    secret: str | None = None,
+    threads: int | None = None,
 ) -> None:
     """Write <out>/<case>/<image>.png for every image of `hr_folder` and every case, and <out>/manifest.json.
 
-    Without `scale` it is that of the project in the working directory, or 4. With a `secret` the strengths of the
-    cases are drawn (`sealed`), and their hash is printed. Where `out` holds a suite already, the
-    same must come out again: else nothing is changed, and the difference is said. Raises UserError for that, for
-    wrong arguments, and, after the other images are written, for images that cannot be read.
+    Without `scale` it is that of the project in the working directory, or 4; without `threads`, as many images are
+    made at a time as there are cores. With a `secret` the strengths of the cases are drawn (`sealed`), and their hash
+    is printed. Where `out` holds a suite already, the same must come out again: else nothing is changed, and the
+    difference is said. Raises UserError for that, for wrong arguments, and, after the other images are written, for
+    images that cannot be read.
     """
     project = params.find()
     scale = scale or models.default_scale(project)
@@ -53,7 +60,7 @@ def write(
     problems = 0
     with Bar("suite", len(source.files)) as bar:
         make = partial(_make, source, chosen, scale, out, old)
-        for name, entry in parallel.map_ordered(make, source.files, parallel.usable_cores()):
+        for name, entry in parallel.map_ordered(make, source.files, threads or parallel.usable_cores()):
             if isinstance(entry, UserError):
                 bar.say(f"error: {entry}")
                 problems += 1

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
+from blindsr.apps import arguments
 from blindsr.runtime.errors import UserError
 
 
 def suite(
     folder: Annotated[Path | None, typer.Argument(help="Folder of HR images.")] = None,
     out: Annotated[Path | None, typer.Argument(help="Folder to write the LR images to.")] = None,
-    cases: Annotated[str, typer.Option(help="Test cases, with commas between; all of the suite without.")] = "",
+    cases: arguments.Cases = "",
     scale: Annotated[
         int | None, typer.Option(min=1, help="Factor between HR and LR; that of the project, or 4, without.")
     ] = None,
@@ -21,6 +22,7 @@ def suite(
     verify: Annotated[
         Path | None, typer.Option(help="Check a suite written before, and with FOLDER the decoder, too.")
     ] = None,
+    threads: arguments.Threads = None,
 ) -> None:
     """Write the LR images of the test suite for any HR images, with a manifest of hashes and versions."""
     from blindsr.apps import suite as app
@@ -28,8 +30,6 @@ def suite(
     if verify:
         app.verify(verify, folder)
     elif folder and out:
-        app.write(
-            folder, out, cases=[part.strip() for part in cases.split(",") if part.strip()], scale=scale, secret=sealed
-        )
+        app.write(folder, out, cases=arguments.listed(cases), scale=scale, secret=sealed, threads=threads)
     else:
         raise UserError("name the folder of HR images and the one to write to, or --verify a suite")

@@ -6,7 +6,7 @@ import pytest
 import synthetic_page
 from blindsr.reporting.page import rendering
 
-pytest.importorskip("selenium", reason="selenium is absent: pip install -r requirements.txt")
+pytest.importorskip("selenium", reason="selenium is absent: pip install -r requirements-dev.txt")
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 

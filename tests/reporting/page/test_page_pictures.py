@@ -5,7 +5,7 @@ import pytest
 
 import synthetic_page
 
-pytest.importorskip("selenium", reason="selenium is absent: pip install -r requirements.txt")
+pytest.importorskip("selenium", reason="selenium is absent: pip install -r requirements-dev.txt")
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.by import By

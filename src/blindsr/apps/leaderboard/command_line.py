@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from blindsr.apps import arguments
+
 
 def leaderboard(
     models: Annotated[
@@ -15,7 +17,7 @@ def leaderboard(
         ),
     ],
     on: Annotated[str, typer.Option(help="With commas between: data sets of the project, NAME=FOLDER, or folders.")],
-    cases: Annotated[str, typer.Option(help="Test cases, with commas between; all of the suite without.")] = "",
+    cases: arguments.Cases = "",
     scale: Annotated[
         int | None, typer.Option(min=1, help="Only models of this scale; without it, each scale has its own ranks.")
     ] = None,
@@ -30,34 +32,29 @@ def leaderboard(
         "exports/leaderboard"
     ),
     cache: Annotated[Path, typer.Option(help="Folder that keeps every score.")] = Path(".leaderboard"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: arguments.Device = "auto",
     lpips_trunk: Annotated[Path | None, typer.Option(help="AlexNet weights of LPIPS.")] = None,
-    trust: Annotated[
-        bool,
-        typer.Option("--trust", help="Run a TorchScript file though its operators are not known to be harmless."),
-    ] = False,
+    trust: arguments.Trust = False,
+    threads: arguments.Threads = None,
 ) -> None:
     """Rank many models on many sets of images; each is scored once."""
     from blindsr.apps.leaderboard import leaderboard as app
 
-    app.run(
-        models,
-        _listed(on),
-        app.Options(
-            cases=_listed(cases),
-            scale=scale,
-            by=by,
-            sealed=sealed,
-            timed=timing,
-            title=title,
-            out=out,
-            cache=cache,
-            device=device,
-            lpips_trunk=lpips_trunk,
-            trust=trust,
-        ),
-    )
-
-
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+    with arguments.cores(threads):
+        app.run(
+            models,
+            arguments.listed(on),
+            app.Options(
+                cases=arguments.listed(cases),
+                scale=scale,
+                by=by,
+                sealed=sealed,
+                timed=timing,
+                title=title,
+                out=out,
+                cache=cache,
+                device=device,
+                lpips_trunk=lpips_trunk,
+                trust=trust,
+            ),
+        )

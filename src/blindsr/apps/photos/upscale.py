@@ -60,13 +60,15 @@ def run(
     alpha: bool = True,
     compared: bool = False,
     trust: bool = False,
+    threads: int | None = None,
 ) -> None:
     """Upscale photos with the network of `models.read`, as `plan.plan` reads `inputs`, `out` and `format`.
 
     A result counts as finished if its file carries the mark of the same photo (by content), weights, settings and
     version: it is not computed again. A file in the way that has no such mark at all is never replaced. Decoding
     and encoding run beside the network, one photo ahead and behind. With `compared`, two comparisons lie beside
-    each result. Without `alpha`, transparency is dropped.
+    each result. Without `alpha`, transparency is dropped. `threads` is how many the caller lets torch have: encoding
+    takes half as many, at most 4; None: all cores.
 
     Raises UserError for wrong arguments, for a folder that cannot be written, and, after all others are done, one
     that counts the photos that failed, each of which has its line on stderr.
@@ -77,7 +79,7 @@ def run(
     devices.keep_freed_memory()
     job = _Job(Path(model).stem, files.sha256(weights) if weights else f"{model} x{scale}", alpha, compared, scale)
     upscaler = Upscaler(devices.place(network, where), scale, tile, models.overlap(network, overlap))
-    writers = max(1, min(4, parallel.usable_cores() // 2))
+    writers = max(1, min(4, (threads or parallel.usable_cores()) // 2))
     done = finished = 0
     errors, lost, kept = [], [], list[Path]()
 
