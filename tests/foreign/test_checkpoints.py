@@ -121,7 +121,7 @@ def test_a_pickle_that_wants_to_run_code_is_refused_and_nothing_is_run(network, 
     ("name", "content", "says"),
     [
         ("absent.pth", None, "No such file"),
-        ("empty.pth", b"", "damaged or no weights file"),
+        ("empty.pth", b"", "is empty"),
         ("text.pth", b"hello, this is not a network", "damaged or no weights file"),
         ("cut.safetensors", b"\x90\x00\x00\x00\x00\x00\x00\x00{\"a\":", "is damaged"),
         ("list.pth", [1, 2], "holds no state dict"),
@@ -173,6 +173,38 @@ def test_spandrel_agrees_with_our_backbone_on_public_names(spandrel, tmp_path):
     theirs = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(ours.state_dict()))
     with torch.inference_mode():
         torch.testing.assert_close(theirs(LR), ours(LR).clamp(0, 1), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("count", "says"), [(1, "1 channel (greyscale)"), (4, "4 (RGB with transparency)")])
+def test_networks_of_other_channels_are_named(spandrel, tmp_path, count, says):
+    module = importlib.import_module("spandrel.architectures.Compact")
+    torch.save(module.Compact(num_in_ch=count, num_out_ch=count, num_feat=8).state_dict(), tmp_path / "net.pth")
+    assert f"that maps {says} to {says}: give weights for RGB images" in refusal(tmp_path / "net.pth")
+    module = importlib.import_module("spandrel.architectures.ESRGAN")  # its names begin with "model."
+    torch.save(module.ESRGAN(in_nc=count, out_nc=count, num_blocks=1).state_dict(), tmp_path / "net.pth")
+    assert f"that maps {says} to {says}: give weights for RGB images" in refusal(tmp_path / "net.pth")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "settings"),
+    [
+        ("RealCUGAN.UpCunet2x", {}),  # 32 px at least
+        ("DRCT.DRCT", {"embed_dim": 16, "depths": [1], "num_heads": [2], "window_size": 4, "gc": 8, "upscale": 4,
+                       "upsampler": "pixelshuffle", "img_size": 16}),  # multiples of 16
+    ],
+)  # fmt: skip
+def test_images_smaller_than_a_network_takes_and_of_odd_sides_are_upscaled(
+    spandrel, tmp_path, architecture, settings
+):
+    room, name = architecture.split(".")
+    torch.manual_seed(0)
+    network = getattr(importlib.import_module(f"spandrel.architectures.{room}"), name)(**settings)
+    torch.save({"params": network.state_dict()}, tmp_path / "net.pth")
+    loaded, scale = checkpoints.read(tmp_path / "net.pth")
+    with torch.inference_mode():
+        assert loaded(LR).shape == (1, 3, 9 * scale, 7 * scale)
+        lr = torch.rand(1, 3, 48, 64)
+        torch.testing.assert_close(loaded(lr), network.eval()(lr).clamp(0, 1), rtol=0, atol=1e-5)
 
 
 def test_a_network_that_works_in_place_leaves_the_image_as_it_was(spandrel, tmp_path):

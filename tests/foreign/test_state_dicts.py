@@ -6,7 +6,7 @@ from collections import OrderedDict
 import pytest
 import torch
 
-from blindsr.foreign import state_dicts
+from blindsr.foreign import checkpoints, state_dicts
 from blindsr.model import architecture
 
 VARIANTS = [
@@ -116,7 +116,8 @@ def numbered(state, blocks):
 
 
 @pytest.mark.parametrize("older", ["mmsr", "numbered"])
-def test_older_names_of_esrgan_load(older):
+def test_older_names_of_esrgan_load(older, tmp_path):
+    """Also from a file: what begins like a wrapper ("model.") may be the names themselves."""
     original = network(*RRDB)
     state = original.state_dict()
     old = renamed(state, *MMSR) if older == "mmsr" else numbered(state, RRDB[1]["num_blocks"])
@@ -128,6 +129,11 @@ def test_older_names_of_esrgan_load(older):
     lr = torch.rand(1, 3, 8, 8)
     with torch.inference_mode():
         assert torch.equal(found(lr), original(lr))
+    torch.save({"params": old}, tmp_path / "old.pth")
+    loaded, scale = checkpoints.read(tmp_path / "old.pth")
+    assert scale == 4
+    with torch.inference_mode():
+        assert torch.equal(loaded(lr), original(lr))
 
 
 def test_older_names_of_msrresnet_load():

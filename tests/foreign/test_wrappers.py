@@ -1,5 +1,8 @@
 """State dicts inside of what training codes save."""
 
+import argparse
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +47,12 @@ WRAPPERS = {
         "psnr": np.float64(27.3),
         "best": np.float32(0.5),
         "it": np.int64(7),
+    },
+    "paths and arguments": lambda s: {
+        "state_dict": before("model.", s),
+        "hyper_parameters": argparse.Namespace(lr=1e-4),
+        "callbacks": {"best": Path("runs") / "best.ckpt"},
+        "optimizer_states": [{"state": {0: {"exp_avg": torch.zeros(3)}}}],
     },
     "optimizer": lambda s: {"network": s, "optimizer": {"state": {0: {"step": torch.tensor(1.0)}}}},
 }

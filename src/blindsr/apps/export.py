@@ -66,6 +66,12 @@ def run(model: str, to: str, out: Path | None = None) -> None:
     weights = models.locate(model)
     if weights is None:
         raise UserError("bicubic has no weights to export: name a trained run, such as srresnet-rff-0")
+    if not weight_files.is_ours(weights):
+        checkpoints.read(weights)  # which says what is wrong with the file, if anything is
+        raise UserError(
+            f"{weights} holds a network of another project, which score and upscale take as it is: export takes "
+            "trained runs and their files"
+        )
     name = weights.stem
     ours = weights == paths.MODELS / weights.name
     backbone, info = weight_files.load(weights, trust=ours)

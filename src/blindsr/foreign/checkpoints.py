@@ -4,6 +4,8 @@ Nothing in a file is run as Python: weights are read by safetensors or by torch'
 tensors and plain containers and refuses the rest. TorchScript is a program: see `torchscript`.
 """
 
+import argparse
+import pathlib
 import re
 import warnings
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ import safetensors
 import torch
 from torch import Tensor, nn
 
-from blindsr.foreign import state_dicts, torchscript, wrappers
+from blindsr.foreign import lookalikes, state_dicts, torchscript, wrappers
 from blindsr.foreign.onnx_network import OnnxNetwork
 from blindsr.model import weight_files
 from blindsr.runtime import devices, packages
@@ -23,6 +25,7 @@ from blindsr.runtime.errors import UserError, one_line
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _BUFFERS = (torch.int64, torch.int32, torch.bool)
+_PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")  # also those of another system
 _PROBE = 32  # px; side of the image that a network is tried on
 
 
@@ -74,7 +77,7 @@ def read(path: Path, *, trust: bool = False) -> tuple[nn.Module, int]:
             torchscript.require_harmless(path)
         network = _Foreign(_torchscript(path), path)
     elif head[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
-        ours = _is_ours(path)
+        ours = weight_files.is_ours(path)
         network = weight_files.load(path, trust=trust)[0] if ours else _from_state(_read_safetensors(path), path)
     else:
         network = _from_state(_unpickled(path), path)
@@ -111,15 +114,6 @@ def _head(path: Path) -> bytes:
         raise UserError(f"{path} cannot be read: {error.strerror}: give bicubic, or a file of weights") from None
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether weights in safetensors are of this project."""
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            return weight_files.KEY in (file.metadata() or {})
-    except (safetensors.SafetensorError, OSError):
-        return False  # whoever reads it says what is wrong
-
-
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a file."""
     try:
@@ -132,7 +126,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _unpickled(path: Path) -> Any:
     try:
         # a path's suffix would choose another reader
-        with warnings.catch_warnings(), path.open("rb") as file, torch.serialization.safe_globals(_numpy_numbers()):
+        with warnings.catch_warnings(), path.open("rb") as file, torch.serialization.safe_globals(_harmless()):
             warnings.simplefilter("ignore")
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever the unpickler meets in a file that is something else
@@ -142,34 +136,41 @@ def _unpickled(path: Path) -> Any:
                 f"{path} is refused: it wants to call {called[1]} when it is loaded, and weights alone need not; "
                 "save its state dict as safetensors where you trust it"
             ) from None
+        known = lookalikes.recognized(path)
+        if known:
+            raise UserError(f"{path} {known}") from None
         raise UserError(
             f"{path} is damaged or no weights file ({type(error).__name__}): it must be safetensors, a state dict of "
             "torch.save, TorchScript or ONNX"
         ) from None
 
 
-def _numpy_numbers() -> list[Any]:
-    """What a number of numpy beside the weights, such as the best PSNR, is unpickled with; it makes numbers alone."""
+def _harmless() -> list[Any]:
+    """What numbers of numpy, paths and parsed arguments beside the weights are unpickled with: they make these alone.
+
+    Such as the best PSNR, and where Lightning put the best checkpoint.
+    """
     scalar = np.float64(0).__reduce__()[0]
     kinds = {type(np.dtype(code)) for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")}
     named = [(scalar, f"numpy.{place}.multiarray.scalar") for place in ("core", "_core")]
-    return [*named, np.dtype, *kinds]
+    paths = [(pathlib.PurePath, f"{place}.{kind}") for place in ("pathlib", "pathlib._local") for kind in _PATHS]
+    return [*named, np.dtype, *kinds, argparse.Namespace, *paths]
 
 
 def _from_state(content: Any, path: Path) -> nn.Module:
     """The network of the first state dict in a checkpoint that is one of ours, else of the first at all."""
-    first: tuple[dict[str, Tensor], str] | None = None
+    found: list[tuple[dict[str, Tensor], str]] = []
     for tensors in wrappers.candidates(content):
         state = _floats(tensors, path)
         network = state_dicts.build(state)
         if not isinstance(network, str):
             return network
-        first = first or (state, network)
-    if first is None:
+        found.append((state, network))
+    if not found:
         raise UserError(
             f"{path} holds no state dict: it must map parameter names to tensors, and {wrappers.described(content)}"
         )
-    return _spandrel(first[0], path, first[1])
+    return _spandrel(found, path)
 
 
 def _floats(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -182,8 +183,9 @@ def _floats(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
 
 
-def _spandrel(state: dict[str, Tensor], path: Path, reason: str) -> nn.Module:
-    """A network of the architectures that the spandrel package knows."""
+def _spandrel(found: list[tuple[dict[str, Tensor], str]], path: Path) -> nn.Module:
+    """A network of the architectures that the spandrel package knows, of the first state dict that it knows."""
+    reason = found[0][1]
     try:
         spandrel = packages.spandrel()
     except (ImportError, RuntimeError) as error:
@@ -191,18 +193,31 @@ def _spandrel(state: dict[str, Tensor], path: Path, reason: str) -> nn.Module:
         if not isinstance(error, ModuleNotFoundError):  # its torchvision must be of torch's own build
             hint = f"spandrel, which knows more, cannot be imported here ({one_line(error)})"
         raise UserError(f"{path} is of another architecture: {reason}; {hint}") from None
-    try:
-        model = spandrel.ModelLoader(device="cpu").load_from_state_dict(state)
-    except spandrel.UnsupportedModelError:
-        raise UserError(f"{path} is of another architecture: {reason}, and spandrel knows it neither") from None
-    except Exception as error:  # a state dict that only looks like an architecture fails anywhere in it
-        raise UserError(f"{path} is of another architecture: {reason}; spandrel: {one_line(error)}") from None
-    if not isinstance(model, spandrel.ImageModelDescriptor) or (model.input_channels, model.output_channels) != (
-        3,
-        3,
-    ):
-        raise UserError(f"{path} is a {model.architecture.name} that does not map RGB images to RGB images")
-    return _Foreign(model.model.float(), path, call=model)
+    said = ", and spandrel knows it neither"
+    for state, _ in found:
+        try:
+            model = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(state))
+        except spandrel.UnsupportedModelError:
+            continue
+        except Exception as error:  # a state dict that only looks like an architecture fails anywhere in it
+            said = f"; spandrel: {one_line(error)}"
+            continue
+        return _Foreign(_rgb(model, spandrel.ImageModelDescriptor, path).float(), path, call=model)
+    raise UserError(f"{path} is of another architecture: {reason}{said}")
+
+
+def _rgb(model: Any, of_images: type, path: Path) -> nn.Module:
+    """The network of one of spandrel's models that maps RGB images to RGB images."""
+    name = model.architecture.name
+    if type(model) is not of_images:
+        raise UserError(f"{path} is a {name}, which wants a mask beside the image: give a network that upscales")
+    channels = (model.input_channels, model.output_channels)
+    if channels != (3, 3):
+        kinds = {1: "1 channel (greyscale)", 3: "3 (RGB)", 4: "4 (RGB with transparency)"}
+        taken, made = (kinds.get(count, f"{count} channels") for count in channels)
+        raise UserError(f"{path} is a {name} that maps {taken} to {made}: give weights for RGB images")
+    network: nn.Module = model.model
+    return network
 
 
 def _torchscript(path: Path) -> nn.Module:

@@ -44,14 +44,11 @@ def _inside(content: Any, depth: int) -> Iterator[dict[str, Tensor]]:
 
 
 def _without_prefix(tensors: dict[str, Tensor], depth: int) -> Iterator[dict[str, Tensor]]:
-    found = False
     for prefix in _BEFORE if depth else ():
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         if own:
-            found = True
             yield from _without_prefix(own, depth - 1)
-    if not found:
-        yield tensors
+    yield tensors  # last, as they are: in ESRGAN's first release the names themselves begin with "model."
 
 
 def described(content: Any) -> str:

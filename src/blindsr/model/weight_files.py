@@ -49,6 +49,19 @@ def save(backbone: nn.Module, info: WeightsInfo, path: Path) -> None:
     files.write_atomic(path, safetensors.torch.save(state, metadata))
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file is what `save` wrote; not what is damaged, or of another project.
+
+    Args:
+        path: Of any file.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return KEY in (file.metadata() or {})
+    except (safetensors.SafetensorError, OSError):
+        return False  # whoever reads it says what is wrong
+
+
 def load(path: Path, *, trust: bool = False) -> tuple[Backbone, WeightsInfo]:
     """Read what `save` wrote.
 

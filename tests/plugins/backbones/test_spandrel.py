@@ -61,13 +61,15 @@ def own(tmp_path: Path) -> Path:
 class TestSpandrel:
     @pytest.mark.parametrize("reg", REGULARIZERS)
     def test_an_architecture_trains_with_every_regularizer(self, reg: str) -> None:
-        architectures.train("PLKSR", reg, 4)
+        architectures.train(architectures.build("PLKSR"), reg)
 
     @pytest.mark.parametrize("name", ["SPAN", "HAT", "RCAN"])
     def test_architectures_train_and_are_the_same_after_writing_and_reading(self, name: str) -> None:
         """Blocks as attributes that return tuples; windows, with a smallest size; a colour shift as last layer."""
+        backbone = architectures.build(name)
         for reg in ("adaptive_dropout", "linear"):
-            architectures.train(name, reg, 4)
+            architectures.train(backbone, reg)
+        architectures.require_readable(name, backbone)
 
     @pytest.mark.parametrize(
         ("name", "last", "blocks"),
