@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from blindsr.runtime import files, temporary
+from blindsr.runtime import files, temporary, zip_files
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
@@ -25,6 +25,7 @@ _MAX_RATIO = 200  # images hardly shrink; a bomb of zeros shrinks a thousandfold
 _SMALL = 64 << 20  # below this no ratio is suspicious
 _MAX_HEADER = 16 << 20  # what the tar reader may ask for in one read
 _LONGEST_NAME = 200  # bytes; file systems take 255, and temporary names are longer than the last ones
+_MOST_MEMBERS = 100_000
 _PIECE = 1 << 20
 _ELSEWHERE = "do not use this archive: delete it and take the set from its publisher"
 
@@ -44,8 +45,9 @@ class _Member:
 def unpack(archive: Path, members: str, folder: Path, *, max_bytes: int = MAX_BYTES, label: str) -> list[Path]:
     """Take files out of a zip or tar (gz, bz2, xz) archive, flattened into one folder.
 
-    The kind of archive is recognized by content. Nothing is written before every member was looked at; each file is
-    whole or not there, and a second call writes all of them anew.
+    The kind of archive is recognized by content. Hidden files and folders, such as __MACOSX, are passed over. Nothing
+    is written before every member was looked at; each file is whole or not there, and a second call writes all of
+    them anew.
 
     Args:
         archive: Path of the archive.
@@ -59,9 +61,9 @@ def unpack(archive: Path, members: str, folder: Path, *, max_bytes: int = MAX_BY
 
     Raises:
         UserError: in one line with set, archive and member: neither zip nor tar; damaged or cut off; encrypted;
-            absolute or upward path anywhere in it; a link or device, or two files of one name, among the matching
-            ones; more than `max_bytes` or a ratio that only a bomb has, by what it declares or by what comes out;
-            nothing matches; too little room on the disk.
+            absolute or upward path, or more than 100,000 members, anywhere in it; a link or device, or two files of
+            one name, among the matching ones; more than `max_bytes` or a ratio that only a bomb has, by what it
+            declares or by what comes out; nothing matches; too little room on the disk.
     """
     if not archive.is_file():
         raise UserError(f"{label}: {archive} is not there: fetch it first")
@@ -88,11 +90,13 @@ def _choose(found: Sequence[_Member], members: str, archive: Path, label: str, m
         parts = member.path.split("/")
         if member.path.startswith("/") or re.match("[A-Za-z]:", member.path) or ".." in parts:
             raise _error(archive, label, member, f"its path leads out of the folder: {_ELSEWHERE}")
+        if _is_hidden(member):
+            continue
         if not member.path.isprintable() or not 0 < len(member.name.encode()) <= _LONGEST_NAME:
             raise _error(archive, label, member, f"no usable file name: {_ELSEWHERE}")
     chosen: dict[str, _Member] = {}
     for member in found:
-        if not fnmatch.fnmatchcase(member.path, members):
+        if _is_hidden(member) or not fnmatch.fnmatchcase(member.path, members):
             continue
         if member.trouble:
             raise _error(archive, label, member, f"{member.trouble} instead of a plain file: {_ELSEWHERE}")
@@ -111,6 +115,11 @@ def _choose(found: Sequence[_Member], members: str, archive: Path, label: str, m
     return list(chosen.values())
 
 
+def _is_hidden(member: _Member) -> bool:
+    """What file managers and archivers put beside the data, such as __MACOSX/._0801.png."""
+    return any(map(files.is_hidden, member.path.split("/")))
+
+
 @contextmanager
 def _opened(archive: Path, label: str, max_bytes: int) -> Iterator[list[_Member]]:
     """Everything in the archive but folders."""
@@ -119,7 +128,7 @@ def _opened(archive: Path, label: str, max_bytes: int) -> Iterator[list[_Member]
         file.seek(0)
         limit = max(_SMALL, _MAX_RATIO * archive.stat().st_size)
         if start.startswith((b"PK\3\4", b"PK\5\6")):
-            with zipfile.ZipFile(file) as zipped:
+            with zip_files.open_zip(file, _MOST_MEMBERS) as zipped:
                 yield list(_zip_members(zipped, archive, label, limit))
             return
         stream: Any = file
@@ -156,8 +165,10 @@ def _zip_members(zipped: zipfile.ZipFile, archive: Path, label: str, limit: int)
 
 
 def _tar_members(tar: tarfile.TarFile, stream: "_Guarded") -> list[_Member]:
-    members = []
-    for info in tar:
+    members: list[_Member] = []
+    for number, info in enumerate(tar):
+        if number == _MOST_MEMBERS:
+            raise zip_files.TooManyMembersError(f"it holds more than {_MOST_MEMBERS} files, the most that are read")
         trouble = None if info.isreg() else "a link" if info.issym() or info.islnk() else "a special file"
         if info.issparse():
             trouble = "a sparse file"
@@ -210,6 +221,8 @@ def _reading(archive: Path, label: str, member: _Member | None = None) -> Iterat
         yield
     except (UserError, GeneratorExit):
         raise
+    except zip_files.TooManyMembersError as error:
+        raise UserError(f"{label}: {archive}: {error}: {_ELSEWHERE}") from None
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
         where = f" at {_shown(member)}" if member else ""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from blindsr.data.indices import Index, IndexedImage
 from blindsr.data.pairing import FoldersRule, Pairing, PrefixRule
@@ -16,6 +16,7 @@ from blindsr.runtime.errors import UserError
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+Place = Annotated[str, AfterValidator(paths.require_inside)]  # below a folder
 Url = Annotated[str, Field(pattern=r"^https?://[^/]+/")]
 
 
@@ -27,7 +28,7 @@ class PackageSource(_Model):
     """Files inside installed Python packages: `folders` are package/sub/folder, looked through in order."""
 
     kind: Literal["package"]
-    folders: Annotated[list[str], Field(min_length=1)]
+    folders: Annotated[list[Place], Field(min_length=1)]
 
 
 class ArchiveSource(_Model):
@@ -46,7 +47,7 @@ class FilesSource(_Model):
 
     kind: Literal["files"]
     url: Url
-    remote: str = "{stem}{suffix}"
+    remote: Annotated[str, Field(pattern=r"^([^{}]|\{stem\}|\{suffix\})+$")] = "{stem}{suffix}"
 
     def url_of(self, file: str) -> str:
         """Where one file of the set is."""
@@ -69,6 +70,7 @@ class UserSource(_Model):
     help: str
 
 
+_MOST_NUMBERED = 1_000_000
 Source = Annotated[
     PackageSource | ArchiveSource | FilesSource | DownscaledSource | UserSource, Field(discriminator="kind")
 ]
@@ -89,9 +91,15 @@ class FileEntry(_Model):
 class Numbered(_Model):
     """Files that are numbered: `format` is a Python format of the number, such as "{:04d}.png"."""
 
-    format: str
-    first: int
+    format: Annotated[Place, Field(pattern=r"^[^{}]*\{(:0?\d{0,2}d)?\}[^{}]*$")]
+    first: Annotated[int, Field(ge=0)]
     last: int
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not 0 <= self.last - self.first < _MOST_NUMBERED:
+            raise ValueError(f"`last` must follow `first`, and number {_MOST_NUMBERED} files at most")
+        return self
 
 
 class Manifest(_Model):
@@ -100,8 +108,8 @@ class Manifest(_Model):
     At most one of `files`, `numbered` and `titles` says which files the set has; `titles` are beginnings of file
     names, compared by letters and digits only, for sets that circulate under several spellings. With none of them
     the set is whatever images its folder and subfolders hold, of those the ones that the glob `only` matches (from
-    the right: Test/4/* takes any folder of that name), and `count` of them where that is given. `long_side` is the
-    larger side of every image, in px.
+    the right: Test/4/* takes any folder of that name), and `count` of them where that is given; of what an archive
+    held, all must be there. `long_side` is the larger side of every image, in px.
 
     A set of `pairs` brings real LR images with their HR images: `pairing` says by which rule their names belong
     together, `hr` names the set of the HR images where that is another one, `aligned` says whether the two show the
@@ -118,10 +126,10 @@ class Manifest(_Model):
     aligned: bool | None = None
     scale: Annotated[int, Field(ge=2)] | None = None
     only: str | None = None
-    files: dict[str, FileEntry] = {}
+    files: dict[Place, FileEntry] = {}
     numbered: Numbered | None = None
     titles: list[str] = []
-    count: int | None = None
+    count: Annotated[int, Field(ge=1)] | None = None
     long_side: int | None = None
     sources: Annotated[list[Source], Field(min_length=1)]
 
@@ -131,6 +139,11 @@ class Manifest(_Model):
             raise ValueError("give one of `files`, `numbered` and `titles`")
         if self.only and (self.expected or self.titles):
             raise ValueError("`only` chooses among all images of a folder: take it out beside a list of files")
+        unlisted = [source.kind for source in self.sources if isinstance(source, PackageSource | FilesSource)]
+        if unlisted and not self.expected:
+            raise ValueError(
+                f"a source of kind {unlisted[0]} takes files by name: list them in `files` or `numbered`"
+            )
         self._check_pairing()
         return self
 
@@ -155,12 +168,15 @@ class Manifest(_Model):
             return {self.numbered.format.format(number): FileEntry() for number in numbers}
         return self.files
 
-    def index(self, *, missing: str | None = None, images: Sequence[IndexedImage] = ()) -> Index:
+    def index(
+        self, *, missing: str | None = None, images: Sequence[IndexedImage] = (), left_out: Sequence[str] = ()
+    ) -> Index:
         """What the fetch stage notes of this set.
 
         Args:
             missing: Why there are no files; None if there are.
             images: The verified files.
+            left_out: Paths of images that cannot be used.
 
         Returns:
             The index, with the set's name and how its images are paired.
@@ -172,6 +188,7 @@ class Manifest(_Model):
             pairing=self.pairing,
             aligned=self.aligned is not False,
             images=list(images),
+            left_out=list(left_out),
         )
 
     @property

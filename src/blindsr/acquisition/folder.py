@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
 from blindsr.data import images
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.files import is_hidden
@@ -45,7 +43,7 @@ def open_folder(folder: Path) -> HrFolder:
 def is_grey(path: Path) -> bool:
     """Whether the file is an image with one channel of colour, by its header; False for one that cannot be read."""
     try:
-        with Image.open(path) as image:
+        with images.open_image(path) as image:
             return image.mode in ("1", "L", "LA")
     except Exception:  # a file that Pillow cannot read: the reader says why
         return False

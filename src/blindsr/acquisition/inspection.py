@@ -1,18 +1,22 @@
 """Is a folder the data set that its manifest describes? Names, number, sizes, hashes and image headers."""
 
+import logging
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-
-from PIL import Image, UnidentifiedImageError
 
 from blindsr.acquisition.catalog import FileEntry, Manifest
 from blindsr.data import images
 from blindsr.data.indices import Index, IndexedImage
-from blindsr.runtime import files
+from blindsr.runtime import escaping, files, paths
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
+_log = logging.getLogger(__name__)
 _MANY = 100  # files, from which on verifying shows its progress
+_LONGEST_NAME = 200  # bytes; file systems take 255, and temporary and derived names are longer
+_NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of control characters, of no text, and of ends of lines
 
 
 def inspect(manifest: Manifest, folder: Path, *, in_place: bool = False) -> Index:
@@ -20,6 +24,9 @@ def inspect(manifest: Manifest, folder: Path, *, in_place: bool = False) -> Inde
 
     Benchmarks whose pixels are known may have other file names and encodings: the images of the set are looked for
     among all images of the folder, and keep the names of the manifest.
+
+    Where the manifest says neither which files the set has nor how many, an image that cannot be used is left out,
+    with a warning.
 
     Args:
         manifest: What the set should be.
@@ -41,19 +48,30 @@ def inspect(manifest: Manifest, folder: Path, *, in_place: bool = False) -> Inde
     else:
         chosen = _everything(manifest, folder)
     names = [_name_of(file) for file in chosen]
-    duplicates = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    duplicates = [name for name, times in Counter(names).items() if times > 1]
     if duplicates:
         raise UserError(f"{manifest.name}: {folder} holds two images named {min(duplicates)}: rename or remove one")
-    found = []
+    found, left_out = [], []
+    free = not (manifest.expected or manifest.titles or manifest.count)
     with Bar(f"{manifest.name}: verify", len(chosen), quiet=len(chosen) < _MANY) as bar:
         for (path, entry), name in zip(chosen.values(), names, strict=True):
-            indexed = _index_file(manifest, path, entry)
+            place = path.relative_to(folder).as_posix()
+            bar.advance()
+            try:
+                _require_usable(manifest, place, name)
+                indexed = _index_file(manifest, path, entry)
+            except UserError as error:
+                if not free:
+                    raise
+                _log.warning("%s; it is left out", error)
+                left_out.append(escaping.terminal(place))
+                continue
             if in_place:
                 _check_side(manifest, path, indexed)
-            place = path.relative_to(folder).as_posix()
             found.append(indexed.model_copy(update={"name": name, "file": place}))
-            bar.advance()
-    return manifest.index(images=found)
+    if left_out and not found:
+        raise UserError(f"{manifest.name}: none of {len(left_out)} images in {folder} can be used (named above)")
+    return manifest.index(images=found, left_out=left_out)
 
 
 def inspect_weights(manifest: Manifest, file: Path) -> Index:
@@ -86,6 +104,16 @@ def absent_files(manifest: Manifest, folder: Path) -> list[str]:
         for file, entry in manifest.expected.items()
         if not (folder / file).is_file() or entry.size not in (None, (folder / file).stat().st_size)
     ]
+
+
+def count(manifest: Manifest, folder: Path) -> int:
+    """Count the images of a set whose manifest does not name them.
+
+    Args:
+        manifest: Of the set.
+        folder: Where they lie.
+    """
+    return len(_wanted(manifest, folder))
 
 
 def is_right(path: Path, entry: FileEntry) -> bool:
@@ -158,8 +186,7 @@ def _by_title(manifest: Manifest, folder: Path) -> _Chosen:
 
 
 def _everything(manifest: Manifest, folder: Path) -> _Chosen:
-    below = [path.relative_to(folder) for path in _images_below(folder)]
-    wanted = [place for place in below if not manifest.only or place.match(manifest.only)]
+    wanted = _wanted(manifest, folder)
     if not wanted:
         which = f"at {manifest.only} " if manifest.only else ""
         raise UserError(f"{manifest.name}: {folder} holds no image {which}({', '.join(images.SUFFIXES)})")
@@ -169,6 +196,11 @@ def _everything(manifest: Manifest, folder: Path) -> _Chosen:
             f"{manifest.name}: {folder} holds {len(found)} images, expected {manifest.count}: complete or tidy it"
         )
     return found
+
+
+def _wanted(manifest: Manifest, folder: Path) -> list[Path]:
+    below = [path.relative_to(folder) for path in _images_below(folder)]
+    return [place for place in below if not manifest.only or place.match(manifest.only)]
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
@@ -192,19 +224,34 @@ def _incomplete(manifest: Manifest, folder: Path, absent: list[str], more: str =
     )
 
 
+def _require_usable(manifest: Manifest, place: str, name: str) -> None:
+    """Refuse a file whose name the index, a table or a file of the same name could not hold."""
+    where = f"{manifest.name}: {escaping.terminal(place)}"
+    if any(unicodedata.category(letter) in _NO_TEXT for letter in place):
+        raise UserError(f"{where}: its name is no text in UTF-8, or has a control character: rename it")
+    try:
+        paths.require_inside(place)
+    except ValueError:
+        raise UserError(f"{where}: its name means another place on some systems: rename it") from None
+    if len(name.encode()) > _LONGEST_NAME:
+        raise UserError(f"{where}: its name, with its folders, is longer than {_LONGEST_NAME} bytes: shorten it")
+
+
 def _index_file(manifest: Manifest, path: Path, entry: FileEntry) -> IndexedImage:
-    if entry.size not in (None, path.stat().st_size):
-        raise _damaged(manifest, path, f"has {path.stat().st_size} bytes, expected {entry.size}")
-    digest = files.sha256(path)
+    try:
+        size, digest = path.stat().st_size, files.sha256(path)
+    except OSError as error:
+        raise UserError(f"{manifest.name}: {path} cannot be read ({error.strerror}): check its rights") from None
+    if entry.size not in (None, size):
+        raise _damaged(manifest, path, f"has {size} bytes, expected {entry.size}")
     if entry.sha256 and digest != entry.sha256:
         raise _damaged(manifest, path, f"has SHA-256 {digest[:12]}…, expected {entry.sha256[:12]}…")
     width = height = 0
     if manifest.role != "weights":
         try:
-            with Image.open(path) as image:
-                width, height = image.size
-        except (UnidentifiedImageError, OSError):
-            raise UserError(f"{manifest.name}: {path} is no readable image: replace or delete it") from None
+            width, height = images.size(path)
+        except UserError as error:
+            raise UserError(f"{manifest.name}: {error}") from None
     return IndexedImage(name=path.stem, file=path.name, width=width, height=height, sha256=digest)
 
 

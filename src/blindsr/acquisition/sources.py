@@ -3,11 +3,12 @@
 import importlib.util
 import logging
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import assert_never
 from urllib.parse import urlsplit
 
-from blindsr.acquisition import catalog, inspection
+from blindsr.acquisition import catalog, fetched, inspection
 from blindsr.acquisition.archive import unpack
 from blindsr.acquisition.catalog import (
     ArchiveSource,
@@ -21,11 +22,13 @@ from blindsr.acquisition.catalog import (
 from blindsr.config.schema import DataParams
 from blindsr.data import images, indices
 from blindsr.data.indices import Index
-from blindsr.runtime import files, packages, parallel, paths
+from blindsr.runtime import escaping, files, packages, parallel, paths
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
 _log = logging.getLogger(__name__)
+_UNPACKING = ".unpacking"  # ends the name of a folder that is not whole yet
+_LONGEST_NAME = 150  # bytes of an archive's name
 
 
 def obtain(manifest: Manifest, data: DataParams) -> Index:
@@ -53,14 +56,21 @@ def obtain(manifest: Manifest, data: DataParams) -> Index:
     folder = paths.RAW / manifest.name
     _drop_damaged(manifest, folder)
     reasons: list[str] = []
-    if not _is_absent(manifest, folder):
+    if _is_complete(manifest, folder):
         return inspection.inspect(manifest, folder)
     for source in manifest.sources:
         try:
             _take(manifest, source, folder, data)
-            return inspection.inspect(manifest, folder)
+            index = inspection.inspect(manifest, folder)
         except UserError as error:
             reasons.append(str(error))
+            continue
+        if _is_counted(manifest):
+            fetched.keep_images(manifest.name, inspection.count(manifest, folder))
+        return index
+    if _is_counted(manifest) and folder.is_dir():
+        here = inspection.count(manifest, folder)
+        reasons.append(f"if the {here} images in {folder} are all of it, set data.roots.{manifest.name} to a copy")
     raise UserError("; ".join(dict.fromkeys(reasons)))
 
 
@@ -69,11 +79,22 @@ def downloads_folder() -> Path:
     return paths.project_root() / ".downloads"
 
 
+def archive_of(url: str) -> Path:
+    """Where an archive is downloaded to: archives of two addresses never share a file, whatever they are called."""
+    name = Path(urlsplit(url).path).name
+    return downloads_folder() / f"{files.key(url)[:12]}-{escaping.file_name(name, _LONGEST_NAME)}"
+
+
 def sweep() -> None:
-    """Delete complete archives, whose files are in data/raw by now; unfinished downloads stay to be resumed."""
+    """Delete complete archives, whose files are in data/raw by now, and what killed unpackings left.
+
+    Unfinished downloads stay to be resumed.
+    """
     for path in downloads_folder().glob("*"):
         if path.is_file() and ".part" not in path.suffixes:
             path.unlink()
+    for path in paths.RAW.glob(f".*{_UNPACKING}"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _take(manifest: Manifest, source: Source, folder: Path, data: DataParams) -> None:
@@ -86,13 +107,11 @@ def _take(manifest: Manifest, source: Source, folder: Path, data: DataParams) ->
             _download_files(manifest, source, folder, data)
         case ArchiveSource():
             _require_network(manifest, source.url, data)
-            from blindsr.acquisition.download import download
-
-            url = _mirrored(source.url, data)
-            archive = downloads_folder() / Path(urlsplit(url).path).name
-            checks = {"size": source.size, "md5": source.md5, "sha256": source.sha256}
-            download(url, archive, label=manifest.name, **checks)  # type: ignore[arg-type]
-            unpack(archive, source.members, folder, label=manifest.name)
+            archive = _download_archive(manifest, source, data)
+            if _is_counted(manifest):
+                _unpack_whole(archive, source.members, folder, manifest.name)
+            else:
+                unpack(archive, source.members, folder, label=manifest.name)
         case DownscaledSource():
             _downscale(manifest, source, folder, data)
         case UserSource():
@@ -101,9 +120,19 @@ def _take(manifest: Manifest, source: Source, folder: Path, data: DataParams) ->
             assert_never(source)
 
 
-def _is_absent(manifest: Manifest, folder: Path) -> bool:
-    """Nothing of the set, or not all of it, is in `folder`."""
-    return not folder.is_dir() or not any(folder.iterdir()) or bool(inspection.absent_files(manifest, folder))
+def _is_complete(manifest: Manifest, folder: Path) -> bool:
+    """All of the set is in `folder`, by the names or the number of its files."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return False
+    if _is_counted(manifest):
+        return inspection.count(manifest, folder) == (manifest.count or fetched.images(manifest.name))
+    return not inspection.absent_files(manifest, folder)
+
+
+def _is_counted(manifest: Manifest) -> bool:
+    """Nothing but their number tells whether all files of a set are there that is made or unpacked here."""
+    made = any(isinstance(source, ArchiveSource | DownscaledSource) for source in manifest.sources)
+    return made and not manifest.expected and not manifest.titles
 
 
 def _drop_damaged(manifest: Manifest, folder: Path) -> None:
@@ -133,27 +162,77 @@ def _mirrored(url: str, data: DataParams) -> str:
     return f"{data.mirror.rstrip('/')}/{parts.netloc}{parts.path}"
 
 
+def _download_archive(manifest: Manifest, source: ArchiveSource, data: DataParams) -> Path:
+    """Fetch an archive, the same as ever: where the manifest has no SHA-256, it is that of the first time."""
+    from blindsr.acquisition.download import download
+
+    archive = archive_of(source.url)
+    sha256 = source.sha256 or fetched.sha256(source.url, source.md5, source.size)
+    try:
+        download(
+            _mirrored(source.url, data),
+            archive,
+            size=source.size,
+            md5=source.md5,
+            sha256=sha256,
+            label=manifest.name,
+        )
+    except UserError as error:
+        raise _of_first_time(error, [] if source.sha256 else [sha256]) from None
+    if sha256 is None:
+        fetched.keep_sha256(source.url, files.sha256(archive), source.md5, source.size)
+    return archive
+
+
+def _of_first_time(error: UserError, first: Iterable[str | None]) -> UserError:
+    """The error of a download, with what is to be known where it is not the file that it was."""
+    if not any(sha256 and sha256 in str(error) for sha256 in first):
+        return error
+    return UserError(f"{error} (that one is of the first fetch: to trust the new file, delete it in {paths.FETCHED})")
+
+
+def _unpack_whole(archive: Path, members: str, folder: Path, label: str) -> None:
+    """Unpack so that the folder has either all files of the archive, and no other, or is not there."""
+    folder = folder.resolve()
+    waiting = folder.with_name(f".{folder.name}{_UNPACKING}")
+    try:
+        if waiting.exists():
+            shutil.rmtree(waiting)
+        unpack(archive, members, waiting, label=label)
+        if folder.exists():
+            shutil.rmtree(folder)
+        waiting.rename(folder)
+    except OSError as error:
+        raise files.problem(folder, error) from None
+
+
 def _download_files(manifest: Manifest, source: FilesSource, folder: Path, data: DataParams) -> None:
     """Fetch the files that are not here yet; each that came and is right stays, whatever happens to the others."""
     from blindsr.acquisition.download import Job, download_all
 
     waiting = downloads_folder() / manifest.name
-    wanted = [file for file, entry in manifest.expected.items() if not inspection.is_right(folder / file, entry)]
+    expected = manifest.expected
+    wanted = [file for file, entry in expected.items() if not inspection.is_right(folder / file, entry)]
+    first = {file: fetched.sha256(source.url_of(file), size=expected[file].size) for file in wanted}
     jobs = [
         Job(
             url=_mirrored(source.url_of(file), data),
             target=waiting / file,
-            size=manifest.expected[file].size,
-            sha256=manifest.expected[file].sha256,
+            size=expected[file].size,
+            sha256=expected[file].sha256 or first[file],
             label=manifest.name,
         )
         for file in wanted
     ]
     try:
         download_all(jobs)
+    except UserError as error:
+        raise _of_first_time(error, first.values()) from None
     finally:
         for file in wanted:
             if (waiting / file).is_file():
+                if not (expected[file].sha256 or first[file]):
+                    fetched.keep_sha256(source.url_of(file), files.sha256(waiting / file), size=expected[file].size)
                 (folder / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.move(waiting / file, folder / file)
         if waiting.is_dir() and not any(waiting.iterdir()):

@@ -1,6 +1,5 @@
 """`blindsr fetch --status`: what is here of every data set, and how to get the rest."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
@@ -42,7 +41,8 @@ def state(manifest: Manifest, data: DataParams) -> State:
     folder = indices.set_folder(manifest.name, data.roots)
     index = _index(manifest.name)
     if index and index.images and all((folder / image.file).is_file() for image in index.images):
-        return State("verified", f"{len(index.images)} files in {folder}")
+        left_out = f", left out: {', '.join(index.left_out)}" if index.left_out else ""
+        return State("verified", f"{len(index.images)} files in {folder}{left_out}")
     waiting = _waiting(manifest)
     if manifest.name in data.roots and not indices.root_path(data.roots[manifest.name]).exists():
         return State("missing", f"data.roots.{manifest.name} is {folder}, which is not there: correct it")
@@ -76,7 +76,8 @@ def _index(name: str) -> indices.Index | None:
 def _waiting(manifest: Manifest) -> str:
     """Bytes of the set's unfinished downloads, in words; empty if there are none."""
     folder = sources.downloads_folder()
-    archives = [Path(source.url).name for source in manifest.sources if isinstance(source, catalog.ArchiveSource)]
-    places = [*(folder / f"{archive}.part" for archive in archives), *(folder / manifest.name).glob("*.part")]
+    urls = [source.url for source in manifest.sources if isinstance(source, catalog.ArchiveSource)]
+    archives = [sources.archive_of(url) for url in urls]
+    places = [*(path.with_name(f"{path.name}.part") for path in archives), *(folder / manifest.name).glob("*.part")]
     there = sum(place.stat().st_size for place in places if place.is_file())
     return f"{there / 2**20:.0f} MiB downloaded so far" if there else ""

@@ -159,9 +159,9 @@ def _versions(made_with: dict[str, str]) -> str:
 
 def _lr_problem(path: Path, entry: LrEntry) -> list[str]:
     try:
-        content = path.read_bytes()
-    except OSError:
-        return [f"{path} is missing: write the suite again"]
+        content = files.read_bytes(path)
+    except OSError as error:
+        return [f"{path} cannot be read ({error.strerror}): write the suite again"]
     if files.sha256(content) == entry.sha256:
         return []
     try:

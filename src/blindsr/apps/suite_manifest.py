@@ -1,20 +1,22 @@
 """manifest.json of a written test suite: hashes of every image, and the versions that made them."""
 
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
 import PIL
 from PIL import features
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 import blindsr
 from blindsr.config.schema import SuiteParams
 from blindsr.data.images import RGB
-from blindsr.runtime import files
+from blindsr.runtime import files, paths
 from blindsr.runtime.errors import UserError
 
 MANIFEST = "manifest.json"
+Place = Annotated[str, AfterValidator(paths.require_inside)]  # below a folder
 
 
 class _Model(BaseModel):
@@ -24,7 +26,7 @@ class _Model(BaseModel):
 class LrEntry(_Model):
     """One LR image: its file below the suite's folder, and the SHA-256 of its bytes and of its pixels."""
 
-    file: str
+    file: Place
     sha256: str
     pixels: str
 
@@ -32,7 +34,7 @@ class LrEntry(_Model):
 class HrEntry(_Model):
     """One HR image, by the SHA-256 of its file and of what was decoded from it, and its LR image of each case."""
 
-    file: str
+    file: Place
     sha256: str
     pixels: str
     cases: dict[str, LrEntry]

@@ -11,22 +11,62 @@ import struct
 import uuid
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from blindsr.data import repair
+from blindsr.runtime import files
 from blindsr.runtime.errors import UserError
 
 RGB = NDArray[np.uint8]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 """Endings of the files that count as images in a folder."""
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+"""What such files may hold, by their content and in Pillow's words, whatever their ending says."""
 
 # what Pillow's decoders raise on damaged files, beside OSError
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error)
+
+
+def open_image(file: Path | BinaryIO, formats: tuple[str, ...] = FORMATS) -> ImageFile.ImageFile:
+    """Open an image of the formats that are meant, and no other that Pillow knows: PostScript would be run.
+
+    Args:
+        file: Path of a file, or an open one.
+        formats: As Pillow names them.
+
+    Returns:
+        The image with its header read; close it.
+
+    Raises:
+        UnidentifiedImageError: for any other content.
+        OSError: as `files.regular` does, and with all else that Pillow raises on damaged files.
+    """
+    if isinstance(file, Path):
+        os.close(files.regular(str(file), os.O_RDONLY))
+    return Image.open(file, formats=formats)
+
+
+def size(path: Path) -> tuple[int, int]:
+    """Width and height of an image in px, as its header says.
+
+    Args:
+        path: Of the file.
+
+    Raises:
+        UserError: as `read_rgb`, for a file whose header cannot be read, or says more pixels than are ever read.
+    """
+    try:
+        with open_image(path) as image:
+            return image.size
+    except Exception:  # what is damaged beside the pixels can be read; of all else the reader says what it is
+        height, width = read_rgb(path).shape[:2]
+        return width, height
 
 
 def read_rgb(path: str | Path, *, apply_orientation: bool = False) -> RGB:
@@ -60,7 +100,9 @@ def read_rgb(path: str | Path, *, apply_orientation: bool = False) -> RGB:
     try:
         return _read(io.BytesIO(found.content) if found else path, path, apply_orientation=apply_orientation)
     except UnidentifiedImageError:
-        raise UserError(f"{path} is not an image that Pillow can read: replace or remove the file") from None
+        raise UserError(
+            f"{path} is not an image of a format that is read ({', '.join(FORMATS)}): replace or remove the file"
+        ) from None
     except Image.DecompressionBombError:
         raise UserError(f"{path} has more pixels than Pillow's safety limit: crop it or scale it down") from None
     except _DAMAGED as error:
@@ -69,7 +111,7 @@ def read_rgb(path: str | Path, *, apply_orientation: bool = False) -> RGB:
 
 
 def _read(file: Path | io.BytesIO, path: Path, *, apply_orientation: bool) -> RGB:
-    with Image.open(file) as image:
+    with open_image(file) as image:
         image.load()
         upright = ImageOps.exif_transpose(image) if apply_orientation else image
         return _to_rgb(upright, path)
@@ -98,7 +140,7 @@ def read_hr(path: Path) -> RGB:
 
 
 def _problem(path: Path) -> str | None:
-    with Image.open(path) as image:
+    with open_image(path) as image:
         bits = image.tag_v2.get(258, (8,)) if image.format == "TIFF" else (8,)  # type: ignore[attr-defined]
         # Pillow cuts some deep images to 8 bits as it reads them: the layout of the raw data tells
         if max(bits) > 8 or image.mode.startswith(("I", "F")) or any(";16" in str(tile.args) for tile in image.tile):

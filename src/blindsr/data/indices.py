@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from blindsr.data.pairing import Pairing
 from blindsr.runtime import files, paths, recorded
@@ -21,7 +21,7 @@ class IndexedImage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    file: str
+    file: Annotated[str, AfterValidator(paths.require_inside)]
     width: int
     height: int
     sha256: str
@@ -30,8 +30,9 @@ class IndexedImage(BaseModel):
 class Index(BaseModel):
     """What is here of a set: every file verified, or the reason why there is none.
 
-    Of a set of real LR images, `pairing` says how they belong to their HR images, `hr` names the set of those where
-    it is another one, and `aligned` says whether the two show the same pixels.
+    `left_out` are paths of images in a folder that cannot be used. Of a set of real LR images, `pairing` says how
+    they belong to their HR images, `hr` names the set of those where it is another one, and `aligned` says whether
+    the two show the same pixels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +43,7 @@ class Index(BaseModel):
     pairing: Pairing | None = None
     aligned: bool = True
     images: list[IndexedImage] = []
+    left_out: list[str] = []
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -63,8 +65,9 @@ class Index(BaseModel):
         Raises:
             UserError: where the file cannot be written.
         """
-        own = None if self.is_real else {"pairing", "aligned"}
-        content = json.dumps(self.model_dump(exclude=own), indent=1, sort_keys=True) + "\n"
+        unsaid = set() if self.is_real else {"pairing", "aligned"}
+        unsaid |= set() if self.left_out else {"left_out"}
+        content = json.dumps(self.model_dump(exclude=unsaid), indent=1, sort_keys=True) + "\n"
         files.write_atomic(folder / f"{self.name}.json", content)
 
 

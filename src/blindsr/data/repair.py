@@ -77,7 +77,7 @@ def _jpeg(content: bytes) -> Repaired | None:
     """
     filled = [content + filling + _END for filling in (b"", b"\x55" * 4096)]
     try:
-        ended, other = (np.asarray(Image.open(io.BytesIO(each))) for each in filled)
+        ended, other = (np.asarray(Image.open(io.BytesIO(each), formats=["JPEG"])) for each in filled)
     except OSError:
         return None
     return Repaired(filled[0], "") if np.array_equal(ended, other) else None

@@ -26,6 +26,7 @@ from blindsr.runtime.errors import UserError, one_line
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _BUFFERS = (torch.int64, torch.int32, torch.bool)
 _PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")  # also those of another system
+_SHARED = 4  # tensors may share their numbers, so all of them may be larger than their file
 _PROBE = 32  # px; side of the image that a network is tried on
 
 
@@ -124,6 +125,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _unpickled(path: Path) -> Any:
+    unpacked = sum(member.file_size for member in torchscript.members(path))
+    if unpacked > path.stat().st_size:  # torch.save packs nothing; whoever does may pack terabytes of zeros
+        raise UserError(f"{path} is refused: it is compressed, and {unpacked} bytes without; save it with torch.save")
     try:
         # a path's suffix would choose another reader
         with warnings.catch_warnings(), path.open("rb") as file, torch.serialization.safe_globals(_harmless()):
@@ -175,6 +179,9 @@ def _from_state(content: Any, path: Path) -> nn.Module:
 
 def _floats(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     """A state dict in float32."""
+    size, most = sum(value.numel() * value.element_size() for value in tensors.values()), path.stat().st_size
+    if size > _SHARED * most:
+        raise UserError(f"{path} is refused: its tensors are of {size} bytes, and the file of {most}")
     for name, value in tensors.items():
         parameter = name.rsplit(".", 1)[-1] in ("weight", "bias")
         if value.is_quantized or value.dtype not in (_FLOATS if parameter else _FLOATS + _BUFFERS):

@@ -55,7 +55,8 @@ def build(state: State) -> nn.Module | str:
         if marker in state:
             try:
                 plan = read(state)
-                backbone = architecture.build_backbone(plan.backbone, plan.hyper, plan.scale)
+                with architecture.at_most(sum(value.numel() for value in state.values())):
+                    backbone = architecture.build_backbone(plan.backbone, plan.hyper, plan.scale)
                 backbone.load_state_dict(dict(state))
             except (UserError, RuntimeError, KeyError, IndexError, ValueError, ZeroDivisionError) as error:
                 reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[-1].strip()

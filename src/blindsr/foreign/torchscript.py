@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from blindsr.runtime import zip_files
 from blindsr.runtime.errors import UserError
 
 _MOST_FILES = 20_000
@@ -20,12 +21,26 @@ _LIST = Path(__file__).with_name("harmless_operators.txt")
 
 def is_archive(path: Path) -> bool:
     """Whether a file is a TorchScript archive, by what is in it."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError):
-        return False
+    names = [member.filename for member in members(path)]
     return any("/code/" in name for name in names) and any(name.endswith("/constants.pkl") for name in names)
+
+
+def members(path: Path) -> list[zipfile.ZipInfo]:
+    """What a zip archive holds; nothing for another file.
+
+    Args:
+        path: Of the file.
+
+    Raises:
+        UserError: for more files than any network has.
+    """
+    try:
+        with path.open("rb") as file, zip_files.open_zip(file, _MOST_FILES) as archive:
+            return archive.infolist()
+    except zip_files.TooManyMembersError as error:
+        raise UserError(f"{path} is refused: {error}") from None
+    except Exception:  # whatever the reader raises on a file that is something else
+        return []
 
 
 def require_harmless(path: Path) -> None:
@@ -39,11 +54,11 @@ def require_harmless(path: Path) -> None:
             and for an archive that two readers may read differently.
     """
     with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        names = [member.filename for member in members]
+        found = archive.infolist()
+        names = [member.filename for member in found]
         if len(names) > _MOST_FILES or len(set(names)) < len(names):
             raise UserError(f"{path} is refused: its archive holds {len(names)} files, some perhaps of one name")
-        sources = [member for member in members if member.filename.endswith(".py")]
+        sources = [member for member in found if member.filename.endswith(".py")]
         if sum(member.file_size for member in sources) > _MOST_SOURCE:
             raise UserError(f"{path} is refused: its source is larger than {_MOST_SOURCE >> 20} MiB")
         for member in sources:

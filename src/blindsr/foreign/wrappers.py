@@ -17,7 +17,7 @@ _BEFORE = (
 )  # fmt: skip
 """What stands before the names of parameters, preferred likewise; other names beside them are of other networks."""
 _COUNTER = "n_averaged"  # of torch's AveragedModel, beside the weights under "module."
-_DEEPEST = 8  # levels of wrappers; a file that holds itself has no end
+_DEEPEST = 8  # levels of wrappers
 
 
 def candidates(content: Any) -> Iterator[dict[str, Tensor]]:
@@ -29,14 +29,15 @@ def candidates(content: Any) -> Iterator[dict[str, Tensor]]:
     Yields:
         Names of parameters to tensors, without the wrappers. None at all if there are no tensors.
     """
-    yield from _inside(content, _DEEPEST)
+    yield from _inside(content, _DEEPEST, set())
 
 
-def _inside(content: Any, depth: int) -> Iterator[dict[str, Tensor]]:
-    if not isinstance(content, Mapping) or not depth:
+def _inside(content: Any, depth: int, seen: set[int]) -> Iterator[dict[str, Tensor]]:
+    if not isinstance(content, Mapping) or not depth or id(content) in seen:
         return
+    seen.add(id(content))  # one that many others hold, or that holds itself, is looked into once
     for key in (*_INSIDE, *(key for key in content if key not in _INSIDE)):
-        yield from _inside(content.get(key), depth - 1)
+        yield from _inside(content.get(key), depth - 1, seen)
     tensors = {name: value for name, value in content.items() if isinstance(value, Tensor) and isinstance(name, str)}
     tensors.pop(_COUNTER, None)
     if tensors:

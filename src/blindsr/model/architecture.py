@@ -1,5 +1,7 @@
 """Backbones by name, and what they cost."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -7,6 +9,9 @@ from torch import nn
 
 from blindsr.config.registry import build
 from blindsr.plugins.backbones.base import Backbone
+from blindsr.runtime.errors import UserError
+
+_SPARE = 1 << 20  # parameters that a network may have without weights, and more
 
 
 def build_backbone(name: str, hyper: dict[str, Any], scale: int) -> Backbone:
@@ -25,6 +30,34 @@ def build_backbone(name: str, hyper: dict[str, Any], scale: int) -> Backbone:
     """
     backbone: Backbone = build("backbone", name, {"scale": scale, **hyper})
     return backbone
+
+
+@contextlib.contextmanager
+def at_most(numbers: int) -> Iterator[None]:
+    """Refuse to build a network that is larger than its weights, before it takes memory and time.
+
+    Args:
+        numbers: In the weights. What is built within the block may have twice as many, and some more.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        UserError: as soon as there are more parameters.
+    """
+    left = 2 * numbers + _SPARE
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal left
+        left -= 0 if parameter is None else parameter.numel()
+        if left < 0:
+            raise UserError(f"its network has more parameters than the {numbers} numbers that are there")
+
+    handle = nn.modules.module.register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def count_parameters(module: nn.Module) -> int:

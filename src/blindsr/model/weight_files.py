@@ -1,6 +1,7 @@
 """Trained weights on disk."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import safetensors.torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
-from blindsr.model.architecture import build_backbone
+from blindsr.model import architecture
 from blindsr.plugins.backbones.base import Backbone
 from blindsr.runtime import files, packages, recorded
 from blindsr.runtime.errors import UserError
@@ -79,6 +80,7 @@ def load(path: Path, *, trust: bool = False) -> tuple[Backbone, WeightsInfo]:
     """
     recorded.require(path)
     try:
+        os.close(files.regular(str(path), os.O_RDONLY))
         with safetensors.safe_open(path, "pt") as file:
             info = WeightsInfo.model_validate_json((file.metadata() or {})[KEY])
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
@@ -94,7 +96,8 @@ def load(path: Path, *, trust: bool = False) -> tuple[Backbone, WeightsInfo]:
         # the file says how large its network is: one that lies would take all memory before anything is compared
         raise UserError(f"{path} does not fit {info.backbone}: its settings ask for more than it holds")
     try:
-        backbone = build_backbone(info.backbone, info.hyper, info.scale)
+        with architecture.at_most(sum(value.numel() for value in state.values())):
+            backbone = architecture.build_backbone(info.backbone, info.hyper, info.scale)
     except UserError as error:
         raise UserError(f"{path} is of another version of this project ({error}): train or fetch it anew") from None
     for name, value in backbone.state_dict().items():

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,6 +88,35 @@ def _bytes(content: bytes | str) -> bytes:
     return content.encode(errors="backslashreplace") if isinstance(content, str) else content
 
 
+def regular(path: str, flags: int) -> int:
+    """Open a file that has an end, for `open(path, opener=regular)`: a pipe would wait for ever, a device never stop.
+
+    Args:
+        path: Path of the file; links are followed.
+        flags: Of `os.open`.
+
+    Returns:
+        Its descriptor.
+
+    Raises:
+        OSError: for a folder, a pipe, a device or a socket, and as `os.open`.
+    """
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # which changes nothing for a file
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return handle
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "it is a pipe or a device, and no file", path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file. Raises OSError as `regular` does."""
+    with open(path, "rb", opener=regular) as file:
+        return file.read()
+
+
 def read_text(path: Path) -> str:
     """Read a text that people write: UTF-8, with or without a byte order mark.
 
@@ -101,7 +131,8 @@ def read_text(path: Path) -> str:
         UserError: that names the file, where it has another encoding.
     """
     try:
-        return path.read_text("utf-8-sig")
+        with open(path, encoding="utf-8-sig", opener=regular) as file:
+            return file.read()
     except UnicodeDecodeError as error:
         wrong = f"byte 0x{error.object[error.start]:02x} at {error.start}"
         raise UserError(f"{path} is not UTF-8 ({wrong}): save it in this encoding") from None
@@ -241,10 +272,10 @@ def mend(error: OSError) -> str:
 
 
 def sha256(content: Path | bytes | memoryview) -> str:
-    """SHA-256 of a file, or of bytes, as 64 hexadecimal digits."""
+    """SHA-256 of a file, or of bytes, as 64 hexadecimal digits. Raises OSError as `regular` does."""
     if not isinstance(content, Path):
         return hashlib.sha256(content).hexdigest()
-    with content.open("rb") as file:
+    with open(content, "rb", opener=regular) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

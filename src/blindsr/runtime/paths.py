@@ -1,8 +1,10 @@
 """Where the stages read and write: relative to the working directory, which DVC sets."""
 
 import os
+import re
 from pathlib import Path
 
+FETCHED = Path("data/fetched.json")
 MANIFESTS = Path("data/manifests")
 RAW = Path("data/raw")
 INDEX = Path("data/index")
@@ -24,3 +26,23 @@ PAGE = Path("reports/report.html")
 def project_root() -> Path:
     """The real project folder, also in the temporary copies in which DVC runs queued experiments."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+
+
+def require_inside(text: str) -> str:
+    """Check the path of a file below some folder, so that it leads nowhere else on any system.
+
+    Args:
+        text: The path, with "/" between its parts.
+
+    Returns:
+        The same.
+
+    Raises:
+        ValueError: for an absolute path, one with "..", a drive, an empty part, or a character that ends a line.
+    """
+    parts = re.split(r"[/\\]", text)
+    if "\0" in text or len(text.splitlines()) != 1 or re.match("[A-Za-z]:", text):
+        raise ValueError(f"{text!r} is no usable path of a file")
+    if any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"{text!r} leads out of its folder: give a path below it")
+    return text

@@ -211,5 +211,5 @@ def members(folder: Path) -> list[str]:
 
 def md5(path: Path) -> str:
     """MD5 of a file, as DVC names it by: 32 hexadecimal digits."""
-    with path.open("rb") as file:
+    with open(path, "rb", opener=files.regular) as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

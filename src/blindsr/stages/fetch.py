@@ -43,7 +43,8 @@ def run(params: Params, *, offline: bool = False) -> None:
         found[manifest.name] = index = _index(manifest, data, params.scale, found)
         index.write(paths.INDEX)
         if not index.missing:
-            print(f"{manifest.name}: {len(index.images)} files verified", flush=True)
+            left_out = f", {len(index.left_out)} left out" if index.left_out else ""
+            print(f"{manifest.name}: {len(index.images)} files verified{left_out}", flush=True)
     sources.sweep()
     recorded.note(paths.INDEX)
     if not data.train_on_benchmarks:

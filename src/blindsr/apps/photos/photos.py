@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from blindsr.apps.photos import exif, tiff
-from blindsr.data import repair
+from blindsr.data import images, repair
 from blindsr.runtime.errors import UserError, one_line
 
 SUFFIXES = {
@@ -25,6 +25,7 @@ SUFFIXES = {
     ".avif": "png",
 }  # fmt: skip
 """Suffixes of photos -> the container that keeps all that they hold."""
+_FORMATS = (*images.FORMATS, "GIF", "PPM", "TGA", "JPEG2000", "AVIF")  # of those suffixes, by Pillow's names
 CONTAINERS = ("png", "jpg", "webp", "tif")
 _SUBFILE_TYPE, _BITS = 254, 258  # tags of TIFF
 _MARK = "blindsr upscale"
@@ -82,7 +83,7 @@ def decode(content: bytes) -> Photo:
 def _decoded(content: bytes) -> Photo:
     orientation, described, lost = 1, None, ""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with images.open_image(io.BytesIO(content), _FORMATS) as image:
             frames = getattr(image, "n_frames", 1)
             if frames > 1 and image.format != "MPO" and not _are_thumbnails(image, frames):
                 raise UserError(f"has {frames} frames or pages: save the one that you want as an image")
@@ -97,7 +98,7 @@ def _decoded(content: bytes) -> Photo:
     except UserError:
         raise
     except UnidentifiedImageError:
-        raise UserError("is not an image that Pillow can read") from None
+        raise UserError(f"is not an image of a format that is read ({', '.join(_FORMATS)})") from None
     except Image.DecompressionBombError:
         raise UserError("has more pixels than Pillow's safety limit: cut it into parts") from None
     except (*_DAMAGED, cv2.error) as error:

@@ -121,7 +121,7 @@ def run(
 def _read(job: _Job, item: Item) -> _Step:
     """Decode a photo, unless its result is finished."""
     try:
-        content = item.source.read_bytes()
+        content = files.read_bytes(item.source)
     except OSError as error:
         return _Step(item, error=f"cannot be read ({error.strerror})")
     determining = [

@@ -27,6 +27,9 @@ _DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 _FEATURES = 64  # channels after the transformer, in every published variant
 
 
+_WIDEST = 64  # px of a window: attention takes memory that grows with the fourth power
+
+
 def build(
     *,
     scale: int = 4,
@@ -49,7 +52,7 @@ def build(
         depths: Blocks of each residual group, >= 1.
         dim: Channels, a multiple of every number of heads.
         num_heads: Of each group, as many as `depths`.
-        window_size: px of a window's side, >= 1.
+        window_size: px of a window's side, from 1 to 64.
         mlp_ratio: Hidden channels of a block's MLP, in units of `dim`.
         upsampler: "nearest+conv" (published for real images) or "pixelshuffle".
 
@@ -59,7 +62,8 @@ def build(
     if upsampler not in ("nearest+conv", "pixelshuffle"):
         raise ValueError(f"upsampler must be 'nearest+conv' or 'pixelshuffle', not {upsampler!r}")
     require_scale(scale, *((2, 4) if upsampler == "nearest+conv" else (2, 3, 4)))
-    require_counts(dim=dim, window_size=window_size)
+    require_counts(dim=dim)
+    require_counts(_WIDEST, window_size=window_size)
     for name, values in (("depths", depths), ("num_heads", num_heads)):
         if not isinstance(values, list | tuple) or not values:
             raise ValueError(f"{name} must be a list of whole numbers, one per group, not {values!r}")
