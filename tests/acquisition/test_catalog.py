@@ -134,7 +134,8 @@ def test_a_file_may_have_another_name_on_the_server() -> None:
 
 def test_how_to_get_names_the_host_the_help_and_the_root() -> None:
     files = {"kind": "files", "url": "https://example.org/x/"}
-    assert "downloads it from example.org" in manifest(sources=[files]).how_to_get
-    assert manifest(sources=[files, {"kind": "user", "help": "ask the authors"}]).how_to_get == (
+    listed = {"files": {"a.png": {}}}
+    assert "downloads it from example.org" in manifest(**listed, sources=[files]).how_to_get
+    assert manifest(**listed, sources=[files, {"kind": "user", "help": "ask the authors"}]).how_to_get == (
         "ask the authors, then set data.roots.Toy to its folder"
     )

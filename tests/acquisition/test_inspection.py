@@ -53,7 +53,7 @@ def test_inspect_takes_only_the_files_of_the_manifest(folder: Path) -> None:
     [
         ({"b.png": {}, "c.png": {}}, "1 of 2 files are not in .*first: c.png"),
         ({"b.png": {"sha256": "0" * 64}}, "b.png has SHA-256 .*expected 000000000000"),
-        ({"readme.txt": {}}, "readme.txt is no readable image"),
+        ({"readme.txt": {}}, "readme.txt is not an image of a format that is read"),
     ],
 )
 def test_inspect_names_set_file_and_mend(folder: Path, files: dict[str, dict[str, str]], says: str) -> None:

@@ -213,7 +213,7 @@ def _spandrel(found: list[tuple[dict[str, Tensor], str]], path: Path) -> nn.Modu
     raise UserError(f"{path} is of another architecture: {reason}{said}")
 
 
-def _rgb(model: Any, of_images: type, path: Path) -> nn.Module:
+def _rgb(model: Any, of_images: Any, path: Path) -> nn.Module:
     """The network of one of spandrel's models that maps RGB images to RGB images."""
     name = model.architecture.name
     if type(model) is not of_images:
