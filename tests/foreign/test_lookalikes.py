@@ -42,6 +42,7 @@ def tarred() -> bytes:
         ("lfs.pth", b"version https://git-lfs.github.com/spec/v1\noid sha256:ab", "is a pointer of git-lfs: fetch"),
         ("empty.ckpt", b"", "is empty: fetch it again"),
     ],
+    ids=["zip", "many", "none", "gzip", "rar", "page", "lfs", "empty"],  # archives hold the time
 )  # fmt: skip
 def test_what_it_is_and_the_way_out(tmp_path: Path, name: str, content: bytes, says: str) -> None:
     (tmp_path / name).write_bytes(content)
