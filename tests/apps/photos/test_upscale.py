@@ -180,7 +180,7 @@ def test_comparisons_are_made_with_the_result_or_of_it_later(folder):
     [
         ("srresnet-none-0", f"no trained run in models/: did you mean {RUN}"),
         ("absent.pth", "absent.pth: no such file"),
-        ("photos/a.png", "damaged or no weights file"),
+        ("photos/a.png", "is a PNG image: give it as an image"),
     ],
 )
 def test_a_wrong_model_is_one_line(model, says):
