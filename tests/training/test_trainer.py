@@ -1,5 +1,6 @@
 """Training: one step by hand, exact resuming, workers, diagnostics, and what is refused."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ def run(
 ) -> Callable[..., tuple[Network, list[trainer.CurvePoint]]]:
     """Trains a toy network; keyword arguments change settings of `trainer.train`."""
 
+    numbers = itertools.count()
+
     def start(
         *, views: int = 2, drop: float = 0.0, params: TrainParams = train_params, seed: int = 0, **changes: Any
     ) -> tuple[Network, list[trainer.CurvePoint]]:
@@ -66,7 +69,7 @@ def run(
         settings: dict[str, Any] = {
             "losses": build_losses(params),
             "weight": 0.1,
-            "states": tmp_path / "states",
+            "states": tmp_path / f"states{next(numbers)}",  # a finished training is kept, and would be taken over
             "world": World(torch.device("cpu")),
             "workers": 0,
             "checkpoint_every": 100,
@@ -174,9 +177,9 @@ def test_no_state_is_left_that_a_finished_run_would_not_need(run, tmp_path) -> N
     assert newest["iteration"] == 4  # the last iteration writes weights, not state
 
 
-def test_the_curve_has_the_means_since_its_last_point(run, train_params) -> None:
+def test_the_curve_has_the_means_since_its_last_point(run, train_params, tmp_path) -> None:
     _, fine = run(params=train_params.model_copy(update={"log_every": 1}))
-    _, coarse = run(params=train_params.model_copy(update={"log_every": 4}), states=Path("unused"))
+    _, coarse = run(params=train_params.model_copy(update={"log_every": 4}), states=tmp_path / "coarse")
     l1 = [point["l1"] for point in fine]
     assert [point["iteration"] for point in coarse] == [4, 6]
     assert coarse[0]["l1"] == pytest.approx(sum(l1[:4]) / 4)
