@@ -170,11 +170,11 @@ def test_a_killed_run_ends_with_the_same_bytes(run, killed_after: int, monkeypat
     assert logged == [2, 4, 6]  # points before the kill are given to the tracker again, each once
 
 
-def test_no_state_is_left_that_a_finished_run_would_not_need(run, tmp_path) -> None:
-    run(checkpoint_every=2)
-    newest = checkpoint.latest(tmp_path / "states")
+def test_the_state_of_a_finished_run_is_kept_until_its_result_is_committed(run, tmp_path) -> None:
+    run(checkpoint_every=2, states=tmp_path / "own")
+    newest = checkpoint.latest(tmp_path / "own")
     assert newest is not None
-    assert newest["iteration"] == 4  # the last iteration writes weights, not state
+    assert newest["iteration"] == 6
 
 
 def test_the_curve_has_the_means_since_its_last_point(run, train_params, tmp_path) -> None:
