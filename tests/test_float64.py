@@ -32,6 +32,7 @@ ON_THE_CPU = {
     "plugins/regularizers/operators/affine.py": {"<module>", "moments"},  # likewise
     "plugins/regularizers/frequency_mask.py": {"dct_basis"},  # made there, and moved as float32
     "plugins/backbones/bicubic.py": {"upsample", "_weights"},  # brings MPS' images to the CPU
+    "plugins/backbones/lanczos.py": {"forward", "_weights"},  # likewise
     "training/trainer.py": {"train"},  # sums that move to the device's widest type
     "foreign/checkpoints.py": {"<module>"},  # what a file may hold
     "stages/analyse.py": {"_added", "play"},  # of what was brought back

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
@@ -93,6 +93,7 @@ def test_a_figure_draws_any_text_as_it_is(text: str) -> None:
 
 
 @given(texts)
+@example("..0")
 def test_mlflow_takes_every_key(text: str) -> None:
     if text:
         _validate_metric_name(escaping.mlflow_key(text))

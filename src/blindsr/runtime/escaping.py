@@ -70,6 +70,7 @@ def mlflow_key(text: str) -> str:
     usual = text.replace("+", "-")
     parts = [part if part.strip(".") else "-" for part in _KEY.sub("-", usual).split("/")]
     key = "/".join(parts)
+    key = f"-{key}" if key.startswith("..") else key  # MLflow takes each such name for a path that leads up
     return key if key == usual and len(key) <= _LONGEST_KEY else f"{key[: _LONGEST_KEY - 9]}-{_digest(text)}"
 
 
