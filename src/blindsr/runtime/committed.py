@@ -2,13 +2,12 @@
 
 import configparser
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from blindsr.runtime import files, paths
+from blindsr.runtime import files, paths, recorded
 
 
 def note(record: Path, made: Iterable[Path]) -> None:
@@ -21,7 +20,8 @@ def note(record: Path, made: Iterable[Path]) -> None:
     Raises:
         UserError: where the record cannot be written.
     """
-    files.write_atomic(record, json.dumps({path.as_posix(): _md5(path) for path in made}, sort_keys=True) + "\n")
+    hashes = {path.as_posix(): recorded.md5(path) for path in made}
+    files.write_atomic(record, json.dumps(hashes, sort_keys=True) + "\n")
 
 
 def is_seen(record: Path) -> bool:
@@ -51,8 +51,3 @@ def _cache() -> Path:
             settings.read(folder / name, "utf-8")
             place = folder / settings["cache"]["dir"]
     return place
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -38,7 +38,7 @@ _DATABASES = ("sqlite", *_PORTS)
 _PATIENCE = 5  # seconds for a database server to take a connection
 _ANSWER, _TRANSFER = 20.0, 300.0  # seconds for a call of a server, and for one with files
 _SMALL = 2**28  # bytes of an SQLite file that is looked through in a moment
-_DAMAGED = ("malformed", "not a database", "database schema", "no such table", "no such column")
+_DAMAGED = ("malformed", "_alembic_tmp_", "not a database", "database schema", "no such table", "no such column")
 
 
 def tracking_uri() -> str:
