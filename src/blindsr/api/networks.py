@@ -89,7 +89,7 @@ class Upscaler:
         return made[:, :, 0] if image.ndim == 2 else made
 
     def __repr__(self) -> str:
-        return f"Upscaler({type(self.network).__name__}, scale={self.scale})"
+        return f"Upscaler({type(self.network).__name__.lstrip('_')}, scale={self.scale})"
 
 
 def load(

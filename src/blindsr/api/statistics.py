@@ -99,7 +99,7 @@ def paired_gain(
     sides = []
     for name in (method, baseline):
         table = scores.pivot_table(
-            name, seed or [0] * len(scores), [*([group] if group else []), image], aggfunc="mean"
+            name, seed or np.zeros(len(scores)), [*([group] if group else []), image], aggfunc="mean"
         )
         if table.isna().to_numpy().any():
             place = table.columns[table.isna().any()][0]
