@@ -1,4 +1,4 @@
-"""The examples of docs/api.md. tests/docs/test_pages.py runs those whose output is shown; here is the one for BasicSR."""
+"""Examples of docs/api.md: tests/docs/test_pages.py runs those whose output is shown; here is that for BasicSR."""
 
 import re
 import sys
