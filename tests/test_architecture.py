@@ -19,6 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Rooms from top to bottom: a module imports from its own floor or from below, and rooms of a floor form no cycle.
 FLOORS = [
     ["cli", "__main__"],
+    ["api"],
     ["apps"],
     ["stages"],
     ["training", "evaluation", "analysis", "reporting"],

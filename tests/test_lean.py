@@ -17,7 +17,9 @@ from blindsr.data.images import read_rgb, write_png
 from blindsr.data.indices import Index, IndexedImage
 
 ROOT = Path(__file__).resolve().parents[1]
-ABSENT = ("dvc", "dvc_s3", "mlflow", "hydra", "sklearn", "submitit", "spandrel", "onnx", "onnxruntime", "requests")
+# what the extras of pyproject.toml bring, and requests, which only downloads need
+ABSENT = ("dvc", "dvc_s3", "mlflow", "hydra", "omegaconf", "skimage", "sklearn", "threadpoolctl", "matplotlib",
+          "tabulate", "submitit", "spandrel", "onnx", "onnxruntime", "requests")  # fmt: skip
 # runs commands one after the other in one process that cannot import ABSENT, and tells what each has said and done
 PROGRAM = """
 import contextlib, io, json, sys

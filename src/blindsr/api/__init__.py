@@ -1,0 +1,1 @@
+"""What `import blindsr` offers, one module for each purpose; everything is imported from `blindsr` itself."""
