@@ -25,8 +25,8 @@ from blindsr.runtime.errors import UserError
 from blindsr.training import initial
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "architectures.md"
-SIDE = 16
-"""px of the LR images, as in the embedded profile."""
+SIDE = 8
+"""px of the LR images; one that is too small for a network is extended."""
 SWIN = {"img_size": 16, "embed_dim": 16, "num_heads": [2, 2]}
 TINY: dict[str, dict[str, Any]] = {
     "ATD": {"embed_dim": 16, "depths": [1, 1], "num_heads": [2, 2], "window_size": 4, "category_size": 16,
@@ -158,7 +158,7 @@ def page(results: list[Found], others: list[str], regularizers: list[str], versi
     lines = [
         "# Which architectures can be trained",
         "",
-        "`backbone=spandrel` trains any network of the [spandrel](https://github.com/chaiNNer-org/spandrel) package",
+        "`backbone=spandrel` trains any network of the package [spandrel](https://github.com/chaiNNer-org/spandrel)",
         "that upscales RGB images, and any of a file of yours; see `conf/backbone/spandrel.yaml`. The table is made",
         f"by `python -m tests.architectures`, with spandrel {version}: each architecture at a tiny size, two steps",
         f"beside each of the {len(regularizers)} regularizers, and the same weights and images after writing and",

@@ -216,7 +216,7 @@ def _spandrel(found: list[tuple[dict[str, Tensor], str]], path: Path) -> nn.Modu
 def _rgb(model: Any, of_images: Any, path: Path) -> nn.Module:
     """The network of one of spandrel's models that maps RGB images to RGB images."""
     name = model.architecture.name
-    if type(model) is not of_images:
+    if not isinstance(model, of_images):
         raise UserError(f"{path} is a {name}, which wants a mask beside the image: give a network that upscales")
     channels = (model.input_channels, model.output_channels)
     if channels != (3, 3):
