@@ -24,7 +24,7 @@ from blindsr.runtime import devices, packages
 from blindsr.runtime.errors import UserError, one_line
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-_BUFFERS = (torch.int64, torch.int32, torch.bool)
+_BUFFERS = (torch.int64, torch.int32, torch.uint8, torch.bool)
 _PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")  # also those of another system
 _SHARED = 4  # tensors may share their numbers, so all of them may be larger than their file
 _PROBE = 32  # px; side of the image that a network is tried on
