@@ -193,6 +193,18 @@ def test_wrong_arguments_are_one_line(name, to, says):
         export.run(name, to)
 
 
+def test_networks_of_others_and_files_that_are_none_are_one_line(tmp_path):
+    _, backbone = trained("srresnet")
+    torch.save(backbone.state_dict(), tmp_path / "net.pth")
+    with pytest.raises(UserError, match=r"net\.pth holds a network of another project, which score and upscale take"):
+        export.run(str(tmp_path / "net.pth"), "onnx")
+    (tmp_path / "page.pth").write_text("<!doctype html>")
+    with pytest.raises(UserError, match=r"page\.pth is a web page"):
+        export.run(str(tmp_path / "page.pth"), "onnx")
+    with pytest.raises(UserError, match="is no regular file"):
+        export.run(str(tmp_path), "onnx")
+
+
 def test_a_file_of_ones_own_leaves_the_readme_beside_it_alone():
     name, _ = trained("srresnet")
     Path("README.md").write_text("mine")

@@ -175,6 +175,13 @@ def test_spandrel_agrees_with_our_backbone_on_public_names(spandrel, tmp_path):
         torch.testing.assert_close(theirs(LR), ours(LR).clamp(0, 1), rtol=0, atol=1e-5)
 
 
+def test_bytes_beside_the_weights_are_taken(spandrel, tmp_path):
+    """MoESR and FDAT keep how they upsample in a buffer of uint8."""
+    module = importlib.import_module("spandrel.architectures.MoESR")
+    torch.save(module.MoESR(dim=8, n_blocks=2, n_block=1).state_dict(), tmp_path / "moesr.pth")
+    assert checkpoints.read(tmp_path / "moesr.pth")[1] == 4
+
+
 @pytest.mark.parametrize(("count", "says"), [(1, "1 channel (greyscale)"), (4, "4 (RGB with transparency)")])
 def test_networks_of_other_channels_are_named(spandrel, tmp_path, count, says):
     module = importlib.import_module("spandrel.architectures.Compact")

@@ -24,7 +24,7 @@ from blindsr.runtime import devices, packages
 from blindsr.runtime.errors import UserError, one_line
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-_BUFFERS = (torch.int64, torch.int32, torch.bool)
+_BUFFERS = (torch.int64, torch.int32, torch.uint8, torch.bool)
 _PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")  # also those of another system
 _SHARED = 4  # tensors may share their numbers, so all of them may be larger than their file
 _PROBE = 32  # px; side of the image that a network is tried on
@@ -216,7 +216,7 @@ def _spandrel(found: list[tuple[dict[str, Tensor], str]], path: Path) -> nn.Modu
 def _rgb(model: Any, of_images: Any, path: Path) -> nn.Module:
     """The network of one of spandrel's models that maps RGB images to RGB images."""
     name = model.architecture.name
-    if type(model) is not of_images:
+    if not isinstance(model, of_images):
         raise UserError(f"{path} is a {name}, which wants a mask beside the image: give a network that upscales")
     channels = (model.input_channels, model.output_channels)
     if channels != (3, 3):
