@@ -240,7 +240,7 @@ def _show(said: str) -> None:
     console, table = Console(), Table()
     path = paths.REPORTS / "tables" / "headline.csv"
     if path.is_file():
-        frame = pd.read_csv(path)
+        frame = pd.read_csv(path, converters={"backbone": str, "reg": str})  # one may be called nan
         columns = {name: title for name, title in _SHOWN.items() if name in frame}
         table.add_column("row", no_wrap=True)
         for title in columns.values():
