@@ -241,7 +241,7 @@ def _show(said: str) -> None:
     path = paths.REPORTS / "tables" / "headline.csv"
     if path.is_file():
         names = {"backbone": str, "reg": str}  # which may be called nan
-        frame = pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])  # type: ignore[arg-type]
+        frame = pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
         columns = {name: title for name, title in _SHOWN.items() if name in frame}
         table.add_column("row", no_wrap=True)
         for title in columns.values():
