@@ -327,3 +327,21 @@ def test_a_damaged_byte_is_noticed_or_harmless(data: st.DataObject, kind: str) -
             line = str(error)
         assert line.isprintable()
         assert set(files_in(out).values()) <= set(content.values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_hidden_files_and_folders_are_no_data(tmp_path: Path, kind: str) -> None:
+    hidden = ("__MACOSX/HR/._a.png", "__MACOSX/HR/a.png", ".ipynb_checkpoints/b.png", "@eaDir/a.png", "HR/.x.png")
+    content = {"HR/a.png": b"a"} | dict.fromkeys(hidden, b"no") | {"__MACOSX/._Icon\r": b"no"}
+    unpack(make(tmp_path / "a", kind, content), "*", tmp_path / "out", label="Set5")
+    assert files_in(tmp_path / "out") == {"a.png": b"a"}
+    refused(make(tmp_path / "b", kind, {"__MACOSX/../../evil.png": b"x"}), tmp_path / "out", "leads out")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_more_members_than_anyone_packs(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_MEMBERS", 3)
+    archive = make(tmp_path / "a", kind, {f"{number}.png": b"x" for number in range(3)})
+    assert len(unpack(archive, "*.png", tmp_path / "out", label="Set5")) == 3
+    refused(make(tmp_path / "b", kind, {f"{number}.png": b"x" for number in range(4)}), tmp_path / "x", "it holds")
+    assert not (tmp_path / "x").exists()

@@ -139,3 +139,55 @@ def test_how_to_get_names_the_host_the_help_and_the_root() -> None:
     assert manifest(**listed, sources=[files, {"kind": "user", "help": "ask the authors"}]).how_to_get == (
         "ask the authors, then set data.roots.Toy to its folder"
     )
+
+
+OUTSIDE = [
+    "../../../evil.png",
+    "/etc/evil.png",
+    "a/../../evil.png",
+    "..\\evil.png",
+    "C:/evil.png",
+    "",
+    "a//b",
+    "a\nb",
+]
+
+
+@pytest.mark.parametrize("place", OUTSIDE)
+def test_no_manifest_names_a_place_outside_of_its_folder(place: str) -> None:
+    numbered = {"format": f"{place}/{{:04d}}.png", "first": 1, "last": 2}
+    package = {"kind": "package", "folders": [place]}
+    wanted = {"files": {"a.png": {}}, "sources": [package]}
+    for settings in ({"files": {place: {}}}, {"numbered": numbered}, wanted):
+        with pytest.raises(ValueError, match="leads out of its folder|is no usable path"):
+            manifest(**settings)
+
+
+@pytest.mark.parametrize(
+    "numbered",
+    [
+        {"format": "{:02000000000d}.png", "first": 1, "last": 1},
+        {"format": "{nope}.png", "first": 1, "last": 1},
+        {"format": "{:04d}{:04d}.png", "first": 1, "last": 1},
+        {"format": "{:04d}.png", "first": 1, "last": 10**10},
+        {"format": "{:04d}.png", "first": 2, "last": 1},
+    ],
+)
+def test_numbered_files_are_few_and_their_format_is_of_a_number(numbered: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="format|number"):
+        manifest(numbered=numbered)
+
+
+@pytest.mark.parametrize("remote", ["{nope}", "{stem:>9999999999}", "{stem.__class__}", ""])
+def test_a_remote_name_is_made_of_stem_and_suffix(remote: str) -> None:
+    files = {"kind": "files", "url": "https://example.org/x/", "remote": remote}
+    with pytest.raises(ValueError, match="remote"):
+        manifest(sources=[files], files={"a.png": {}})
+
+
+@pytest.mark.parametrize(
+    "source", [{"kind": "files", "url": "https://example.org/x/"}, {"kind": "package", "folders": ["skimage/data"]}]
+)
+def test_a_source_that_takes_files_by_name_has_names(source: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=f"{source['kind']} takes files by name"):
+        manifest(sources=[source])

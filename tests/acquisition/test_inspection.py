@@ -1,6 +1,10 @@
 """Inspection of a folder: what is taken for the set, and the line that names set, file and what to do."""
 
 import hashlib
+import os
+import re
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +13,7 @@ from PIL import Image
 
 from blindsr.acquisition import catalog, inspection
 from blindsr.acquisition.catalog import Manifest
-from blindsr.data import images
+from blindsr.data import images, indices
 from blindsr.data.images import write_png
 from blindsr.runtime.errors import UserError
 
@@ -172,3 +176,77 @@ def test_titles_are_compared_by_letters_and_digits(folder: Path) -> None:
 def test_missing_and_foreign_titles_are_one_line(folder: Path, titles: list[str], says: str) -> None:
     with pytest.raises(UserError, match=says):
         inspection.inspect(manifest(titles=titles), folder)
+
+
+def damaged(folder: Path) -> None:
+    """Beside two sound images: text, PostScript, more pixels than are read, and a pipe."""
+    (folder / "text.png").write_text("no image")
+    (folder / "script.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EOF\n")
+    header = struct.pack(">IIBBBBB", 20_000, 15_000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (folder / "large.png").write_bytes(start)
+
+
+def test_an_image_that_cannot_be_used_is_named_and_the_rest_are_taken(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged(folder)
+    os.mkfifo(folder / "pipe.png")
+    index = inspection.inspect(manifest(), folder)
+    assert [image.name for image in index.images] == ["a", "b"]
+    assert index.left_out == ["large.png", "script.png", "text.png"]
+    for name in index.left_out:
+        assert sum(f"{name} " in line and "left out" in line for line in caplog.messages) == 1
+
+
+@pytest.mark.parametrize("settings", [{"count": 5}, {"files": {"a.png": {}, "text.png": {}}}])
+def test_of_a_set_whose_files_are_known_none_is_left_out(folder: Path, settings: dict[str, object]) -> None:
+    damaged(folder)
+    with pytest.raises(UserError, match="Toy: .*png (is not an image|has more pixels)"):
+        inspection.inspect(manifest(**settings), folder)
+
+
+def test_without_any_image_that_can_be_used_there_is_no_set(tmp_path: Path) -> None:
+    damaged(tmp_path)
+    with pytest.raises(UserError, match="none of 3 images"):
+        inspection.inspect(manifest(), tmp_path)
+
+
+def test_an_image_with_too_much_text_beside_its_pixels_is_taken(folder: Path) -> None:
+    whole = (folder / "a.png").read_bytes()
+    chunk = b"zTXtkey\0\0" + zlib.compress(bytes(2 << 20))
+    text = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (folder / "a.png").write_bytes(whole[:33] + text + whole[33:])
+    index = inspection.inspect(manifest(files={"a.png": {}}), folder)
+    assert [(image.width, image.height) for image in index.images] == [(16, 12)]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        (b"caf\xe9.png", r"caf\\udce9.png: its name is no text in UTF-8"),
+        (b"two\nlines.png", r"two\\nlines.png: its name is no text"),
+        ("line\u2028end.png".encode(), "its name is no text"),
+        (b"C:x.png", "C:x.png: its name means another place"),
+        (b"d" * 120 + b"/" + b"e" * 120 + b".png", "longer than 200 bytes"),
+    ],
+)
+def test_a_name_that_cannot_be_carried_is_said(
+    folder: Path, name: bytes, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = os.fsencode(folder) + b"/" + name
+    os.makedirs(os.path.dirname(place), exist_ok=True)
+    os.rename(folder / "b.png", place)
+    index = inspection.inspect(manifest(), folder)
+    assert ([image.name for image in index.images], len(index.left_out)) == (["a"], 1)
+    assert re.search(f"Toy: .*{says}.*left out", caplog.text)
+    index.write(folder)
+    assert indices.read_index("Toy", folder) == index
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "nan", "1e5", "007", "\u65e5\u672c \u3000x", "a\u00a0b"])
+def test_a_name_is_text_whatever_it_looks_like(folder: Path, name: str) -> None:
+    (folder / "b.png").rename(folder / f"{name}.png")
+    inspection.inspect(manifest(), folder).write(folder)
+    assert name in [image.name for image in indices.read_index("Toy", folder).images]

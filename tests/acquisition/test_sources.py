@@ -4,85 +4,20 @@ import hashlib
 import io
 import sys
 import tarfile
-import threading
-import zipfile
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 
 from blindsr.acquisition import catalog, sources
 from blindsr.acquisition.catalog import Manifest
-from blindsr.config.schema import DataParams
 from blindsr.data import images
 from blindsr.data.images import write_png
 from blindsr.runtime.errors import UserError
+from mirror import HOST, Mirror, data, manifest, png, raw, zipped
 
-ROOT = Path(__file__).resolve().parents[2]
-HOST = "sets.example.org"
-
-
-def data(**settings: Any) -> DataParams:
-    return DataParams(**({"train": "Toy", "benchmarks": ["Toy"]} | settings))
-
-
-def manifest(*found: dict[str, Any], **settings: Any) -> Manifest:
-    base = {"name": "Toy", "role": "benchmark", "title": "t", "licence": "l", "sources": list(found)}
-    return Manifest.model_validate(base | settings)
-
-
-@pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project folder with this project's manifests; no proxy stands between it and the mirror."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "manifests").symlink_to(ROOT / "data" / "manifests")
-    return tmp_path
-
-
-class Mirror(NamedTuple):
-    """`folder` is what the mirror has of HOST; `asked` the paths it was asked for."""
-
-    url: str
-    folder: Path
-    asked: list[str]
-
-
-@pytest.fixture
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
-    pytest.importorskip("requests", reason="requests is not installed: pip install -r requirements.txt")
-    root, asked = tmp_path_factory.mktemp("mirror"), []
-    (root / HOST).mkdir()
-
-    class Handler(SimpleHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            super().do_GET()
-
-        def log_message(self, *args: Any) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(root))) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield Mirror(f"http://127.0.0.1:{server.server_port}", root / HOST, asked)
-        server.shutdown()
-        thread.join()
-
-
-def png(value: int) -> bytes:
-    write_png(Path("made.png"), np.full((8, 12, 3), value, np.uint8))
-    content = Path("made.png").read_bytes()
-    Path("made.png").unlink()
-    return content
-
-
+pytestmark = pytest.mark.usefixtures("project")
 PNGS = ("a.png", "b.png", "c.png")
 
 
@@ -95,10 +30,6 @@ def files_set(mirror: Mirror) -> Manifest:
         (mirror.folder / f"{Path(file).stem}_HR.png").write_bytes(content)
         known[file] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     return manifest({"kind": "files", "url": f"https://{HOST}/", "remote": "{stem}_HR{suffix}"}, files=known)
-
-
-def raw(name: str = "Toy") -> list[str]:
-    return sorted(path.name for path in (Path("data/raw") / name).glob("*"))
 
 
 @pytest.mark.needs("sklearn")
@@ -173,14 +104,6 @@ def test_what_came_before_a_failure_stays(mirror: Mirror, files_set: Manifest) -
     assert f"/{HOST}/c_HR.png" in mirror.asked
     assert len(mirror.asked) <= 3 - len(here)
     assert raw() == list(PNGS)
-
-
-def zipped(content: dict[str, bytes]) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
-        for name, body in content.items():
-            archive.writestr(name, body)
-    return made.getvalue()
 
 
 def archive_set(body: bytes, **settings: Any) -> Manifest:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blindsr.acquisition import catalog, inspection
+from blindsr.acquisition import catalog, inspection, sources
 from blindsr.acquisition.catalog import Manifest
 from blindsr.apps import data as module
 from blindsr.config.params import read
@@ -53,7 +53,8 @@ def test_nothing_is_here() -> None:
 
 def test_a_download_that_was_cut_off() -> None:
     Path(".downloads").mkdir()
-    Path(".downloads/Toy.zip.part").write_bytes(bytes(3 << 20))
+    archive = sources.archive_of(ARCHIVE["url"])
+    archive.with_name(f"{archive.name}.part").write_bytes(bytes(3 << 20))
     assert module.state(toy(), data()) == (
         "partial",
         "3 MiB downloaded so far: `dvc repro --force fetch` resumes",

@@ -127,3 +127,16 @@ def test_an_unpacked_archive_is_told_what_it_lacks(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="is no git repository, which DVC needs: run `git init`"):
         repro.run([])
+
+
+def test_a_regularizer_may_be_called_what_looks_like_no_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reports" / "tables").mkdir(parents=True)
+    (tmp_path / "reports" / "tables" / "headline.csv").write_text("backbone,reg,PSNR mean\nnull,nan,24.5\nrrdb,NA,\n")
+    repro._show("Done")
+    shown = capsys.readouterr().out
+    assert "null-nan" in shown
+    assert "rrdb-NA" in shown
+    assert "24.50" in shown

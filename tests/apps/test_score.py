@@ -335,3 +335,16 @@ def test_lpips_of_bicubic_on_the_real_benchmarks_is_that_of_the_map(
         score.run(real_data / "benchmarks" / benchmark, "bicubic", **options)
         found = [one.values["lpips"] for one in benchmarks.read_csv(Path("s.csv"))]
     assert np.mean(found) == pytest.approx(KNOWN_LPIPS[benchmark], abs=1e-4)
+
+
+def test_pipes_and_postscript_are_named_and_names_that_are_no_text_are_scored(folder: Path, capsys) -> None:
+    os.mkfifo(folder / "pipe.png")
+    (folder / "script.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EOF\n")
+    os.rename(folder / "c.png", os.fsencode(folder) + b"/caf\xe9.png")
+    (folder / "b.png").rename(folder / "NA.png")
+    with pytest.raises(UserError, match="2 of 5 scores are missing: 2 problems"):
+        score.run(folder, "bicubic", cases=["clean"], csv=Path("s.csv"), as_json=Path("s.json"))
+    shown = capsys.readouterr().err
+    assert all(says in shown for says in ("pipe.png (it is a pipe or a device", "script.png is not an image"))
+    for found in (rows("s.csv"), json.loads(Path("s.json").read_text())["scores"]):
+        assert [row["image"] for row in found] == ["NA", "a", "caf\\xe9"]

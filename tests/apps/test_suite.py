@@ -1,6 +1,7 @@
 """blindsr suite: bytes that do not depend on the machine's threads, and a manifest that notices every change."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -194,3 +195,39 @@ def test_the_command_line(folder: Path) -> None:
     assert runner.invoke(app, ["suite", "Mine", "--verify", "out"]).exit_code == 0
     failed = runner.invoke(app, ["suite", "Mine"])
     assert isinstance(failed.exception, UserError)
+
+
+def test_a_suite_that_leads_out_of_its_folder_is_none(folder: Path) -> None:
+    out = Path("out")
+    written.write(folder, out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    for change in (
+        lambda entry: entry | {"file": "/etc/passwd"},
+        lambda entry: (
+            entry | {"cases": entry["cases"] | {"clean": entry["cases"]["clean"] | {"file": "../../x.png"}}}
+        ),
+    ):
+        changed = manifest | {"images": manifest["images"] | {"a": change(manifest["images"]["a"])}}
+        (out / "manifest.json").write_text(json.dumps(changed))
+        with pytest.raises(UserError, match="is no manifest of a suite"):
+            written.verify(out, folder)
+
+
+def test_pipes_and_postscript_and_a_name_that_is_no_text_are_named_and_the_rest_is_done(folder: Path, capsys) -> None:
+    os.mkfifo(folder / "pipe.png")
+    (folder / "script.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EOF\n")
+    images.write_png(folder / "d.png", picture(3))
+    os.rename(folder / "d.png", os.fsencode(folder) + b"/caf\xe9.png")
+    with pytest.raises(UserError, match="3 of 6 images are not in out"):
+        written.write(folder, Path("out"))
+    shown = capsys.readouterr().err
+    for says in ("pipe.png (it is a pipe or a device", "script.png is not an image", "its name is no text in UTF-8"):
+        assert says in shown
+    written.verify(Path("out"))
+    lr = Path("out/clean/a.png")
+    lr.unlink()
+    os.mkfifo(lr)
+    (folder / "b.png").unlink()
+    os.mkfifo(folder / "b.png")
+    with pytest.raises(UserError, match="differs from its manifest in 2 places"):
+        written.verify(Path("out"), folder)

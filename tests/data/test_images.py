@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from blindsr.data.images import (
     bicubic_downscale,
@@ -18,6 +18,7 @@ from blindsr.data.images import (
     mod_crop,
     read_hr,
     read_rgb,
+    size,
     to_float,
     to_uint8,
     write_png,
@@ -279,3 +280,46 @@ def test_what_is_no_image_is_said_by_the_reader(tmp_path):
     (tmp_path / "b.png").write_bytes((tmp_path / "b.png").read_bytes()[:100])
     with pytest.raises(UserError, match="cannot read image"):
         read_hr(tmp_path / "b.png")
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+@pytest.fixture
+def no_ghostscript(monkeypatch):
+    def run(*arguments):
+        pytest.fail("Ghostscript was called")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", run)
+
+
+@pytest.mark.parametrize("read", [read_rgb, read_hr, size])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp", "webp"])
+def test_postscript_is_not_opened_whatever_it_is_called(tmp_path, read, suffix, no_ghostscript):
+    path = tmp_path / f"x.{suffix}"
+    path.write_bytes(POSTSCRIPT)
+    with pytest.raises(UserError, match=rf"x\.{suffix} is not an image of a format that is read \(PNG, JPEG"):
+        read(path)
+
+
+@pytest.mark.parametrize("form", ["GIF", "PPM", "ICO", "TGA", "JPEG2000", "PCX", "SGI"])
+def test_formats_that_are_not_meant_are_not_opened(tmp_path, form):
+    path = saved(tmp_path, Image.fromarray(picture(16, 16)), "x.png", format=form)
+    with pytest.raises(UserError, match="is not an image of a format that is read"):
+        read_rgb(path)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "TIFF", "WEBP", "MPO"])
+def test_formats_that_are_meant_are_opened_whatever_they_are_called(tmp_path, form):
+    path = saved(tmp_path, Image.fromarray(picture(16, 12)), "x.png", format=form)
+    assert read_rgb(path).shape == (16, 12, 3)
+    assert size(path) == (12, 16)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+@pytest.mark.parametrize("read", [read_rgb, read_hr, size])
+def test_a_pipe_or_a_device_is_one_line(tmp_path, kind, read):
+    path = tmp_path / "x.png"
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    with pytest.raises(UserError, match=r"x\.png \(.*pipe or a device"):
+        read(path)

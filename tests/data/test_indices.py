@@ -53,3 +53,21 @@ def test_the_trunk_is_a_file_or_what_to_do_to_have_it(tmp_path: Path) -> None:
     assert indices.trunk_file(None, {}, tmp_path) == (None, "name a set in data.lpips_trunk")
     with pytest.raises(UserError, match="run `dvc repro fetch`"):
         indices.trunk_file("absent", {}, tmp_path)
+
+
+@pytest.mark.parametrize("file", ["../../x.png", "/etc/passwd", "a/../../x.png"])
+def test_an_index_that_leads_out_of_its_folder_is_none(tmp_path: Path, file: str) -> None:
+    index = Index(name="Toy", images=[IMAGE])
+    index.write(tmp_path)
+    path = tmp_path / "Toy.json"
+    path.write_text(path.read_text().replace("sub/a.png", file))
+    with pytest.raises(UserError, match="is no index"):
+        indices.read_index("Toy", tmp_path)
+
+
+def test_what_was_left_out_is_noted_only_where_there_is_something(tmp_path: Path) -> None:
+    Index(name="Toy", images=[IMAGE]).write(tmp_path)
+    assert "left_out" not in (tmp_path / "Toy.json").read_text()
+    index = Index(name="Toy", images=[IMAGE], left_out=["b.png"])
+    index.write(tmp_path)
+    assert indices.read_index("Toy", tmp_path) == index

@@ -286,3 +286,28 @@ def test_a_damaged_script_is_one_line(tmp_path):
 def test_a_state_of_another_network_is_one_line(real_data, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "spandrel", None)
     assert "another architecture" in refusal(Path(real_data / "weights" / "squeeze.backbone.pth"))
+
+
+def test_tensors_that_are_larger_than_their_file_are_refused(tmp_path):
+    half = torch.zeros(1, dtype=torch.float16)
+    torch.save({"body.0.conv1.weight": half.expand(1 << 33)}, tmp_path / "one.pth")
+    assert "its tensors are of 17179869184 bytes, and the file of" in refusal(tmp_path / "one.pth")
+    many = torch.zeros(1 << 16, dtype=torch.float16)
+    torch.save({f"name{number}": many[number:] for number in range(100)}, tmp_path / "many.pth")
+    assert "its tensors are of" in refusal(tmp_path / "many.pth")
+
+
+def test_a_compressed_archive_is_refused_before_it_is_unpacked(network, tmp_path):
+    torch.save({"weight": torch.zeros(1 << 22, dtype=torch.uint8)}, tmp_path / "plain.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(tmp_path / "net.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for member in plain.infolist():
+            packed.writestr(member.filename, plain.read(member))
+    assert "it is compressed, and 419" in refusal(tmp_path / "net.pth")
+
+
+def test_a_pipe_is_no_model(tmp_path):
+    os.mkfifo(tmp_path / "net.pth")
+    assert "is no regular file" in refusal(tmp_path / "net.pth")

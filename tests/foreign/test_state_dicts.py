@@ -177,3 +177,17 @@ def test_a_full_rrdb_of_23_blocks_is_found():
     found = state_dicts.build(full)
     assert not isinstance(found, str)
     assert architecture.count_parameters(found) == 16_697_987
+
+
+def test_a_state_that_asks_for_a_larger_network_than_it_is_builds_none():
+    state = {f"body.{number}.conv1.weight": torch.zeros(0) for number in range(200)}
+    state["conv_first.weight"] = torch.zeros(4096, 0)  # 200 blocks of 4,096 features would take 240 GB
+    state["upconv1.weight"] = torch.zeros(4 * 4096, 0)
+    assert "more parameters than the 0 numbers that are there" in str(state_dicts.build(state))
+
+
+def test_a_window_that_would_take_all_memory_is_refused():
+    state = dict(network("swinir", {"depths": [1], "num_heads": [1], "dim": 2, "window_size": 4}, 4).state_dict())
+    table = "layers.0.residual_group.blocks.0.attn.relative_position_bias_table"
+    state[table] = torch.zeros((2 * 256 - 1) ** 2, 1)
+    assert "window_size must be at most 64, not 256" in str(state_dicts.build(state))

@@ -138,3 +138,15 @@ def test_no_harmless_operator_takes_the_name_of_a_file() -> None:
     assert taking
     assert not taking & harmless
     assert not {"set_", "as_strided", "as_strided_", "save", "load", "resize_"} & harmless
+
+
+@pytest.mark.parametrize("inside", ["net/data/{}", "net/code/{}.py"])
+def test_an_archive_of_more_files_than_a_network_has_is_refused(
+    inside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torchscript, "_MOST_FILES", 50)
+    with zipfile.ZipFile(tmp_path / "net.pth", "w") as archive:
+        for number in range(60):
+            archive.writestr(inside.format(number), b"")
+    with pytest.raises(UserError, match=r"net\.pth is refused: it holds 60 files"):
+        checkpoints.read(tmp_path / "net.pth")

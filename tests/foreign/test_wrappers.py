@@ -82,3 +82,18 @@ def test_a_file_that_holds_itself_is_one_line(tmp_path) -> None:
 def test_what_was_found_instead_is_said(content, said: str) -> None:
     assert said in wrappers.described(content)
     assert list(wrappers.candidates(content)) == []
+
+
+def test_a_checkpoint_that_holds_itself_is_looked_into_once(network, tmp_path) -> None:
+    itself: dict[str, object] = {}
+    itself |= {f"key{number}": itself for number in range(30)}
+    with pytest.raises(UserError, match="holds no state dict"):
+        torch.save(itself, tmp_path / "net.pth")
+        checkpoints.read(tmp_path / "net.pth")
+    shared: dict[str, object] = {"state_dict": network.state_dict()}
+    for _ in range(6):
+        shared = {f"key{number}": shared for number in range(30)}
+    assert len(list(wrappers.candidates(shared))) == 1
+    itself["model"] = network.state_dict()
+    torch.save(itself, tmp_path / "net.pth")
+    assert checkpoints.read(tmp_path / "net.pth")[1] == 4

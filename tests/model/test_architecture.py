@@ -38,3 +38,13 @@ def test_settings_that_build_refuses_are_one_line() -> None:
         architecture.build_backbone("srresnet", {"num_blocks": 0}, 4)
     with pytest.raises(UserError, match="regularizer 'dropout': rate"):
         build_regularizer("dropout", {"rate": 1.5})
+
+
+def test_a_network_of_more_parameters_than_there_are_weights_is_not_built() -> None:
+    hyper = {"num_blocks": 2, "num_features": 8}
+    size = architecture.count_parameters(architecture.build_backbone("srresnet", hyper, 4))
+    with architecture.at_most(size):
+        architecture.build_backbone("srresnet", hyper, 4)
+    with pytest.raises(UserError, match="more parameters than the 10 numbers"), architecture.at_most(10):
+        architecture.build_backbone("srresnet", {"num_blocks": 200, "num_features": 64}, 4)
+    architecture.build_backbone("srresnet", {"num_blocks": 32, "num_features": 64}, 4)  # the bound is gone

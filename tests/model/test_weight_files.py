@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,4 +113,19 @@ def test_a_file_that_lies_about_its_size_is_refused_before_anything_is_built(tmp
     lying = about.model_copy(update={"hyper": about.hyper | change})
     weight_files.save(build("srresnet"), lying, tmp_path / "net.safetensors")
     with pytest.raises(UserError, match="ask for more than it holds"):
+        weight_files.load(tmp_path / "net.safetensors")
+
+
+def test_settings_of_a_larger_network_than_the_weights_are_refused_while_it_is_built(tmp_path: Path) -> None:
+    about = info("srresnet")
+    lying = about.model_copy(update={"hyper": {"num_blocks": 256, "num_features": 4096}})
+    metadata = {weight_files.KEY: json.dumps(lying.model_dump())}
+    safetensors.torch.save_file({"long": torch.zeros(4096)}, tmp_path / "net.safetensors", metadata)
+    with pytest.raises(UserError, match="net.safetensors .*more parameters than the 4096 numbers that are there"):
+        weight_files.load(tmp_path / "net.safetensors")
+
+
+def test_a_pipe_is_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "net.safetensors")
+    with pytest.raises(UserError, match="net.safetensors holds no weights of this project .*pipe or a device"):
         weight_files.load(tmp_path / "net.safetensors")

@@ -183,3 +183,25 @@ def test_a_name_that_is_no_text_is_written_by_its_number(tmp_path: Path) -> None
 @pytest.mark.parametrize(("name", "hidden"), [(".git", True), ("@eaDir", True), ("__MACOSX", True), ("a.png", False)])
 def test_what_is_no_data_of_a_user(name: str, hidden: bool) -> None:
     assert files.is_hidden(name) is hidden
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device", "folder"])
+def test_what_has_no_end_is_not_read(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        path.symlink_to(tmp_path / "pipe")
+    for read in (files.sha256, files.read_bytes, files.read_text):
+        with pytest.raises(OSError, match="pipe or a device|directory"):
+            read(path)
+
+
+def test_a_link_to_a_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    (tmp_path / "b").symlink_to("a")
+    assert files.read_bytes(tmp_path / "b") == b"content"
+    assert files.sha256(tmp_path / "b") == files.sha256(b"content")

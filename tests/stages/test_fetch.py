@@ -197,3 +197,13 @@ def test_an_image_that_is_trained_on_and_scored_is_refused_unless_that_is_said(p
     ):
         fetch.run(settings(**both))
     fetch.run(settings(**both, train_on_benchmarks=True))
+
+
+def test_one_bad_photo_ends_no_fetch(
+    project: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "own" / "bad.png").write_text("no image")
+    fetch.run(settings(benchmarks=["own_test"], lpips_trunk=None))
+    assert [image.name for image in indices.read_index("own_train").images] == ["x"]
+    assert "own_train: 1 files verified, 1 left out" in capsys.readouterr().out
+    assert "bad.png is not an image" in caplog.text

@@ -1,5 +1,6 @@
 """Any folder of HR images as a benchmark: which files it has."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,12 +33,18 @@ def open_folder(folder: Path) -> HrFolder:
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in images.SUFFIXES and not is_hidden(path.name):
-            other = files.setdefault(path.stem, path)
+            name = os.fsencode(path.stem).decode(errors="backslashreplace")  # which tables and JSON can hold
+            other = files.setdefault(name, path)
             if other is not path:
                 raise UserError(f"{folder} has {other.name} and {path.name}: scores go by name, rename one")
     if not files:
         raise UserError(f"{folder} holds no image ({', '.join(images.SUFFIXES)})")
     return HrFolder(folder.resolve().name, files)
+
+
+def is_text(name: str) -> bool:
+    """Whether the name of a file is text in UTF-8, and not just bytes."""
+    return name.encode(errors="replace").decode() == name
 
 
 def is_grey(path: Path) -> bool:

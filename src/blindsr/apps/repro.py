@@ -240,7 +240,8 @@ def _show(said: str) -> None:
     console, table = Console(), Table()
     path = paths.REPORTS / "tables" / "headline.csv"
     if path.is_file():
-        frame = pd.read_csv(path)
+        names = {"backbone": str, "reg": str}  # which may be called nan
+        frame = pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
         columns = {name: title for name, title in _SHOWN.items() if name in frame}
         table.add_column("row", no_wrap=True)
         for title in columns.values():

@@ -115,6 +115,8 @@ def _make(
 ) -> tuple[str, HrEntry | UserError]:
     """Degrade one image; write it, or compare it with what was written before."""
     path = source.files[name]
+    if not folder.is_text(path.name):
+        return name, UserError(f"{path}: its name is no text in UTF-8, as the manifest is: rename it")
     try:
         hr = images.read_hr(path)
         lrs = suite.degrade_suite(hr, chosen, source.name, name, scale)
@@ -160,6 +162,8 @@ def _versions(made_with: dict[str, str]) -> str:
 def _lr_problem(path: Path, entry: LrEntry) -> list[str]:
     try:
         content = files.read_bytes(path)
+    except FileNotFoundError:
+        return [f"{path} is missing: write the suite again"]
     except OSError as error:
         return [f"{path} cannot be read ({error.strerror}): write the suite again"]
     if files.sha256(content) == entry.sha256:

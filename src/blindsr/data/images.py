@@ -106,7 +106,7 @@ def read_rgb(path: str | Path, *, apply_orientation: bool = False) -> RGB:
     except Image.DecompressionBombError:
         raise UserError(f"{path} has more pixels than Pillow's safety limit: crop it or scale it down") from None
     except _DAMAGED as error:
-        reason = str(error) or type(error).__name__
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UserError(f"cannot read image {path} ({reason}): fetch or copy the file again") from None
 
 

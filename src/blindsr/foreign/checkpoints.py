@@ -17,7 +17,7 @@ import safetensors
 import torch
 from torch import Tensor, nn
 
-from blindsr.foreign import lookalikes, state_dicts, torchscript, wrappers
+from blindsr.foreign import lookalikes, pickles, state_dicts, torchscript, wrappers
 from blindsr.foreign.onnx_network import OnnxNetwork
 from blindsr.model import weight_files
 from blindsr.runtime import devices, packages
@@ -128,6 +128,8 @@ def _unpickled(path: Path) -> Any:
     unpacked = sum(member.file_size for member in torchscript.members(path))
     if unpacked > path.stat().st_size:  # torch.save packs nothing; whoever does may pack terabytes of zeros
         raise UserError(f"{path} is refused: it is compressed, and {unpacked} bytes without; save it with torch.save")
+    if pickles.is_endless(path):
+        raise UserError(f"{path} is refused: it holds tuples in tuples without end, as no weights do")
     try:
         # a path's suffix would choose another reader
         with warnings.catch_warnings(), path.open("rb") as file, torch.serialization.safe_globals(_harmless()):

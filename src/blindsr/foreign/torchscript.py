@@ -38,7 +38,7 @@ def members(path: Path) -> list[zipfile.ZipInfo]:
         with path.open("rb") as file, zip_files.open_zip(file, _MOST_FILES) as archive:
             return archive.infolist()
     except zip_files.TooManyMembersError as error:
-        raise UserError(f"{path} is refused: {error}") from None
+        raise UserError(f"{path} is refused: {error}; save its weights alone") from None
     except Exception:  # whatever the reader raises on a file that is something else
         return []
 

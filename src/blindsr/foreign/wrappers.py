@@ -1,5 +1,6 @@
 """What training codes save around a state dict, and how the weights are found in it."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ _BEFORE = (
 """What stands before the names of parameters, preferred likewise; other names beside them are of other networks."""
 _COUNTER = "n_averaged"  # of torch's AveragedModel, beside the weights under "module."
 _DEEPEST = 8  # levels of wrappers
+_LONGEST = 80  # characters of a key in a message
 
 
 def candidates(content: Any) -> Iterator[dict[str, Tensor]]:
@@ -56,5 +58,5 @@ def described(content: Any) -> str:
     """The keys of a checkpoint, for a message about one that holds no network."""
     if not isinstance(content, Mapping):
         return f"it is a {type(content).__name__}"
-    names = [str(name) for name in content][:5]
+    names = [str(name)[:_LONGEST] for name in itertools.islice(content, 5)]
     return f"its keys are {', '.join(names)}{', …' if len(content) > 5 else ''}" if names else "it is empty"

@@ -5,6 +5,7 @@ import zipfile
 from typing import IO, Any, cast
 
 _LONGEST_ENTRY = 400  # bytes in the directory, on average: 46, a name, and what archivers add
+_LEAST = 1 << 17  # bytes: the end of an archive, with a comment, may have half of that
 
 
 class TooManyMembersError(zipfile.BadZipFile):
@@ -25,7 +26,7 @@ def open_zip(file: IO[bytes], most: int) -> zipfile.ZipFile:
         TooManyMembersError: for more of them.
         zipfile.BadZipFile: for a damaged archive, and what else the reader raises on one.
     """
-    bounded = _Bounded(file, most * _LONGEST_ENTRY)
+    bounded = _Bounded(file, max(most * _LONGEST_ENTRY, _LEAST))
     opened = zipfile.ZipFile(cast(IO[bytes], bounded))
     bounded.limit = None
     if len(opened.filelist) > most:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import re
 from pathlib import Path
 
@@ -191,3 +192,13 @@ def test_a_wrong_model_is_one_line(model, says):
 def test_a_wrong_device_is_one_line():
     with pytest.raises(UserError, match="unknown device gpu"):
         upscale.run(["photos"], RUN, device="gpu")
+
+
+def test_a_pipe_and_postscript_are_named_and_the_rest_is_done(folder, capsys):
+    (folder / "photos" / "x.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EOF\n")
+    os.mkfifo(folder / "pipe.png")
+    with pytest.raises(UserError, match="2 of 4 photos failed"):
+        upscale.run(["photos", "pipe.png"], "bicubic", out=Path("out"))
+    shown = capsys.readouterr().err
+    assert "x.png is not an image of a format that is read" in shown
+    assert "pipe.png cannot be read (it is a pipe" in shown
