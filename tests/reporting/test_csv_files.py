@@ -24,7 +24,7 @@ def test_what_is_not_known_is_nan_and_a_name_is_a_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "is damaged"),
+        ("", "is empty"),
         ("image\na\n", "has no column x"),
         ("image,x\na,abc\n", "has text in its column x"),
         ("image,x\na,1\na,2\n", r"has a row twice \(a\)"),

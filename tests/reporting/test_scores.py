@@ -50,7 +50,7 @@ def test_a_missing_or_foreign_file_is_one_line(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda text: "", "is damaged"),
+        (lambda text: "", "is empty"),
         (lambda text: text.splitlines()[0] + "\n", "has no rows, and others have"),
         (lambda text: text.replace("20.000000", '"20,0"', 1), "has text in its column psnr_db"),
         (lambda text: text + text.splitlines()[1] + "\n", r"has a row twice \(Toy, clean, 007\)"),

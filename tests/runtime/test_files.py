@@ -139,13 +139,21 @@ def test_a_table_has_fixed_bytes_and_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"a,b\n1\n", b"a,b\n1,2,3\n", b"a,b\n\n", b'a,b\n"1,2\n', b"a,b\n\xe9,2\n", "a,b\n1,2\n".encode("utf-16")],
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"a,b\n1,2\n1\n", r"damaged \(row 2 has 1 of 2 cells\)"),
+        (b"a,b\n1,2,3\n", r"damaged \(row 1 has 3 of 2 cells\)"),
+        (b"a,b\n\n", r"damaged \(row 1 has 0 of 2 cells\)"),
+        (b'a,b\n"1,2\n', r"damaged \(.+\)"),
+        (b"a,b\n\xe9,2\n", r"damaged \(.+\)"),
+        ("a,b\n1,2\n".encode("utf-16"), r"damaged \(.+\)"),
+    ],
     ids=["empty", "short", "long", "blank line", "quote", "Latin-1", "UTF-16"],
 )
-def test_what_is_no_table_is_one_line(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_table_is_one_line(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "t.csv").write_bytes(content)
-    with pytest.raises(UserError, match=r"t\.csv is damaged \(.+\): delete it and make it again"):
+    with pytest.raises(UserError, match=rf"t\.csv is {said}: delete it and make it again"):
         files.read_csv(tmp_path / "t.csv")
 
 

@@ -175,10 +175,16 @@ def read_csv(path: Path, *, again: str = "delete it and make it again") -> list[
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            header, *rows = csv.reader(file, strict=True)
-        return [dict(zip(header, map(escaping.csv_text, row), strict=True)) for row in rows]
-    except (csv.Error, ValueError) as error:  # of decoding, of no line at all, or a row of another length
+            rows = list(csv.reader(file, strict=True))
+    except (csv.Error, ValueError) as error:  # of decoding
         raise UserError(f"{path} is damaged ({one_line(error)}): {again}") from None
+    if not rows:
+        raise UserError(f"{path} is empty: {again}")
+    header, *cells = rows
+    for number, row in enumerate(cells, start=1):
+        if len(row) != len(header):
+            raise UserError(f"{path} is damaged (row {number} has {len(row)} of {len(header)} cells): {again}")
+    return [dict(zip(header, map(escaping.csv_text, row), strict=True)) for row in cells]
 
 
 def require_free(place: Path, needed: int) -> None:
