@@ -37,7 +37,7 @@ from blindsr.runtime import paths, recorded
 from blindsr.runtime.errors import UserError
 from blindsr.training import checkpoint
 from blindsr.training.kept import Kept
-from integrity_project import CACHE, RUNS, STATE, batch, make, weights
+from tests.integrity_project import CACHE, RUNS, STATE, batch, make, weights
 
 DAMAGES = ("flip", "cut", "empty", "swap")
 

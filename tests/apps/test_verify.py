@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-import integrity
-import integrity_project
 from blindsr.apps import verify
 from blindsr.data.patch_store import INDEX, SUMS, write_index
 from blindsr.runtime import paths, recorded
 from blindsr.runtime.errors import UserError
+from tests import integrity, integrity_project
 
 RUN = integrity_project.RUNS[0]
 
