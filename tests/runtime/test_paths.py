@@ -36,7 +36,7 @@ def test_places_of_a_user_are_expanded_where_they_are_used(tmp_path: Path, monke
     monkeypatch.setenv("HOME", "/home/anna")
     monkeypatch.setenv("SETS", "/disk/sets")
     monkeypatch.delenv("ABSENT", raising=False)
-    for given, place in [
+    for place, absolute in [
         ("own", tmp_path / "own"),
         ("/a/b", Path("/a/b")),
         ("~/own", Path("/home/anna/own")),
@@ -44,7 +44,7 @@ def test_places_of_a_user_are_expanded_where_they_are_used(tmp_path: Path, monke
         ("${SETS}/a", Path("/disk/sets/a")),
         ("cost$", tmp_path / "cost$"),
     ]:
-        assert paths.of_user(given) == paths.of_user(Path(given)) == place
+        assert paths.of_user(place) == paths.of_user(Path(place)) == absolute
     with pytest.raises(UserError, match=r"^\$ABSENT/a names \$ABSENT, which is not set: `export ABSENT="):
         paths.of_user("$ABSENT/a")
     with pytest.raises(UserError, match="a user who is not known"):
