@@ -43,8 +43,11 @@ def worker_faults(given: Given) -> Attacks:
         def start() -> None:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
-        with workers.Workers(fault, range(50), 2, ahead=2, room=4096, start=start, receive=np.array) as made:
-            list(made)
+        try:
+            with workers.Workers(fault, range(50), 2, ahead=2, room=4096, start=start, receive=np.array) as made:
+                list(made)
+        except (workers.Unmade, MemoryError) as error:
+            raise UserError(str(error)) from None  # as the trainer does
 
     for what, fault in faults.items():
         yield what, refused(lambda fault=fault: attack(fault))
@@ -54,10 +57,11 @@ def orphans(given: Given) -> Attacks:
     """A stage's command ends with the DVC that started it."""
     stage = "import signal\nfrom blindsr.runtime import command\n"
     stage += "command.run(lambda: (print('runs', flush=True), signal.pause()))"
-    starter = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    starter = "import os, subprocess, sys\nenvironment = {**os.environ, 'DVC_STAGE': 'train@a'}\n"
+    starter += "subprocess.run([sys.executable, '-c', sys.argv[1]], env=environment)"
 
     def attack() -> str | None:
-        environment = {**os.environ, "DVC_STAGE": "train@a", "PYTHONPATH": str(ROOT / "src")}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
         with subprocess.Popen(
             [sys.executable, "-c", starter, stage], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as started:

@@ -1,5 +1,6 @@
 """Attacks by endless inputs, machines, settings, bad bytes and packages: see `attacks.py`."""
 
+import csv
 import os
 import pickle
 import shutil
@@ -11,9 +12,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from blindsr.apps import models
+from blindsr.acquisition import catalog, sources
+from blindsr.apps import lock_file, models
 from blindsr.runtime import files, memory_groups, world
-from tests import committed
+from tests import committed, mirror
 from tests.attack_tools import ROOT, Attacks, Given, fails, photo, refused, settings
 
 # 11: inputs that hang or kill --------------------------------------------------------------------------------------
@@ -107,7 +109,8 @@ def memory(given: Given) -> Attacks:
 
 def wrong_settings(given: Given) -> Attacks:
     """Values that no one means, in every setting that is a number, a name or a list."""
-    leaves = list(_leaves(committed.settings()))
+    own = ("backbone.hyper.srresnet", "reg", "data", "train", "suite", "evaluate", "analyse", "patches", "runtime")
+    leaves = [leaf for leaf in _leaves(committed.settings()) if leaf[0].startswith(own)]
     odd = [float("nan"), float("inf"), -1, "", [], [None], {"x": 1}, "../x", 10**40, True, "\0", [[]], "$HOME"]
     for _ in range(given.rounds):
         key, old = leaves[int(given.draw.integers(len(leaves)))]
@@ -137,10 +140,10 @@ def bad_bytes(given: Given) -> Attacks:
         "data/manifests/Set5.yaml": lambda: fails("fetch", "--status"),
         "conf/config.yaml": lambda: fails("params"),
         "conf/backbone/rrdb.yaml": lambda: fails("grid", "--plan"),
-        "dvc.lock": lambda: fails("verify", "--quick"),
+        "dvc.lock": _lock,
         "scores.csv": lambda: fails("score", "scores.csv", "--against", "scores.csv"),
-        "reports/gallery/index.json": lambda: _gallery(),
-        "data/fetched.json": lambda: fails("fetch"),
+        "reports/gallery/index.json": _gallery,
+        "data/fetched.json": lambda: sources.obtain(catalog.load_manifest("NTIRE2018_wild"), mirror.data()),
         "data/index/Set5.json": lambda: fails("degrade"),
     }
     for number in range(given.rounds):
@@ -160,6 +163,10 @@ def bad_bytes(given: Given) -> Attacks:
             return str(use() or "") or None
 
         yield path, attack
+
+
+def _lock() -> None:
+    assert lock_file.restore(), "accepted"
 
 
 def _gallery() -> None:
@@ -217,8 +224,9 @@ def formulas(given: Given) -> Attacks:
 
         def attack(text: str = text) -> str | None:
             files.write_csv(Path("a.csv"), ["a", text], [[1, text]])
-            cells = [cell for line in Path("a.csv").read_text().splitlines() for cell in line.split(",")]
-            bad = [cell for cell in cells if cell.strip('" \t').startswith(("=", "+", "-", "@"))]
+            with open("a.csv", newline="") as file:
+                cells = [cell for row in csv.reader(file) for cell in row]
+            bad = [cell for cell in cells if cell.strip().startswith(("=", "+", "-", "@"))]
             back = files.read_csv(Path("a.csv"))[0]
             return f"cells {bad}" if bad else None if text in back.values() else f"read as {back}"
 
