@@ -11,7 +11,8 @@ from pathlib import Path
 
 from blindsr.config.described import described
 from blindsr.reporting import csv_files
-from blindsr.runtime import packages, privacy, temporary, tracking_store
+from blindsr.runtime import packages, privacy, temporary, tracking, tracking_store
+from blindsr.runtime.errors import UserError
 from tests import mlflow_server
 from tests.attack_tools import ROOT, SECRET, Attacks, Given, refused, settings
 
@@ -107,6 +108,32 @@ def damaged_databases(given: Given) -> Attacks:
                 list(tracking_store.runs(tracking_store.connect("sqlite:///mlflow.db")))
 
         yield what, refused(attack)
+
+
+def scratched_databases(given: Given) -> Attacks:
+    """A page of a real database is overwritten: it is read all the same, or called damaged."""
+    if not packages.installed("mlflow"):
+        return
+    whole: list[bytes] = []
+
+    def attack(place: float, damage: bytes) -> str | None:
+        store = "sqlite:///mlflow.db"
+        if not whole:
+            with tracking.open_run("a", "key", {"x": 1}, store=store) as run:
+                run.summary({"psnr_db": 20.0})
+            whole.append(Path("mlflow.db").read_bytes())
+        page = int(place * (len(whole[0]) // 4096)) * 4096
+        Path("mlflow.db").write_bytes(whole[0][:page] + damage + whole[0][page + 4096 :])
+        try:
+            with tracking_store.asked(store):
+                list(tracking_store.runs(tracking_store.connect(store)))
+        except UserError as error:
+            return None if "damaged" in str(error) else f"says {error}"
+        return None
+
+    for _ in range(given.rounds // 4):
+        place, damage = float(given.draw.random()), given.draw.bytes(4096)
+        yield f"at {place:.2f}", lambda place=place, damage=damage: attack(place, damage)
 
 
 def dripping(given: Given) -> Attacks:

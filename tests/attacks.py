@@ -40,14 +40,22 @@ GROUPS = {
     "6 odd names": [inputs.odd_names],
     "7 leaks": [state.addresses],
     "8 leftovers": [state.leftovers],
-    "9 MLflow": [state.damaged_databases, state.dripping, state.clones],
+    "9 MLflow": [state.damaged_databases, state.scratched_databases, state.dripping, state.clones],
     "10 rows": [state.rows],
     "11 what hangs or kills": [machines.endless, machines.environments, machines.memory],
     "12 settings": [machines.wrong_settings],
     "13 tracebacks": [machines.bad_bytes, machines.read_only],
     "14 supply chain": [machines.formulas, machines.locks],
 }
-SLOW = {inputs.orphans, state.leftovers, state.damaged_databases, state.dripping, state.clones, machines.bad_bytes}
+SLOW = {
+    inputs.orphans,
+    state.leftovers,
+    state.damaged_databases,
+    state.scratched_databases,
+    state.dripping,
+    state.clones,
+    machines.bad_bytes,
+}
 SLOW |= {machines.read_only, machines.locks}
 """Kinds that start programs, or MLflow."""
 
@@ -101,7 +109,7 @@ def outcome(attack: Callable[[], str | None]) -> str:
             said = attack() or ""
     except UserError as error:
         message = str(error)
-        said = "" if message.isprintable() or "\n" not in message else f"several lines: {message!r}"
+        said = "" if "\n" not in message else f"several lines: {message!r}"
         printed.write(message)
     except TimeoutError as error:
         said = str(error)
