@@ -3,6 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# requirements.lock and requirements-cuda.lock have the hashes of all files, and pip then takes no others
+REQUIREMENTS ?= requirements.txt
+DEV_REQUIREMENTS := $(if $(filter %.lock,$(REQUIREMENTS)),requirements-dev.lock,requirements-dev.txt)
+# an installation from a lock has setuptools from there
+EDITABLE := --no-deps $(if $(filter %.lock,$(REQUIREMENTS)),--no-build-isolation) --editable .
 # what tests and linters need beside it
 DEV_STAMP := $(VENV)/.installed-dev
 # an environment without the pipeline's packages, with this torch
@@ -19,24 +24,24 @@ DOCS_STAMP := $(DOCS)/.installed
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
-setup: $(STAMP)  ## .venv with the pinned requirements
+setup: $(STAMP)  ## .venv with the pinned requirements (REQUIREMENTS=requirements-cuda.lock: with their hashes)
 
 define PYTHON_FITS
 @$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	|| { echo "blindsr needs Python 3.11 to 3.13, and $(PYTHON) is `$(PYTHON) --version 2>&1`: run make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 endef
 
-$(STAMP): requirements.txt constraints.txt pyproject.toml
+$(STAMP): $(REQUIREMENTS) constraints.txt pyproject.toml
 	$(PYTHON_FITS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the requirements into $(VENV) (minutes, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(EDITABLE)
 	@touch $@
 
-$(DEV_STAMP): requirements-dev.txt $(STAMP)
-	@echo "installing requirements-dev.txt into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+$(DEV_STAMP): $(DEV_REQUIREMENTS) $(STAMP)
+	@echo "installing $(DEV_REQUIREMENTS) into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(filter %.lock,$(REQUIREMENTS)),-r $(REQUIREMENTS)) -r $(DEV_REQUIREMENTS)
 	@touch $@
 
 params: setup  ## compose conf/ into params.yaml

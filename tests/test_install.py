@@ -1,5 +1,6 @@
 """The package as people install it: what it needs, what is in the wheel, and that its commands work elsewhere."""
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -62,6 +63,60 @@ def test_the_lean_requirements_are_those_of_the_project_without_what_is_absent()
     left_out = {"dvc", "dvc-s3", "mlflow", "scikit-learn", "submitit", "spandrel", "onnx", "onnxruntime", "requests"}
     assert all_of_them.keys() - lean.keys() >= left_out | {"torch"}
     assert lean.keys() >= CORE.keys() - {"torch", "requests"}
+
+
+LOCKS = ("requirements.lock", "requirements-cuda.lock", "requirements-dev.lock")
+
+
+def locked(file: str) -> dict[str, tuple[str, list[str]]]:
+    """Name -> its version and hashes."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    entries = re.findall(r"^([\w.-]+)==([\w.+-]+)[^\n]*\n((?:    --hash=.*\n)+)", text, re.MULTILINE)
+    return {canonicalize_name(name): (version, re.findall(r"sha256:(\w+)", rest)) for name, version, rest in entries}
+
+
+def test_locks_have_the_pins_with_their_hashes() -> None:
+    own, cuda, dev = map(locked, LOCKS)
+    constraints = pins("constraints.txt")
+    versions = {name: version for lock in (own, dev) for name, (version, _) in lock.items()}
+    assert versions.items() >= constraints.items()
+    assert own.keys() >= pins("requirements.txt").keys()
+    assert own.keys() | dev.keys() >= pins("requirements-dev.txt").keys()
+    assert not own.keys() & (cuda.keys() | dev.keys())
+    assert {name.partition("-")[0] for name in cuda} == {"nvidia", "cuda", "triton"}
+    for _, hashes in [*own.values(), *cuda.values(), *dev.values()]:
+        assert hashes
+        assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in hashes)
+
+
+def test_locks_hold_pins_and_hashes_alone() -> None:
+    """No address of an index, and nothing without a hash: one such line would switch the check off for it."""
+    for file in LOCKS:
+        entry = re.compile(r"[\w.-]+==[\w.+-]+( ; [^\n\\]+)? \\\n(    --hash=sha256:\w{64}( \\)?\n)+|#.*\n")
+        text = (ROOT / file).read_text(encoding="utf-8").replace("-r requirements.lock\n", "")
+        assert re.fullmatch(f"({entry.pattern})+", text), file
+
+
+def test_a_lock_takes_both_kinds_of_torch() -> None:
+    lock = importlib.util.spec_from_file_location("lock", ROOT / ".ci" / "lock.py")
+    assert lock is not None
+    assert lock.loader is not None
+    module = importlib.util.module_from_spec(lock)
+    lock.loader.exec_module(module)
+    line = '<a href="/whl/cpu/torch-{}-cp311-cp311-linux.whl#sha256={}">'
+    page = "".join(line.format(*each) for each in [("2.13.0%2Bcpu", "a" * 64), ("2.13.1%2Bcpu", "b" * 64)])
+    assert module.cpu_hashes(page, "2.13.0") == ["a" * 64]
+    block = f"torch==2.13.0 \\\n    --hash=sha256:{'c' * 64}\n"
+    both = f"torch==2.13.0 \\\n    --hash=sha256:{'a' * 64} \\\n    --hash=sha256:{'c' * 64}\n"
+    assert module.with_hashes(block, ["a" * 64]) == both
+
+
+def test_workflows_pin_actions_and_may_only_read() -> None:
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        uses = re.findall(r"uses: (.*)", text)
+        assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", each) for each in uses), uses
+        assert re.search(r"^permissions:\n  contents: read$", text, re.MULTILINE)
 
 
 def test_versions_agree() -> None:

@@ -45,6 +45,17 @@ def test_of_a_file_to_start_from_only_its_name_is_told() -> None:
     assert described(chosen, chosen.runs[0])["train.init_from"] == "start.safetensors"
 
 
+def test_no_setting_tells_where_files_lie() -> None:
+    chosen = settings("reg=none", "train.init_from='/home/anna berg/start.pth'")
+    net = {"architecture": "/home/anna berg/net.py:build", "dim": 8}
+    hyper = chosen.backbone.hyper | {"srresnet": net}
+    chosen = chosen.model_copy(update={"backbone": chosen.backbone.model_copy(update={"hyper": hyper})})
+    for text in (chosen.as_text(), repr(described(chosen, chosen.runs[0]))):
+        assert "net.py:build" in text
+        assert "start.pth" in text
+        assert "anna" not in text
+
+
 def test_a_share_of_the_gradient_is_there_if_one_is_wanted() -> None:
     chosen = settings("reg=rff", "+reg.settings.rff.gradient_share=0.2")
     assert described(chosen, chosen.runs[0])["reg.gradient_share"] == "0.2"

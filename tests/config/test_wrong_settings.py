@@ -57,6 +57,7 @@ WRONG = [
     ("data.mirror", "ftp://a.example", "data.mirror: must be an address such as https://mirror.example.org"),
     ("data.mirror", "mirror.example.org", "data.mirror: must be an address"),
     ("data.mirror", "https://me:secret@a.example", "keep the password in ~/.netrc"),
+    ("data.mirror", "https://me:sec/secret@a.example", "keep the password in ~/.netrc"),
     ("data.mirror", "'https://a.example/?token=secret'", "without user, password or query"),
     ("data.offline", "2", "data.offline: Input should be a valid boolean"),
     ("data.offline", "perhaps", "data.offline: Input should be a valid boolean"),

@@ -20,6 +20,7 @@ def other() -> None:
     pass
 command.run(app)
 """
+MEMORY = "there is too little memory: end other programs, or choose smaller tiles, batches or images"
 CHECK = "check that it is there, and its folder's rights"
 
 
@@ -32,8 +33,11 @@ CHECK = "check that it is there, and its folder's rights"
         ("open('/dev/null/x', 'w')", f"/dev/null/x: Not a directory: {CHECK}", 2),
         (f"open('{'x' * 256}')", f"{'x' * 256}: File name too long: choose a shorter name", 2),
         ("raise OSError(30, 'Read-only', 'x')", "x: Read-only: choose a place that is not read-only", 2),
+        ("bytearray(2**62)", MEMORY, 2),
+        ("raise RuntimeError('DefaultCPUAllocator: not enough memory')", MEMORY, 2),
+        ("raise RuntimeError('CUDA out of memory. Tried to allocate 1 GiB')", MEMORY, 2),
     ],
-    ids=["Ctrl-C", "error", "absent", "no folder", "long name", "read-only"],
+    ids=["Ctrl-C", "error", "absent", "no folder", "long name", "read-only", "memory", "CPU's", "GPU's"],
 )
 def test_it_ends_in_one_line(tmp_path: Path, work: str, says: str, status: int) -> None:
     done = subprocess.run(

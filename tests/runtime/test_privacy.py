@@ -50,3 +50,20 @@ def test_places_of_the_project_stay_relative(tmp_path: Path, monkeypatch: pytest
     assert (
         privacy.public(f"{os.getcwd()}/models/a.pth and https://me:pw@x.org") == "models/a.pth and https://***@x.org"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("/home/anna berg/my weights/a.pth", "a.pth"),
+        ("~/my weights/a.pth", "a.pth"),
+        (r"C:\Users\anna berg\a.pth", "a.pth"),
+        ("--model=/home/anna berg/a.pth", "--model=a.pth"),
+        ("+data.roots.Set5=/home/anna berg/Set5", "+data.roots.Set5=Set5"),
+        ("https://anna:secret@example.org/a?token=/secret", "https://***@example.org/a?token=***"),
+        ("$SETS/a.pth", "$SETS/a.pth"),
+        ({"file": ["/home/anna berg/net.py:build", 3]}, {"file": ["net.py:build", 3]}),
+    ],
+)
+def test_settings_and_arguments_by_hand(value: object, shown: object) -> None:
+    assert privacy.setting(value) == shown

@@ -199,6 +199,24 @@ def test_an_image_that_is_trained_on_and_scored_is_refused_unless_that_is_said(p
     fetch.run(settings(**both, train_on_benchmarks=True))
 
 
+def test_a_root_may_hide_where_it_lies_and_one_that_does_not_is_said(
+    project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SETS", str(project))
+    hidden = {"benchmarks": ["own_test"], "lpips_trunk": None, "roots": {"own_train": "$SETS/own"}}
+    fetch.run(settings(**hidden))
+    assert indices.read_index("own_train").images[0].file == "x.png"
+    assert "committed" not in caplog.text
+    fetch.run(settings(**hidden | {"roots": {"own_train": str(project / "own")}}))
+    assert "data.roots.own_train: an absolute path goes into params.yaml and dvc.lock" in caplog.text
+    assert not [path for path in paths.INDEX.iterdir() if str(project) in path.read_text()]
+    caplog.clear()
+    monkeypatch.delenv("SETS")
+    with pytest.raises(UserError, match="cannot go on without own_train"):
+        fetch.run(settings(**hidden))
+    assert "$SETS/own names $SETS, which is not set" in caplog.text
+
+
 def test_one_bad_photo_ends_no_fetch(
     project: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:

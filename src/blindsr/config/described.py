@@ -7,6 +7,7 @@ from typing import Any
 
 from blindsr.config.params import Params
 from blindsr.config.run import Run
+from blindsr.runtime import privacy
 
 
 def described(params: Params, run: Run) -> dict[str, str]:
@@ -34,7 +35,7 @@ def described(params: Params, run: Run) -> dict[str, str]:
         "degradation": {"name": params.degradation.name, **params.degradation.settings},
         "train": _training(params),
     }
-    return {"backbone": run.backbone, "reg": run.reg, "seed": str(run.seed), **_flat(nested)}
+    return {"backbone": run.backbone, "reg": run.reg, "seed": str(run.seed), **_flat(privacy.setting(nested))}
 
 
 def _training(params: Params) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class Params(Model):
             del settings["data"][here]
         if not self.data.train_on_benchmarks:
             del settings["data"]["train_on_benchmarks"]
-        return yaml.safe_dump(settings, sort_keys=False)
+        return yaml.safe_dump(privacy.setting(settings), sort_keys=False)
 
     def require(self, run: Run) -> None:
         """Refuse a run that the settings do not name.

@@ -18,6 +18,8 @@ from pydantic import (
     WrapValidator,
 )
 
+from blindsr.runtime import privacy
+
 
 def _no_switch(value: Any) -> Any:
     """Python takes true for 1; who writes it in the place of a number means something else."""
@@ -91,7 +93,7 @@ def _place(value: Any) -> Any:
 def _public(url: str) -> str:
     """params.yaml and dvc.lock are committed, so no password may stand in them."""
     parts = urlsplit(url)
-    if "@" in parts.netloc or parts.query or parts.fragment:
+    if privacy.without_secrets(url) != url or parts.query or parts.fragment:
         raise ValueError(
             "must be an address without user, password or query, since params.yaml and dvc.lock are committed: keep "
             "the password in ~/.netrc"

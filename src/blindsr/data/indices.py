@@ -157,12 +157,5 @@ def set_folder(name: str, roots: dict[str, Path]) -> Path:
 
 
 def root_path(root: Path) -> Path:
-    """Resolve a path of `data.roots` against the real project folder, also in temporary copies of it.
-
-    Args:
-        root: Absolute, relative to the project, or beginning with ~.
-
-    Returns:
-        Absolute path.
-    """
-    return paths.project_root() / root.expanduser()
+    """Where a path of `data.roots` leads: see `paths.of_user`."""
+    return paths.of_user(root)

@@ -13,6 +13,8 @@ import typer.core
 from blindsr.runtime import escaping, files, lifetime, terminal, world
 from blindsr.runtime.errors import Interrupted, UserError
 
+_NO_MEMORY = ("DefaultCPUAllocator", "out of memory")  # what torch says of a CPU, and of a GPU
+
 
 class _Terminated(KeyboardInterrupt):
     """By SIGTERM."""
@@ -75,6 +77,10 @@ def run(app: Callable[[], Any]) -> None:
         if not files.is_limit(error):  # a fault of this program
             raise
         _end(UserError(f"{error.strerror}: {files.mend(error)}"))
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in _NO_MEMORY):
+            raise
+        _end(UserError("there is too little memory: end other programs, or choose smaller tiles, batches or images"))
 
 
 def _end(error: UserError) -> None:

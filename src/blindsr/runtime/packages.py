@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from blindsr.runtime import paths
 from blindsr.runtime.errors import UserError, one_line
 
 _OWN = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)")  # a function in a file of the user's
@@ -77,8 +78,8 @@ def own_file(where: Any) -> Path | None:
     named = _OWN.fullmatch(where) if isinstance(where, str) else None
     if not named:
         return None
-    path = Path(named["file"]).expanduser()
-    return path if path.is_file() else Path(os.environ.get("DVC_ROOT", ".")) / path
+    path = Path(os.path.expandvars(named["file"])).expanduser()
+    return path if path.is_file() else paths.of_user(named["file"])
 
 
 def own_files(settings: Mapping[str, Any]) -> list[Path]:

@@ -2,7 +2,9 @@
 
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+
+from blindsr.runtime.errors import UserError
 
 FETCHED = Path("data/fetched.json")
 MANIFESTS = Path("data/manifests")
@@ -26,6 +28,36 @@ PAGE = Path("reports/report.html")
 def project_root() -> Path:
     """The real project folder, also in the temporary copies in which DVC runs queued experiments."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+
+
+def of_user(given: str | Path) -> Path:
+    """The place that a setting names, where it is used: files keep the setting as it was given.
+
+    So what is committed need not tell how a machine calls its disks and users.
+
+    Args:
+        given: Absolute, relative to the project, or beginning with ~ (the user's folder); $NAME in it stands for a
+            variable of the environment.
+
+    Returns:
+        Absolute path, of the real project also in temporary copies of it.
+
+    Raises:
+        UserError: for a variable that is not set, or a user that is not known.
+    """
+    text = os.path.expandvars(given)
+    absent = re.search(r"\$\{?(\w+)", text)
+    if absent:
+        raise UserError(f"{given} names ${absent[1]}, which is not set: `export {absent[1]}=...`, or give the path")
+    try:
+        return project_root() / Path(text).expanduser()
+    except RuntimeError:
+        raise UserError(f"{given} begins with the folder of a user who is not known here: give the path") from None
+
+
+def is_private(given: str | Path) -> bool:
+    """Whether a setting tells how this machine calls its disks and users: an absolute path does."""
+    return Path(given).is_absolute() or PureWindowsPath(given).is_absolute()
 
 
 def require_inside(text: str) -> str:

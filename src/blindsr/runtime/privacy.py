@@ -1,7 +1,9 @@
 """What is not to leave this machine by accident: passwords and tokens in addresses, and where its files lie."""
 
 import re
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PureWindowsPath
+from typing import Any
 
 from blindsr.runtime import paths
 
@@ -35,6 +37,25 @@ def without_places(text: str) -> str:
 def public(text: str) -> str:
     """Both: what may be published of a command, a message or a setting."""
     return without_places(without_secrets(text))
+
+
+def setting(value: Any) -> Any:
+    """What may be published of a value of the settings, or of an argument: of a path its last part, for one.
+
+    Args:
+        value: Text, or a list or mapping that holds some; others come back as they are.
+    """
+    if isinstance(value, Mapping):
+        return {key: setting(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [setting(each) for each in value]
+    if not isinstance(value, str):
+        return value
+    name, equals, path = ("", "", value) if "://" in value else value.rpartition("=")
+    if path.startswith("~") or paths.is_private(path):  # which may hold blanks, and be no path to a whole text
+        root = f"{paths.project_root()}/"
+        return f"{name}{equals}{path.removeprefix(root) if path.startswith(root) else PureWindowsPath(path).name}"
+    return public(value)
 
 
 def _without_secrets(rest: str) -> str:

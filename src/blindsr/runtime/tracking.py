@@ -277,7 +277,7 @@ def _experiment_tags() -> dict[str, str]:
     tags = {"dvc.experiment": os.environ.get("DVC_EXP_NAME", ""), "git.revision": revision}
     # what MLflow's own pages show as source, version and user
     tags |= {
-        "mlflow.source.name": privacy.public(" ".join(["blindsr", *sys.argv[1:]])),
+        "mlflow.source.name": " ".join(["blindsr", *map(privacy.setting, sys.argv[1:])]),
         "mlflow.source.type": "LOCAL",
     }
     tags |= {"mlflow.source.git.commit": revision} if revision else {}

@@ -14,7 +14,7 @@ def digest(init_from: str | None) -> str | None:
     """Hash the file of `train.init_from`: a training depends on what it holds, not on where it lies.
 
     Args:
-        init_from: Path, relative to the project's root or absolute; None: no file.
+        init_from: Path, as `paths.of_user` takes it; None: no file.
 
     Returns:
         SHA-256 as 64 hexadecimal digits, or None.
@@ -93,7 +93,7 @@ def forget(record: Path) -> None:
 
 def _path(init_from: str) -> Path:
     """Relative to the project's root, also in the temporary copies in which DVC runs experiments."""
-    path = paths.project_root() / init_from
+    path = paths.of_user(init_from)
     if not path.is_file():
         raise UserError(
             f"train.init_from {init_from} is no file: weights in models/ come and go with experiments, give those "
