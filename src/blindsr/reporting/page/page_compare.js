@@ -32,7 +32,7 @@ function comparison() {
     const alt = `${state.entry.image}, ${state.testCase}, ${titleOf(name)}`;
     const image = el("img", { loading, alt, draggable: "false", class: name === LR ? "lr" : null });
     image.addEventListener("error", () => image.replaceWith(el("p", { class: "absent" }, `not there: ${path}`)));
-    image.src = encodeURI(path).replace(/[?#]/g, encodeURIComponent);
+    image.src = inside.has(path) ? `data:image/webp;base64,${inside.get(path)}` : encodeURI(path).replace(/[?#]/g, encodeURIComponent);
     return image;
   }
 
