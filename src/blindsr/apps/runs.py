@@ -15,7 +15,7 @@ from blindsr.config.run import CONTROLS, Run
 from blindsr.evaluation import benchmarks
 from blindsr.model import weight_files
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.runtime import files, packages, paths, recorded, tracking, tracking_store
+from blindsr.runtime import files, packages, paths, recorded, running, tracking, tracking_store
 from blindsr.runtime.errors import UserError
 
 Row = TypeVar("Row")
@@ -135,7 +135,9 @@ def export(out: Path, uri: str | None = None) -> None:
     """
     target = uri or tracking_store.tracking_uri()
     with tracking_store.asked(target):
-        rows = [_row(run) for run in tracking_store.runs(tracking_store.connect(target))]
+        client = tracking_store.connect(target)
+        running.mark_killed(client, target)
+        rows = [_row(run) for run in tracking_store.runs(client)]
     if not rows:
         shown = tracking_store.shown(target)
         raise UserError(f"no runs in {shown}: `dvc repro` makes some, `blindsr runs sync` publishes")
@@ -180,7 +182,9 @@ def ui(port: int) -> None:
         raise UserError(f"the runs are on a server: open {tracking_store.shown(uri)} in a browser")
     packages.require("mlflow", "`blindsr runs ui`")
     with tracking_store.asked(uri):
-        experiment = tracking_store.experiment_id(tracking_store.connect(uri), uri)
+        client = tracking_store.connect(uri)
+        experiment = tracking_store.experiment_id(client, uri)
+        running.mark_killed(client, uri)
     artifacts = paths.project_root() / "mlartifacts"
     options = {"backend-store-uri": uri, "default-artifact-root": str(artifacts), "port": str(port), "workers": "1"}
     command = [

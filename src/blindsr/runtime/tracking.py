@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from blindsr.runtime import escaping, packages, privacy, tracking_store
+from blindsr.runtime import escaping, packages, privacy, running, tracking_store
 from blindsr.runtime.errors import Interrupted, UserError
 
 _FLUSH_EVERY = 10.0  # seconds
@@ -68,13 +68,15 @@ class Run:
         ended: int | None = None,
         new: bool = False,
         settle: Callable[[], None] | None = None,
+        alive: Any = None,
     ) -> None:
         """Use `open_run`. Steps up to `last_step` and the `known` scores are there and are not sent again.
 
         `store` is its address; where it is `required`, failures are raised. `ended` is when the run was finished
         before (ms since 1970): its duration stays that of the training, whenever scores are added to it. `new`: it
-        was not there before. `settle` is called at the end.
+        was not there before. `settle` is called at the end. `alive`: the lock of `running.hold`.
         """
+        self._alive = alive
         self._settle = settle
         self._client, self._id, self._last_step, self._known = client, run_id, last_step, known or {}
         self._store, self._required, self._ended, self._new = store, required, ended, new
@@ -170,6 +172,8 @@ class Run:
             self._try(lambda: self._client.set_terminated(self._id, status, ended))
         if self._client is not None and self._settle:
             self._try(self._settle)
+        if self._alive is not None:
+            running.release(self._alive)
 
     def _try(self, call: Any) -> None:
         self._complete = False
@@ -259,12 +263,18 @@ def _found_or_made(
             last_step = max((point.step for point in history), default=-1)
             ended = found.info.end_time if found.info.status == "FINISHED" else None
             known = found.data.metrics
-            return Run(client, run_id, last_step, known, store=store, required=required, ended=ended, settle=settle)
+            if found.info.status in ("KILLED", "FAILED"):  # and goes on now
+                client.update_run(run_id, "RUNNING")
+            return Run(
+                client, run_id, last_step, known, store=store, required=required, ended=ended, settle=settle,
+                alive=running.hold(run_id),
+            )  # fmt: skip
+        alive = running.hold(run_id)
     from mlflow.entities import RunTag
 
     marks = [RunTag(key, value) for key, value in {**_experiment_tags(), **tags}.items()]
     client.log_batch(run_id, params=as_params(params), tags=marks)
-    return Run(client, run_id, store=store, required=required, new=True, settle=settle)
+    return Run(client, run_id, store=store, required=required, new=True, settle=settle, alive=alive)
 
 
 def _experiment_tags() -> dict[str, str]:
