@@ -1,8 +1,8 @@
 """Runs in MLflow: made complete from recorded files, published to a team's server, written as one table, shown."""
 
 import datetime
-import subprocess
-import sys
+import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -175,26 +175,41 @@ def ui(port: int) -> None:
         port: On this machine, where the pages are.
 
     Raises:
-        UserError: if the runs are on a server, there are none, or MLflow is not installed.
+        UserError: if the runs are on a server, there are none, the port is taken, or MLflow is not installed.
     """
     uri = tracking_store.tracking_uri()
     if uri.startswith("http"):
         raise UserError(f"the runs are on a server: open {tracking_store.shown(uri)} in a browser")
     packages.require("mlflow", "`blindsr runs ui`")
+    _require_free(port)
     with tracking_store.asked(uri):
         client = tracking_store.connect(uri)
         experiment = tracking_store.experiment_id(client, uri)
         running.mark_killed(client, uri)
+    # jobs of language models, in eight processes
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    from mlflow.cli import cli  # in this process, which has imported most of it
+
+    print(f"open {_runs_page(port, experiment)} in a browser; Ctrl-C ends it", flush=True)
     artifacts = paths.project_root() / "mlartifacts"
     options = {"backend-store-uri": uri, "default-artifact-root": str(artifacts), "port": str(port), "workers": "1"}
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "ui",
-        *(part for name in options for part in (f"--{name}", options[name])),
-    ]
-    print(f"open http://127.0.0.1:{port}/#/experiments/{experiment}/runs in a browser; Ctrl-C ends it", flush=True)
-    status = subprocess.run(command, check=False).returncode
-    if status:
-        raise UserError(f"the MLflow server ended with status {status}: is port {port} taken? Try --port")
+    given = [part for name in options for part in (f"--{name}", options[name])]
+    try:
+        cli.main(args=["ui", *given], prog_name="mlflow", standalone_mode=False)
+    except SystemExit as stopped:
+        if stopped.code:
+            raise UserError("the MLflow server failed: see above") from None
+
+
+def _runs_page(port: int, experiment: str) -> str:
+    """The address of the runs; without the type, menus of language models are around them."""
+    return f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs?workflowType=machine_learning"
+
+
+def _require_free(port: int) -> None:
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise UserError(f"port {port} cannot be used ({error.strerror}): give another one with --port") from None

@@ -163,6 +163,28 @@ def test_pictures_inside_the_page_need_no_folder(tab, small, tmp_path):
     assert "are inside this file, without loss." in (tmp_path / "two.html").read_text()
 
 
+def test_a_row_without_pictures_is_in_the_tables_alone(tab, small, tmp_path):
+    """none_rescaled is computed of scores: no network makes pictures of it."""
+    made = small[0]
+    scores = {**made.scores, "models": [*made.scores["models"]]}
+    scores["models"].append({"name": "srresnet-none_rescaled", "backbone": "srresnet", "reg": "none_rescaled"})
+    rescaled = {
+        metric: {**own, "srresnet-none_rescaled": own["srresnet-rff"]} for metric, own in scores["values"].items()
+    }
+    inside = pictures.inside(small[1].parent, made.gallery, ["clean", "b+n+j"])
+    page = made._replace(scores={**scores, "values": rescaled}, pictures=inside)
+    (tmp_path / "more.html").write_text(rendering.render(page), "utf-8")
+    tab.open(tmp_path / "more.html")
+    tab.see_pictures()
+    assert len(tab.all("#strip figure")) == 2 + 7
+    assert "none_rescaled" in [row[2] for row in tab.rows()]
+    tab.see("#scatter-plot")
+    Select(tab.find("#scatter-controls label:nth-child(3) select")).select_by_visible_text("none_rescaled")
+    assert tab.all(".point.filled") == []
+    tab.js("document.querySelector('.point').dispatchEvent(new MouseEvent('click'))")
+    assert "none_rescaled" in tab.find("#scatter-scores").text
+
+
 # ---- the scatter
 
 

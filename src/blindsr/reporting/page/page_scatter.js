@@ -32,7 +32,7 @@ function scatter(pictures) {
       if (!ours || !theirs) continue;
       images.forEach((image, at) => {
         if ((ours[at] ?? null) === null || (theirs[at] ?? null) === null) return;
-        points.push({ benchmark: name, image, at, x: theirs[at], y: ours[at], open: Boolean(pictures?.has(name, image)) });
+        points.push({ benchmark: name, image, at, x: theirs[at], y: ours[at], open: Boolean(pictures?.has(name, image) && pictures.pictured(model.name)) });
       });
     }
     points.sort((a, b) => a.x - b.x || a.y - b.y); // the order of the arrow keys
