@@ -241,7 +241,7 @@ def _show(said: str) -> None:
     """The table that matters, where the rest is, and what to do next."""
     console = Console(width=None if sys.stdout.isatty() else 120)  # a file has no width of its own
     narrow = console.width < _WIDE
-    table = Table(box=box.SIMPLE if narrow else box.HEAVY_HEAD)
+    table = Table(box=box.SIMPLE if narrow else box.HEAVY_HEAD, pad_edge=not narrow)
     path = paths.REPORTS / "tables" / "headline.csv"
     if path.is_file():
         names = {"backbone": str, "reg": str}  # which may be called nan
