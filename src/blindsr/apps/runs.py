@@ -1,7 +1,6 @@
 """Runs in MLflow: made complete from recorded files, published to a team's server, written as one table, shown."""
 
 import datetime
-import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -186,19 +185,8 @@ def ui(port: int) -> None:
         client = tracking_store.connect(uri)
         experiment = tracking_store.experiment_id(client, uri)
         running.mark_killed(client, uri)
-    # jobs of language models, in eight processes
-    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-    from mlflow.cli import cli  # in this process, which has imported most of it
-
     print(f"open {_runs_page(port, experiment)} in a browser; Ctrl-C ends it", flush=True)
-    artifacts = paths.project_root() / "mlartifacts"
-    options = {"backend-store-uri": uri, "default-artifact-root": str(artifacts), "port": str(port), "workers": "1"}
-    given = [part for name in options for part in (f"--{name}", options[name])]
-    try:
-        cli.main(args=["ui", *given], prog_name="mlflow", standalone_mode=False)
-    except SystemExit as stopped:
-        if stopped.code:
-            raise UserError("the MLflow server failed: see above") from None
+    tracking_store.serve(uri, port)
 
 
 def _runs_page(port: int, experiment: str) -> str:
