@@ -89,7 +89,7 @@ function scatter(pictures) {
 
   function draw() {
     const width = Math.max(260, byId("scatter-plot").clientWidth), height = Math.max(300, Math.min(460, width * 0.7));
-    const [left, right, top, bottom] = [64, 12, 12, 46];
+    const [left, right, top, bottom] = [80, 12, 12, 46];
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     if (!points.length) {
       svg.replaceChildren(shape("text", { x: width / 2, y: height / 2, "text-anchor": "middle" }, "no image has both scores"));
