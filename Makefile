@@ -18,7 +18,7 @@ LEAN_STAMP := $(LEAN)/.installed-$(LEAN_TORCH)
 DOCS := .venv-docs
 DOCS_STAMP := $(DOCS)/.installed
 
-.PHONY: help setup params repro back report test test-lean lint docs bench gpu-check ui
+.PHONY: help setup params repro back exps report test test-lean lint docs bench gpu-check ui
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -53,6 +53,13 @@ repro: params  ## rebuild tables, plots and runs (embedded profile: minutes)
 back: setup  ## after an experiment in the workspace: settings, tables and files of the last commit
 	@git checkout --quiet HEAD -- params.yaml dvc.lock reports
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc checkout --quiet --force --allow-missing
+
+# the columns of `dvc exp show` that tell experiments apart fit 120 characters; SWEPT: of the settings, a pattern of names
+SWEPT ?= ^
+HIDDEN := State|Executor|Created|models|src|reports|data|clean|trained|amplitude|reg.names
+exps: setup  ## compare experiments (SWEPT=rff.hyper.sigma ARGS="--sort-by mean")
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc exp show --only-changed \
+		--drop '$(HIDDEN)|(reg|degradation)[.]settings[.](?!$(SWEPT))' $(ARGS)
 
 report: setup  ## rebuild only tables, figures and page, from recorded scores
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc repro --single-item report

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +128,26 @@ def test_an_unpacked_archive_is_told_what_it_lacks(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="is no git repository, which DVC needs: run `git init`"):
         repro.run([])
+
+
+@pytest.mark.parametrize(("columns", "terminal"), [(80, True), (200, True), (80, False)])
+def test_no_number_of_the_table_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int, terminal: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(repro.sys.stdout, "isatty", lambda: terminal)
+    (tmp_path / "reports" / "tables").mkdir(parents=True)
+    names = [f"{name}{end}" for name in ("- none", "- bilinear") for end in ("", "_low", "_high")]
+    row = "srresnet,none_rescaled,24.51,0.1,-0.127,-0.311,0.028,0.25,-0.5,1"
+    text = f"backbone,reg,PSNR mean,cosine,{','.join(names)}\n{row}\n"
+    (tmp_path / "reports" / "tables" / "headline.csv").write_text(text)
+    repro._show("Done")
+    table = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out.split("PSNR in dB, mean")[0])
+    assert "…" not in table
+    for shown in ("srresnet-none_rescaled", "24.51", "[-0.311, +0.028]", "[-0.500, +1.000]"):
+        assert shown in table
+    assert max(map(len, table.splitlines())) <= (columns if terminal else 120)
 
 
 def test_a_regularizer_may_be_called_what_looks_like_no_value(

@@ -1,12 +1,16 @@
 """runs: made complete from files, published to a real server on PostgreSQL, and written as one CSV."""
 
 import csv
+import json
 import os
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 import yaml
@@ -193,3 +197,43 @@ def test_a_teams_server_on_postgresql_gets_all_runs_once_and_gives_them_as_csv(s
         assert len(list((tmp_path / "artifacts").rglob("psnr_db.md"))) == 1
         assert blindsr("runs", "export", "all.csv", "--tracking-uri", server) == "4 runs: all.csv\n"
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 5
+
+
+def test_the_ui_serves_the_runs_at_the_address_that_it_prints_and_ends_with_the_command(store: Store) -> None:
+    own = store("mlflow")
+    with tracking.open_run("net-rff-0", "key", {"reg": "rff"}) as run:
+        run.summary({"psnr_db": 25.0})
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-u", "-m", "blindsr", "runs", "ui", "--port", str(port)]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": own}
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert server.stdout is not None
+        said = ""
+        while "startup complete" not in said:
+            line = server.stdout.readline()
+            assert line, said
+            said += line
+        experiment = tracking_store.connect(own).get_experiment_by_name(tracking_store.EXPERIMENT).experiment_id
+        page = f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs?workflowType=machine_learning"
+        assert f"open {page} in a browser" in said
+        assert len(psutil.Process(server.pid).children(recursive=True)) == 1  # one worker, and no jobs
+        with pytest.raises(UserError, match=f"port {port} cannot be used .*--port"):
+            runs.ui(port)
+        asked = json.dumps({"experiment_ids": [experiment], "order_by": ["metrics.psnr_db DESC"]}).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/runs/search", asked, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            (found,) = json.load(answer)["runs"]
+        assert found["info"]["run_name"] == "net-rff-0"
+        assert found["data"]["metrics"][0]["value"] == 25.0
+        server.terminate()
+        assert server.wait(60) == 0
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0
+    finally:
+        server.kill()
+        server.wait()

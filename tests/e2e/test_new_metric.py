@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -33,9 +33,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     """Two images, bicubic and a network, in a project whose settings name the new metric."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.setattr(
-        evaluate.tracking, "open_run", lambda *_: contextlib.nullcontext(SimpleNamespace(summary=lambda values: None))
-    )
+    monkeypatch.setattr(evaluate.tracking, "open_run", lambda *_: contextlib.nullcontext(Mock()))
     monkeypatch.setattr(report, "publish", lambda _: None)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "mae_gain.py").write_text(printed("mae_gain.py"))

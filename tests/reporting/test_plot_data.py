@@ -68,6 +68,15 @@ def test_the_plots_of_dvc_yaml_are_of_columns_that_are_written() -> None:
         assert '"<DVC_METRIC_DATA>"' in json.dumps(template)
 
 
+def test_the_legend_of_curves_shows_the_strokes_of_experiments() -> None:
+    """Points that had the strokes, too, would leave Vega's legend blank."""
+    template = json.loads((ROOT / ".dvc" / "plots" / "curve.json").read_text())
+    line, points = template["layer"]
+    assert line["encoding"]["strokeDash"]["field"] == "rev"
+    assert "encoding" not in points
+    assert "strokeDash" not in template["encoding"]
+
+
 def test_the_page_of_the_plots_loads_nothing() -> None:
     page = (ROOT / ".dvc" / "plots" / "page.html").read_text("utf-8")
     head, rest = page.split("<script>")

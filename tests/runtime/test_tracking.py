@@ -87,10 +87,13 @@ def test_the_weights_are_a_model_that_mlflow_loads_and_runs(client, tmp_path: Pa
     )  # fmt: skip
     weight_files.save(network, info, tmp_path / "w.safetensors")
     for _ in range(2):
-        with tracking.open_run("net-rff-0", "key1", {}) as run:
+        with tracking.open_run("net-rff-0", "key1", {"reg": "rff"}) as run:
             run.model(tmp_path / "w.safetensors", "blindsr.apps.mlflow_model")
+            run.artifacts(tmp_path / "w.safetensors", "own")
     (found,) = runs(client)
     (output,) = found.outputs.model_outputs
+    assert client.get_logged_model(output.model_id).params == {"reg": "rff"}  # its page shows them
+    assert [file.path for file in client.list_artifacts(found.info.run_id, "own")] == ["own/w.safetensors"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_store.tracking_uri())
     loaded = mlflow.pyfunc.load_model(f"models:/{output.model_id}")
     lr = np.random.default_rng(0).integers(0, 256, (2, 8, 6, 3), np.uint8)

@@ -36,7 +36,8 @@ from blindsr.config.run import Run
 from blindsr.runtime import tracking
 from blindsr.evaluation.journal import Journal
 from blindsr.stages import evaluate
-tracking.open_run = lambda *a: contextlib.nullcontext(types.SimpleNamespace(summary=lambda values: None))
+tracking.open_run = lambda *a: contextlib.nullcontext(types.SimpleNamespace(
+    summary=lambda values: None, artifacts=lambda *a: None, inputs=lambda sets: None))
 rows, append = int(sys.argv[1]), Journal.append
 written = 0
 def killing(self, scores):
@@ -79,11 +80,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+kept: list[object] = []  # what is stored with the run beside its scores
+
+
 @pytest.fixture
 def run(project: Path, monkeypatch: pytest.MonkeyPatch):
     """Runs the stage without MLflow; gives the CSV's bytes, how many images were upscaled, and what was tracked."""
     tracked: dict[str, float] = {}
     upscaled = []
+    kept.clear()
     inner = benchmarks.inference.upscale_rgb
 
     def counting(network, lrs, *args, **kwargs):
@@ -94,7 +99,9 @@ def run(project: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
         evaluate.tracking,
         "open_run",
-        lambda *arguments: contextlib.nullcontext(SimpleNamespace(summary=tracked.update)),
+        lambda *arguments: contextlib.nullcontext(
+            SimpleNamespace(summary=tracked.update, artifacts=lambda *made: kept.append(made), inputs=kept.extend)
+        ),
     )
 
     def call(name: str = RUN):
@@ -121,6 +128,8 @@ def test_rows_are_in_the_order_of_the_suite_and_nothing_is_left(run) -> None:
     assert [(row["case"], row["image"]) for row in rows] == [(c, n) for c in ("clean", "b+n+j") for n in NAMES]
     assert all(row["lpips"] == "" for row in rows)
     assert upscaled == 10
+    assert (paths.SCORES / f"{RUN}.csv", "scores") in kept
+    assert [one[0::2] for one in kept[1:]] == [("Toy", "evaluation")]
     assert tracked["psnr_db/Toy/clean"] == pytest.approx(np.mean([float(r["psnr_db"]) for r in rows[:5]]), abs=1e-6)
     assert states() == []
 

@@ -175,7 +175,10 @@ def test_the_page_shows_every_table_with_a_value(settings: Params, monkeypatch: 
     monkeypatch.setattr(report.all_figures, "draw", lambda *_: [])
     report.run(settings)
     page = paths.PAGE.read_text()
-    assert "profile embedded, 480 iterations, seeds 0, 1, 2: not the paper" in page
+    assert "profile embedded, 480 iterations, seeds 0, 1, 2</p>" in page
+    assert page.count("not the paper's experiment") == 0  # the banner says it once, and no title
+    assert page.count("Not the paper’s experiment") == 1
+    assert "<h3>PSNR-Y (dB), x4</h3>" in page
     assert "Table 1, other benchmarks: PSNR in dB" in page
     assert "Table 2, left: PSNR" not in page  # no track of NTIRE is here: the file says so, the page leaves it out
     assert (

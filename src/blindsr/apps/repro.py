@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 import yaml
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -35,6 +36,7 @@ _LEFT_OUT = re.compile(
 _HELD = (b"Running stage '", b"Stage '", b"> ", b"Updating lock", b"Generating lock", b"To ", b"\t", b"Use `dvc",
          b"Data ", b"WARNING")  # fmt: skip
 _SHOWN = {"PSNR mean": "PSNR mean", "cosine": "detail cosine", "- none": "− none", "- bilinear": "− bilinear"}
+_WIDE = 108  # columns of the table of results with all it says of a row in one line
 _NOTES = Path(".train_state") / "stage_seconds.json"
 
 
@@ -237,7 +239,9 @@ def _copy(output: BinaryIO, story: Story) -> None:
 
 def _show(said: str) -> None:
     """The table that matters, where the rest is, and what to do next."""
-    console, table = Console(), Table()
+    console = Console(width=None if sys.stdout.isatty() else 120)  # a file has no width of its own
+    narrow = console.width < _WIDE
+    table = Table(box=box.SIMPLE if narrow else box.HEAVY_HEAD, pad_edge=not narrow)
     path = paths.REPORTS / "tables" / "headline.csv"
     if path.is_file():
         names = {"backbone": str, "reg": str}  # which may be called nan
@@ -245,9 +249,9 @@ def _show(said: str) -> None:
         columns = {name: title for name, title in _SHOWN.items() if name in frame}
         table.add_column("row", no_wrap=True)
         for title in columns.values():
-            table.add_column(title, justify="right", no_wrap=True)
+            table.add_column(title.replace(" ", "\n", 1) if narrow else title, justify="right", no_wrap=True)
         for values in frame.to_dict("records"):
-            cells = (_cell(values, name) for name in columns)
+            cells = (_cell(values, name).replace(" ", "\n" if narrow else " ", 1) for name in columns)
             table.add_row(Row(values["backbone"], values["reg"]).name, *cells)
         console.print(table)
         console.print(

@@ -1,8 +1,7 @@
 """Runs in MLflow: made complete from recorded files, published to a team's server, written as one table, shown."""
 
 import datetime
-import subprocess
-import sys
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +14,7 @@ from blindsr.config.run import CONTROLS, Run
 from blindsr.evaluation import benchmarks
 from blindsr.model import weight_files
 from blindsr.model.weight_files import WeightsInfo
-from blindsr.runtime import files, packages, paths, recorded, tracking, tracking_store
+from blindsr.runtime import files, packages, paths, recorded, running, tracking, tracking_store
 from blindsr.runtime.errors import UserError
 
 Row = TypeVar("Row")
@@ -135,7 +134,9 @@ def export(out: Path, uri: str | None = None) -> None:
     """
     target = uri or tracking_store.tracking_uri()
     with tracking_store.asked(target):
-        rows = [_row(run) for run in tracking_store.runs(tracking_store.connect(target))]
+        client = tracking_store.connect(target)
+        running.mark_killed(client, target)
+        rows = [_row(run) for run in tracking_store.runs(client)]
     if not rows:
         shown = tracking_store.shown(target)
         raise UserError(f"no runs in {shown}: `dvc repro` makes some, `blindsr runs sync` publishes")
@@ -173,24 +174,30 @@ def ui(port: int) -> None:
         port: On this machine, where the pages are.
 
     Raises:
-        UserError: if the runs are on a server, there are none, or MLflow is not installed.
+        UserError: if the runs are on a server, there are none, the port is taken, or MLflow is not installed.
     """
     uri = tracking_store.tracking_uri()
     if uri.startswith("http"):
         raise UserError(f"the runs are on a server: open {tracking_store.shown(uri)} in a browser")
     packages.require("mlflow", "`blindsr runs ui`")
+    _require_free(port)
     with tracking_store.asked(uri):
-        experiment = tracking_store.experiment_id(tracking_store.connect(uri), uri)
-    artifacts = paths.project_root() / "mlartifacts"
-    options = {"backend-store-uri": uri, "default-artifact-root": str(artifacts), "port": str(port), "workers": "1"}
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "ui",
-        *(part for name in options for part in (f"--{name}", options[name])),
-    ]
-    print(f"open http://127.0.0.1:{port}/#/experiments/{experiment}/runs in a browser; Ctrl-C ends it", flush=True)
-    status = subprocess.run(command, check=False).returncode
-    if status:
-        raise UserError(f"the MLflow server ended with status {status}: is port {port} taken? Try --port")
+        client = tracking_store.connect(uri)
+        experiment = tracking_store.experiment_id(client, uri)
+        running.mark_killed(client, uri)
+    print(f"open {_runs_page(port, experiment)} in a browser; Ctrl-C ends it", flush=True)
+    tracking_store.serve(uri, port)
+
+
+def _runs_page(port: int, experiment: str) -> str:
+    """The address of the runs; without the type, menus of language models are around them."""
+    return f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs?workflowType=machine_learning"
+
+
+def _require_free(port: int) -> None:
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise UserError(f"port {port} cannot be used ({error.strerror}): give another one with --port") from None

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from blindsr.runtime import escaping, tracking_store
+from blindsr.runtime import escaping, running, tracking_store
 from blindsr.runtime.errors import UserError
 
 _EVERY = 5.0  # seconds; a run sends what it has every few seconds
@@ -47,6 +47,7 @@ def run(uri: str | None = None, *, once: bool = False, wait: Callable[[float], N
     target = uri or tracking_store.tracking_uri()
     with tracking_store.asked(target):
         client = tracking_store.connect(target)
+        running.mark_killed(client, target)
         found = state(client)
         if not found:
             raise UserError(f"no runs in {tracking_store.shown(target)}: `dvc repro` makes some")
@@ -57,6 +58,7 @@ def run(uri: str | None = None, *, once: bool = False, wait: Callable[[float], N
         with Live(table(found), console=console, auto_refresh=False) as live:
             while any(one.state == "RUNNING" for one in found):
                 wait(_EVERY)
+                running.mark_killed(client, target)
                 found = state(client)
                 live.update(table(found), refresh=True)
 
@@ -68,9 +70,9 @@ def state(client: Any) -> list[Now]:
         client: Of MLflow.
     """
     trained = [one for one in tracking_store.runs(client) if "train.iterations" in one.data.params]
-    running = [one for one in trained if one.info.status == "RUNNING"]
-    ended = sorted((one for one in trained if one not in running), key=lambda one: one.info.end_time or 0)
-    return [_now(client, one) for one in [*ended[-_SHOWN_ENDED:], *running]]
+    going = [one for one in trained if one.info.status == "RUNNING"]
+    ended = sorted((one for one in trained if one not in going), key=lambda one: one.info.end_time or 0)
+    return [_now(client, one) for one in [*ended[-_SHOWN_ENDED:], *going]]
 
 
 def _now(client: Any, found: Any) -> Now:

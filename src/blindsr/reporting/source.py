@@ -62,6 +62,12 @@ class Source:
         known = f"profile {self.params.profile}, {scale}{self.params.train.iterations} iterations, seeds {seeds}"
         return known if self.faithful else f"{known}: not the paper's experiment"
 
+    @property
+    def kind(self) -> str:
+        """What kind of run this is, for the notes under tables."""
+        own = "." if self.faithful else ": a small run, not the paper's experiment."
+        return f"Profile `{self.params.profile}`{own}"
+
     @cached_property
     def scores(self) -> pd.DataFrame:
         """Those given, and those of the rescaled baseline where they can be computed."""
@@ -153,8 +159,7 @@ class Source:
 
     def notes(self, *sets: str) -> list[str]:
         """Where the numbers come from, and why the sets named are missing."""
-        own = "." if self.faithful else ": a small run, not the paper's experiment."
-        lines = [f"Mean over images, then over seeds. Profile `{self.params.profile}`{own}"]
+        lines = [f"Mean over images, then over seeds. {self.kind}"]
         if self.restored:
             lines.append(f"Left out, since a row restores them exactly (infinite PSNR): {', '.join(self.restored)}.")
         if sets and not self.beside_paper:

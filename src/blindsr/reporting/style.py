@@ -74,7 +74,8 @@ def legend_below(figure: Figure, columns: int = 6) -> None:
     for axis in figure.axes:
         handles, labels = axis.get_legend_handles_labels()
         found = dict(zip(labels, handles, strict=True)) | found
+    rows = max(1, -(-len(found) // columns))
+    even = max(1, -(-len(found) // rows))  # no single name in the last row
     figure.legend(
-        found.values(), found.keys(), ncols=min(len(found), columns), loc="outside lower center", fontsize=8,
-        frameon=False,
+        found.values(), found.keys(), ncols=even, loc="outside lower center", fontsize=8, frameon=False
     )  # fmt: skip

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from blindsr.runtime import escaping, packages, privacy, tracking_store
+from blindsr.runtime import escaping, packages, privacy, running, tracking_store
 from blindsr.runtime.errors import Interrupted, UserError
 
 _FLUSH_EVERY = 10.0  # seconds
@@ -66,18 +66,19 @@ class Run:
         store: str = "",
         required: bool = False,
         ended: int | None = None,
-        new: bool = False,
         settle: Callable[[], None] | None = None,
+        alive: Any = None,
     ) -> None:
         """Use `open_run`. Steps up to `last_step` and the `known` scores are there and are not sent again.
 
         `store` is its address; where it is `required`, failures are raised. `ended` is when the run was finished
-        before (ms since 1970): its duration stays that of the training, whenever scores are added to it. `new`: it
-        was not there before. `settle` is called at the end.
+        before (ms since 1970): its duration stays that of the training, whenever scores are added to it. `settle` is
+        called at the end. `alive`: the lock of `running.hold`.
         """
+        self._alive = alive
         self._settle = settle
         self._client, self._id, self._last_step, self._known = client, run_id, last_step, known or {}
-        self._store, self._required, self._ended, self._new = store, required, ended, new
+        self._store, self._required, self._ended = store, required, ended
         self._complete = ended is not None  # until something new is sent
         self._buffer: list[Any] = []
         self._flushed = time.monotonic()
@@ -120,12 +121,12 @@ class Run:
         return score in self._known and math.isclose(self._known[score], value, rel_tol=0, abs_tol=_SCORE_ERROR)
 
     def inputs(self, sets: Sequence[DataSet]) -> None:
-        """Name the data sets of the run, with their hashes; a run that was there before has them.
+        """Name the data sets of the run, with their hashes; those that it has are not named again.
 
         Args:
             sets: What it is trained or scored on.
         """
-        if self._client is not None and self._new:
+        if self._client is not None:
             from mlflow.entities import Dataset, DatasetInput, InputTag
 
             inputs = [
@@ -144,12 +145,17 @@ class Run:
         if self._client is not None:
             self._try(lambda: _log_model(self._client, self._id, weights, loader))
 
-    def artifacts(self, made: Path) -> None:
-        """Store a file, or a folder of files such as the tables, with the run; nothing where there is none."""
+    def artifacts(self, made: Path, folder: str | None = None) -> None:
+        """Store a file, or a folder of files such as the tables, with the run; nothing where there is none.
+
+        Args:
+            made: The file or folder.
+            folder: Of the run's artifacts, for a file; None: the top one.
+        """
         if self._client is not None and made.is_dir():
             self._try(lambda: self._client.log_artifacts(self._id, str(made), made.name))
         elif self._client is not None and made.is_file():
-            self._try(lambda: self._client.log_artifact(self._id, str(made)))
+            self._try(lambda: self._client.log_artifact(self._id, str(made), folder))
 
     def flush(self) -> None:
         """Send what is buffered, each step's values in one request: a killed process leaves no half of a point."""
@@ -170,6 +176,8 @@ class Run:
             self._try(lambda: self._client.set_terminated(self._id, status, ended))
         if self._client is not None and self._settle:
             self._try(self._settle)
+        if self._alive is not None:
+            running.release(self._alive)
 
     def _try(self, call: Any) -> None:
         self._complete = False
@@ -259,12 +267,18 @@ def _found_or_made(
             last_step = max((point.step for point in history), default=-1)
             ended = found.info.end_time if found.info.status == "FINISHED" else None
             known = found.data.metrics
-            return Run(client, run_id, last_step, known, store=store, required=required, ended=ended, settle=settle)
+            if found.info.status in ("KILLED", "FAILED"):  # and goes on now
+                client.update_run(run_id, "RUNNING")
+            return Run(
+                client, run_id, last_step, known, store=store, required=required, ended=ended, settle=settle,
+                alive=running.hold(run_id),
+            )  # fmt: skip
+        alive = running.hold(run_id)
     from mlflow.entities import RunTag
 
     marks = [RunTag(key, value) for key, value in {**_experiment_tags(), **tags}.items()]
     client.log_batch(run_id, params=as_params(params), tags=marks)
-    return Run(client, run_id, store=store, required=required, new=True, settle=settle)
+    return Run(client, run_id, store=store, required=required, settle=settle, alive=alive)
 
 
 def _experiment_tags() -> dict[str, str]:
@@ -298,7 +312,7 @@ def _log_model(client: Any, run_id: str, weights: Path, loader: str) -> None:
 
     images = Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))])  # N, height, width, RGB
     model = client.create_logged_model(
-        run.info.experiment_id, run.info.run_name, run_id, model_type="super-resolution"
+        run.info.experiment_id, run.info.run_name, run_id, params=run.data.params, model_type="super-resolution"
     )
     with tempfile.TemporaryDirectory() as folder:
         mlflow.pyfunc.save_model(

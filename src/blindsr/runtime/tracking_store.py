@@ -287,6 +287,29 @@ def experiment_id(client: Any, store: str) -> str:
         return str(found.experiment_id)
 
 
+def serve(uri: str, port: int) -> None:
+    """Run MLflow's pages with one worker on 127.0.0.1, until SIGINT or SIGTERM.
+
+    Args:
+        uri: Of the store.
+        port: On this machine.
+
+    Raises:
+        UserError: if the server fails.
+    """
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # of language models, in eight processes
+    from mlflow.cli import cli  # in this process, which has imported most of it
+
+    artifacts = str(paths.project_root() / "mlartifacts")
+    options = {"backend-store-uri": uri, "default-artifact-root": artifacts, "port": str(port), "workers": "1"}
+    given = [part for name, value in options.items() for part in (f"--{name}", value)]
+    try:
+        cli.main(args=["ui", *given], prog_name="mlflow", standalone_mode=False)
+    except SystemExit as stopped:
+        if stopped.code:
+            raise UserError("the MLflow server failed: see above") from None
+
+
 def reason(error: Exception) -> str:
     """What an error says, in one line without passwords, and without the statement that SQLAlchemy adds."""
     said = " ".join(str(getattr(error, "orig", None) or error).split())

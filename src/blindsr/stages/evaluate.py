@@ -26,6 +26,7 @@ from blindsr.model import inference
 from blindsr.runtime import devices, files, paths, provenance, recorded, temporary, tracking, world
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
+from blindsr.runtime.tracking import DataSet
 from blindsr.runtime.world import Rank
 
 _POLL = 0.2  # seconds between looks at what the other processes have scored
@@ -86,6 +87,11 @@ def run(params: Params, scored: Run) -> None:
     key = info.run if info else f"{name}-{params.profile}"
     with tracking.open_run(name, key, {"profile": params.profile}) as tracked:
         tracked.summary(benchmarks.means(scores))
+        tracked.artifacts(paths.SCORES / f"{name}.csv", "scores")
+        sets = {pair.benchmark: paths.INDEX / f"{pair.benchmark}.json" for pair in found}
+        tracked.inputs(
+            [DataSet(own, files.sha256(index)[:16], "evaluation") for own, index in sets.items() if index.is_file()]
+        )
 
 
 def _score(

@@ -4,6 +4,7 @@ blindsr report                      # of this project: reports/
 blindsr report reports/reference    # of a folder with params.yaml, index, scores, curves, analysis and gallery
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from blindsr.config.params import Params
 from blindsr.data import indices
 from blindsr.data.indices import Index
 from blindsr.reporting import report_tables, scores
-from blindsr.reporting.page import all_figures, rendering, score_data
+from blindsr.reporting.page import all_figures, pictures, rendering, score_data
 from blindsr.reporting.page.rendering import Page, PageFigure
 from blindsr.reporting.report_tables import ReportTables
 from blindsr.reporting.source import Source
+from blindsr.reporting.tables import Table
 from blindsr.runtime import files, packages, paths, recorded, temporary, tracking
 
 _VERSIONS = ("torch", "numpy", "scipy", "pillow", "opencv-python-headless", "scikit-image", "scikit-learn", "dvc")
@@ -52,14 +54,23 @@ def _page(source: Source, made: ReportTables, figures: list[PageFigure], gallery
         size=source.size,
         faithful=source.faithful,
         verdicts=made.verdicts,
-        tables=[table for table in made.tables if table.key not in made.empty],
+        tables=[_on_page(source, table) for table in made.tables if table.key not in made.empty],
         figures=figures,
         scores=score_data.build(source.scores, source.metrics, source.rows, source.suite, source.cases),
         gallery=gallery,
         settings=source.params.as_text(),
         versions={"blindsr": blindsr.__version__} | packages.versions(_VERSIONS),
         beside_paper=source.beside_paper,
+        pictures=pictures.inside(source.folder, gallery, list(dict.fromkeys([*source.ends[::-1], *source.cases]))),
     )
+
+
+def _on_page(source: Source, table: Table) -> Table:
+    """A table without what the head of the page says once, and with metrics by the names that people call them."""
+    title = table.title.removesuffix(f" ({source.size})")
+    for name, metric in source.metrics.items():
+        title = re.sub(rf"\b{re.escape(name)}\b", metric.title, title)
+    return table._replace(title=title, notes=[note.replace(f" {source.kind}", "") for note in table.notes])
 
 
 def _holes(params: Params, known: dict[str, Index]) -> dict[str, str]:

@@ -121,6 +121,7 @@ def _train(params: Params, run: Run, world: World) -> None:
             checkpoint.finish(states, made)
         except UserError as error:
             raise UserError(f"{error}; {checkpoint.resumption(states)}") from None
+        tracked.artifacts(made[0], "curves")
         tracked.model(made[1], LOADER)
         failure.forget(states)
         initial.forget(began_with)

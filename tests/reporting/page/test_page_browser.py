@@ -107,6 +107,31 @@ def test_the_page_itself_never_scrolls_sideways(tab, small, width):
     )
 
 
+def test_numbers_are_on_the_screen_of_a_phone(tab, small):
+    tab.open(small[1], width=390)
+    for table in ("#explorer-table", "#tables table"):
+        tab.see(table)
+        first = f"document.querySelector('{table} tbody tr')"
+        names = tab.js(f"return [...{first}.querySelectorAll('th')].filter(cell => cell.checkVisibility()).length")
+        right = tab.js(f"return {first}.querySelectorAll('td')[1].getBoundingClientRect().right")
+        assert names == 1
+        assert right < 390  # two columns of numbers, at least
+    before = "return getComputedStyle(document.querySelector('#explorer-table .name[data-of]'), '::before').content"
+    assert tab.js(before) == '"Set5"'
+    assert "linear-gradient" in str(tab.js("return getComputedStyle(document.querySelector('.box')).backgroundImage"))
+
+
+def test_a_wide_window_is_used(tab, small):
+    tab.open(small[1], width=1440)
+    verdicts = tab.js(
+        "return [...document.querySelectorAll('.verdicts li')].map(li => li.getBoundingClientRect().top)"
+    )
+    assert verdicts[0] == verdicts[1] < verdicts[2]  # two beside each other
+    beside = "return document.querySelector('#figures figcaption').getBoundingClientRect().left"
+    assert tab.js(beside) > tab.js("return document.querySelector('#figures img').getBoundingClientRect().right")
+    assert tab.js("return document.querySelector('#scatter-plot svg').getBoundingClientRect().width") > 700
+
+
 def test_verdicts_tables_and_figures_need_no_script(tab, small):
     tab.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:

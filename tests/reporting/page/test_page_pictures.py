@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import synthetic_page
+from blindsr.reporting.page import pictures, rendering
 
 pytest.importorskip("selenium", reason="selenium is absent: pip install -r requirements-dev.txt")
 from selenium.webdriver.common.action_chains import ActionChains
@@ -143,7 +144,61 @@ def test_two_fingers_zoom(tab):
     assert tab.zoom()[0] == pytest.approx(3, rel=0.1)
 
 
+def test_pictures_inside_the_page_need_no_folder(tab, small, tmp_path):
+    made = small[0]
+    paths = rendering.paths_of(made.gallery, ["clean"])
+    inside = pictures.inside(small[1].parent, made.gallery, ["clean"])
+    assert set(inside) == {path for path in paths if (small[1].parent / path).is_file()}
+    assert len(inside) == len(set(paths)) - 1
+    (tmp_path / "one.html").write_text(rendering.render(made._replace(pictures=inside)), "utf-8")
+    tab.open(tmp_path / "one.html")
+    tab.see_pictures()
+    tab.wait("[...document.querySelectorAll('#viewer img')].every(image => image.naturalWidth === 160)")
+    assert [url for url in tab.requests() if "/gallery/" in url and not url.endswith(synthetic_page.ABSENT)] == []
+    said = tab.find("#compare .lead").text
+    assert said.startswith(f"{len(inside)} of {len(set(rendering.paths_of(made.gallery)))} pictures are inside")
+    (tmp_path / "two.html").write_text(
+        rendering.render(made._replace(pictures=dict.fromkeys(rendering.paths_of(made.gallery), "")))
+    )
+    assert "are inside this file, without loss." in (tmp_path / "two.html").read_text()
+
+
+def test_a_row_without_pictures_is_in_the_tables_alone(tab, small, tmp_path):
+    """none_rescaled is computed of scores: no network makes pictures of it."""
+    made = small[0]
+    scores = {**made.scores, "models": [*made.scores["models"]]}
+    scores["models"].append({"name": "srresnet-none_rescaled", "backbone": "srresnet", "reg": "none_rescaled"})
+    rescaled = {
+        metric: {**own, "srresnet-none_rescaled": own["srresnet-rff"]} for metric, own in scores["values"].items()
+    }
+    inside = pictures.inside(small[1].parent, made.gallery, ["clean", "b+n+j"])
+    page = made._replace(scores={**scores, "values": rescaled}, pictures=inside)
+    (tmp_path / "more.html").write_text(rendering.render(page), "utf-8")
+    tab.open(tmp_path / "more.html")
+    tab.see_pictures()
+    assert len(tab.all("#strip figure")) == 2 + 7
+    assert "none_rescaled" in [row[2] for row in tab.rows()]
+    tab.see("#scatter-plot")
+    Select(tab.find("#scatter-controls label:nth-child(3) select")).select_by_visible_text("none_rescaled")
+    assert tab.all(".point.filled") == []
+    tab.js("document.querySelector('.point').dispatchEvent(new MouseEvent('click'))")
+    assert "none_rescaled" in tab.find("#scatter-scores").text
+
+
 # ---- the scatter
+
+
+def test_the_scatter_shows_differences(tab, small):
+    tab.see("#scatter-plot")
+    values = small[0].scores["values"]["psnr_db"]
+    change = np.subtract(values["srresnet-rff"]["Set5"]["b+n+j"], values["srresnet-none"]["Set5"]["b+n+j"])
+    zero = float(tab.find("#scatter-plot .zero").get_attribute("y1"))
+    median = float(tab.find("#scatter-plot .median").get_attribute("y1"))
+    height = [float(tab.find(f'[data-image="Set5/set5_{n:03d}"]').get_attribute("cy")) for n in range(5)]
+    assert median < zero  # the planted gain is upward
+    ratio = (zero - np.array(height)) / change  # one scale for all points, from the line of no change
+    assert ratio == pytest.approx(np.full(5, ratio[0]), rel=1e-3)
+    assert ratio[0] * 0.04 > 5  # px: a difference of 0.04 dB is seen
 
 
 def test_a_point_opens_its_image(tab):

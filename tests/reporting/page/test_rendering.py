@@ -188,7 +188,21 @@ def test_figures_keep_their_place_before_they_are_loaded():
         for tag, attributes in Elements(rendering.render(bare(figures=[PageFigure("f", "t", "c", svg)]))).tags
         if tag == "img"
     ]
-    assert (image["width"], image["height"], image["loading"]) == ("384", "288", "lazy")  # 288 pt = 384 px
+    assert (image["width"], image["height"], image["loading"]) == ("480", "360", "lazy")  # 288 pt = 384 px, enlarged
+
+
+def test_code_in_notes_is_code_and_the_warning_stands_once():
+    table = Table("t", "Title", ["set", "clean"], [["Set5", "24.00"]], 1, ["marks as in `other<`"])
+    text = rendering.render(bare(size="480 iterations: not the paper's experiment", faithful=False, tables=[table]))
+    assert "marks as in <code>other&lt;</code>" in text
+    assert Elements(text).words.count("the paper's experiment") == 0
+    assert Elements(text).words.count("the paper’s experiment") == 1
+
+
+def test_names_of_a_row_without_repetition():
+    rows = [["Set5", "bicubic", "bicubic", "24"], ["Set5", "rrdb", "rff", "25"]]
+    text = rendering.render(bare(tables=[Table("t", "T", ["benchmark", "backbone", "reg", "clean"], rows, 3, [])]))
+    assert re.findall(r'scope="row" class="name" data-of="([^"]*)"', text) == ["Set5", "Set5 rrdb"]
 
 
 def luminance(colour: str) -> float:

@@ -3,6 +3,7 @@
 
 const data = JSON.parse(document.getElementById("data-scores").textContent);
 const gallery = JSON.parse(document.getElementById("data-gallery").textContent);
+const inside = new Map(Object.entries(JSON.parse(document.getElementById("data-pictures").textContent))); // path -> WebP
 const BICUBIC = "bicubic";
 const HOLE = "—";
 

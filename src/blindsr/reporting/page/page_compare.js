@@ -10,7 +10,8 @@ function comparison() {
     left: (data.method === data.baseline ? null : baselineOf(method))?.name ?? BICUBIC, right: method.name,
   };
   const crop = () => state.entry.window.slice(2);
-  const sides = [HR, LR, ...data.models.map(({ name }) => name)];
+  const pictured = (name) => gallery.every((entry) => Object.values(entry.cases).every(({ models }) => name in models));
+  const sides = [HR, LR, ...data.models.map(({ name }) => name).filter(pictured)]; // none_rescaled is computed of scores
   const pictures = () => state.entry.cases[state.testCase];
 
   function titleOf(name) {
@@ -32,7 +33,7 @@ function comparison() {
     const alt = `${state.entry.image}, ${state.testCase}, ${titleOf(name)}`;
     const image = el("img", { loading, alt, draggable: "false", class: name === LR ? "lr" : null });
     image.addEventListener("error", () => image.replaceWith(el("p", { class: "absent" }, `not there: ${path}`)));
-    image.src = encodeURI(path).replace(/[?#]/g, encodeURIComponent);
+    image.src = inside.has(path) ? `data:image/webp;base64,${inside.get(path)}` : encodeURI(path).replace(/[?#]/g, encodeURIComponent);
     return image;
   }
 
@@ -105,6 +106,7 @@ function comparison() {
   const find = (benchmark, image) => gallery.find((entry) => entry.benchmark === benchmark && entry.image === image);
   return {
     has: (benchmark, image) => Boolean(find(benchmark, image)),
+    pictured,
     open(benchmark, image, testCase, left, right) {
       Object.assign(state, { entry: find(benchmark, image), testCase, left, right });
       zoom.reset();

@@ -123,7 +123,7 @@ function explorer() {
       column("benchmark", "benchmark", "text"), column("backbone", "backbone", "text"), column("reg", "regularizer", "text name"),
       ...columns.map((name) => column(`=${name}`, name, name === "mean" ? "mean" : null))));
     body.replaceChildren(...found.map((row) => el("tr", { class: isControl(row.model) ? "reference" : null },
-      el("th", { scope: "row" }, row.benchmark), el("th", { scope: "row" }, row.backbone), el("th", { scope: "row", class: "name" }, row.reg),
+      el("th", { scope: "row" }, row.benchmark), el("th", { scope: "row" }, row.backbone), el("th", { scope: "row", class: "name", "data-of": unique([row.benchmark, row.backbone]).filter((name) => name !== row.reg).join(" ") }, row.reg),
       ...columns.map((name) => number(row, name, top)))));
     const { label } = data.metrics[state.metric];
     const what = state.view === "values" ? label : `${label}, minus ${data.baseline} with the same backbone`;

@@ -1,4 +1,4 @@
-// One point per image: a regularizer against the same backbone without one.
+// One point per image: what a regularizer changes, over the score of the same backbone without one.
 
 /** `pictures`: what `comparison` returned, or null without a gallery. */
 function scatter(pictures) {
@@ -32,7 +32,7 @@ function scatter(pictures) {
       if (!ours || !theirs) continue;
       images.forEach((image, at) => {
         if ((ours[at] ?? null) === null || (theirs[at] ?? null) === null) return;
-        points.push({ benchmark: name, image, at, x: theirs[at], y: ours[at], open: Boolean(pictures?.has(name, image)) });
+        points.push({ benchmark: name, image, at, x: theirs[at], y: ours[at], open: Boolean(pictures?.has(name, image) && pictures.pictured(model.name)) });
       });
     }
     points.sort((a, b) => a.x - b.x || a.y - b.y); // the order of the arrow keys
@@ -74,6 +74,12 @@ function scatter(pictures) {
     return { found, decimals: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
   }
 
+  /** What an axis shows of these values, with a margin. */
+  function range(values) {
+    const [low, high] = [Math.min(...values), Math.max(...values)], margin = (high - low || 1) * 0.06;
+    return { low: low - margin, high: high + margin };
+  }
+
   function shape(tag, attributes, ...children) {
     const node = document.createElementNS(svg.namespaceURI, tag);
     set(node, attributes);
@@ -82,33 +88,38 @@ function scatter(pictures) {
   }
 
   function draw() {
-    const width = Math.max(260, Math.min(640, byId("scatter-plot").clientWidth)), height = width;
-    const [left, right, top, bottom] = [52, 12, 12, 46];
+    const width = Math.max(260, byId("scatter-plot").clientWidth), height = Math.max(300, Math.min(460, width * 0.7));
+    const [left, right, top, bottom] = [80, 12, 12, 46];
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     if (!points.length) {
       svg.replaceChildren(shape("text", { x: width / 2, y: height / 2, "text-anchor": "middle" }, "no image has both scores"));
       return;
     }
-    const all = points.flatMap(({ x, y }) => [x, y]);
-    const spread = Math.max(...all) - Math.min(...all) || 1;
-    const [low, high] = [Math.min(...all) - spread * 0.04, Math.max(...all) + spread * 0.04];
-    const px = (value) => left + ((value - low) / (high - low)) * (width - left - right);
-    const py = (value) => height - bottom - ((value - low) / (high - low)) * (height - top - bottom);
-    const { found, decimals } = ticks(low, high);
-    const better = betterSide(state.metric);
-    const axes = found.flatMap((tick) => [
-      shape("line", { class: "axis", x1: px(tick), x2: px(tick), y1: top, y2: height - bottom }),
-      shape("line", { class: "axis", x1: left, x2: width - right, y1: py(tick), y2: py(tick) }),
-      shape("text", { x: px(tick), y: height - bottom + 17, "text-anchor": "middle" }, tick.toFixed(decimals)),
-      shape("text", { x: left - 7, y: py(tick) + 4, "text-anchor": "end" }, tick.toFixed(decimals)),
-    ]);
+    const changes = points.map(({ x, y }) => y - x), middle = median(changes);
+    const across = range(points.map(({ x }) => x)), upward = range([0, ...changes]);
+    const px = (value) => left + ((value - across.low) / (across.high - across.low)) * (width - left - right);
+    const py = (value) => height - bottom - ((value - upward.low) / (upward.high - upward.low)) * (height - top - bottom);
+    const label = data.metrics[state.metric].label, better = betterSide(state.metric);
+    const [scores, gains] = [ticks(across.low, across.high), ticks(upward.low, upward.high)];
+    const signed = (value) => (value < 0 ? "−" : value > 0 ? "+" : "") + Math.abs(value).toFixed(gains.decimals);
+    const axes = [
+      ...scores.found.flatMap((tick) => [
+        shape("line", { class: "axis", x1: px(tick), x2: px(tick), y1: top, y2: height - bottom }),
+        shape("text", { x: px(tick), y: height - bottom + 17, "text-anchor": "middle" }, tick.toFixed(scores.decimals)),
+      ]),
+      ...gains.found.flatMap((tick) => [
+        shape("line", { class: "axis", x1: left, x2: width - right, y1: py(tick), y2: py(tick) }),
+        shape("text", { x: left - 7, y: py(tick) + 4, "text-anchor": "end" }, signed(tick)),
+      ]),
+    ];
     const centre = (top + height - bottom) / 2;
     svg.replaceChildren(...axes,
-      shape("line", { class: "diagonal", x1: px(low), y1: py(low), x2: px(high), y2: py(high) }),
-      shape("text", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" }, `${data.baseline}: ${data.metrics[state.metric].label}, ${better} is better`),
-      shape("text", { x: 12, y: centre, "text-anchor": "middle", transform: `rotate(-90 12 ${centre})` }, `${state.reg}: ${data.metrics[state.metric].label}`),
+      shape("line", { class: "zero", x1: left, x2: width - right, y1: py(0), y2: py(0) }),
+      shape("line", { class: "median", x1: left, x2: width - right, y1: py(middle), y2: py(middle) }),
+      shape("text", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" }, `${data.baseline}: ${label}`),
+      shape("text", { x: 12, y: centre, "text-anchor": "middle", transform: `rotate(-90 12 ${centre})` }, `${state.reg} − ${data.baseline}: ${label}, ${better} is better`),
       ...points.map((point, number) => shape("circle", {
-        class: `point${point.open ? " filled" : ""}`, cx: px(point.x), cy: py(point.y), r: points.length > 150 ? 3.5 : 5.5,
+        class: `point${point.open ? " filled" : ""}`, cx: px(point.x), cy: py(point.y - point.x), r: points.length > 150 ? 3.5 : 5.5,
         role: "button", tabindex: number ? -1 : 0, "aria-label": describe(point).replaceAll("\n", ", "),
         "data-image": `${point.benchmark}/${point.image}`,
         onclick: () => activate(point),
@@ -141,7 +152,7 @@ function scatter(pictures) {
     byId("scatter-controls").replaceChildren(
       select("Metric", metricOptions(), state.metric, pick("metric")),
       select("Backbone", paired, state.backbone, pick("backbone")),
-      select("Upward", methods(), state.reg, pick("reg")),
+      select("Compared", methods(), state.reg, pick("reg")),
       select("Benchmark", [[ALL, "all"], ...options], state.benchmark, pick("benchmark")),
       select("Case", data.cases, state.testCase, pick("testCase")));
     readout.textContent = "Point at an image to read its scores.";

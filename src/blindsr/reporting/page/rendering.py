@@ -1,13 +1,14 @@
-"""The report as one HTML page: everything but the pictures of the gallery is inside it, and nothing is fetched."""
+"""The report as one HTML page: everything but some pictures of the gallery is inside it, and nothing is fetched."""
 
-import base64
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from blindsr.reporting.page import inline_figures
 from blindsr.reporting.tables import Table
 from blindsr.reporting.verdicts import Verdict
 
@@ -48,6 +49,8 @@ class Page(NamedTuple):
     versions: dict[str, str]
     beside_paper: bool = True
     """Whether the paper's numbers stand beside these: it has none for another scale than its own."""
+    pictures: Mapping[str, str] = {}
+    """Those of the gallery's pictures that are inside the page: path -> WebP in base64."""
 
 
 def render(page: Page) -> str:
@@ -65,27 +68,46 @@ def render(page: Page) -> str:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["code"] = _code
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
     return environment.from_string(_read("page.html.j2")).render(
         page=page,
         marks=MARKS,
         counts={word: sum(verdict.verdict == word for verdict in page.verdicts) for word in MARKS},
-        figures=[(figure, _data_uri(figure.svg), _size(figure.svg)) for figure in page.figures],
+        figures=[_figure(figure, page.size) for figure in page.figures],
         scores=page.scores,
+        inside=len(page.pictures),
+        pictured_in_all=len(set(paths_of(page.gallery))),
         style=Markup(_read("page.css")),
         script=Markup("".join(_read(name) for name in SCRIPTS)),
     )
 
 
+def _figure(figure: PageFigure, size: str) -> tuple[PageFigure, str, tuple[int, int] | None]:
+    svg = inline_figures.without_title(figure.svg, figure.title, size)
+    return figure, inline_figures.data_uri(svg), inline_figures.size(svg)
+
+
+def paths_of(gallery: Sequence[Mapping[str, Any]], cases: Sequence[str] | None = None) -> list[str]:
+    """Paths of the gallery's pictures: of each image the HR one, then LR and the networks' under each case.
+
+    Args:
+        gallery: As in `Page`.
+        cases: Those whose pictures are meant; None: all.
+    """
+    found = []
+    for entry in gallery:
+        found.append(entry["hr"])
+        for case, shown in entry["cases"].items():
+            if cases is None or case in cases:
+                found += [shown["lr"], *(made["picture"] for made in shown["models"].values())]
+    return found
+
+
+def _code(text: str) -> Markup:
+    """What stands in backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 def _read(name: str) -> str:
     return (_FOLDER / name).read_text("utf-8")
-
-
-def _data_uri(svg: str) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
-
-def _size(svg: str) -> tuple[int, int] | None:
-    """Width and height in CSS pixels, which keep the place of a figure that is not loaded yet."""
-    found = re.search(r'<svg[^>]*?\sviewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
-    return (round(float(found[1]) * 4 / 3), round(float(found[2]) * 4 / 3)) if found else None
