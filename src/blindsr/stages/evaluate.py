@@ -58,13 +58,15 @@ def run(params: Params, scored: Run) -> None:
         trunk=trunk,
         no_trunk=no_trunk,
         device=devices.beside(device),
+        download=settings.download_weights,
     )
     measure = Measure(build(settings.metrics), build(settings.unaligned_metrics))
     upscale = partial(
         inference.upscale_rgb, network, scale=params.scale, tile=settings.tile, overlap=settings.overlap
     )
     found = pairs.all_pairs(params)
-    state = paths.project_root() / ".train_state" / "evaluate" / f"{name}-{_key(params, scored, device.type, trunk)}"
+    stamp = _key(params, scored, device.type, trunk, measure)
+    state = paths.project_root() / ".train_state" / "evaluate" / f"{name}-{stamp}"
     state.parent.mkdir(parents=True, exist_ok=True)
     temporary.sweep(paths.SCORES)
     journal = Journal(state, str(rank.number))
@@ -128,13 +130,15 @@ def _complete(wanted: list[Pair], stamps: dict[Key, str], journal: Journal) -> l
     return [rows[key_of(pair), stamps.get(key_of(pair), "")] for pair in wanted]
 
 
-def _key(params: Params, run: Run, device: str, trunk: Path | None) -> str:
+def _key(params: Params, run: Run, device: str, trunk: Path | None, measure: Measure) -> str:
     """Hash of the weights and settings that determine the scores (16 hexadecimal digits).
 
     The images are not in it: each row of the journal has the hash of its own.
     """
     weights = [] if run.is_control else [paths.MODELS / f"{run}.safetensors"]
+    made_by = {metric.name: metric.made_by for metric in measure.metrics if metric.made_by and not metric.lacks}
     determining = {
+        "made_by": made_by,
         "files": [files.sha256(path) for path in (*weights, *([trunk] if trunk else []))],
         "evaluate": params.evaluate.model_dump(),
         "scale": params.scale,

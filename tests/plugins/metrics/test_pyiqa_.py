@@ -1,0 +1,256 @@
+"""Metrics of the pyiqa package: found by name, absent in one line, never fetched unasked; against the real package."""
+
+import importlib
+import logging
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from blindsr.config import registry
+from blindsr.config.consistency import check_metrics
+from blindsr.config.schema import EvaluateParams
+from blindsr.evaluation import scoring
+from blindsr.evaluation.scoring import Key, Measure
+from blindsr.plugins.metrics import pyiqa_
+from blindsr.plugins.metrics.base import RGB
+from blindsr.plugins.metrics.psnr_db import psnr
+from blindsr.runtime import packages
+from blindsr.runtime.errors import UserError
+
+# What the adapter uses of the package: the table of metrics in a file of its own, and a function that makes one.
+# `test_the_stand_in_has_the_interface_of_the_package` holds it against the real one.
+CONFIGS = """
+DEFAULT_CONFIGS = {
+    "gap": {"metric_mode": "FR", "lower_better": True},
+    "light-a+": {"metric_mode": "NR"},
+    "fetched": {"metric_mode": "NR", "lower_better": True},
+    "small": {"metric_mode": "NR"},
+    "drawn": {"metric_mode": "NR"},
+    "fid": {"metric_mode": "NR", "lower_better": True},
+}
+"""
+PACKAGE = """
+import urllib.request
+
+import numpy as np
+import torch
+
+from pyiqa.default_model_configs import DEFAULT_CONFIGS
+
+
+class Made(torch.nn.Module):
+    def __init__(self, name):
+        super().__init__()
+        self.name, self.metric_mode = name, DEFAULT_CONFIGS[name]["metric_mode"]
+
+    def forward(self, target, ref=None):
+        assert target.shape[:2] == (1, 3) and target.max() <= 1
+        assert (ref is None) == (self.metric_mode == "NR")
+        if self.name == "small":
+            raise RuntimeError("images of 40 px or more\\n")
+        if self.name == "drawn":
+            return torch.rand(1) + np.random.rand()
+        return (target - ref).abs().mean() if self.name == "gap" else target.mean().reshape(1, 1)
+
+
+def create_metric(metric_name, as_loss=False, device=None, **kwargs):
+    print("Loading pretrained model")
+    if metric_name == "fetched":
+        try:
+            urllib.request.urlopen("https://weights.example.org/niqe.mat")
+        except Exception as error:
+            raise RuntimeError("tried another host") from error
+    return Made(metric_name)
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package named pyiqa with metrics of known values, in the place of any real one."""
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "pyiqa"}
+    for name in before:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "pyiqa").mkdir()
+    (tmp_path / "pyiqa" / "__init__.py").write_text(PACKAGE)
+    (tmp_path / "pyiqa" / "default_model_configs.py").write_text(CONFIGS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pyiqa"]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there were no pyiqa."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "pyiqa" else 1 / 0)
+
+
+@pytest.fixture
+def real() -> ModuleType:
+    """The package itself."""
+    if not packages.installed("pyiqa"):
+        pytest.skip("pyiqa is not installed: pip install 'blindsr[iqa]'")
+    return packages.beside_torchvision("pyiqa")
+
+
+def image(value: int, side: int = 32) -> RGB:
+    return np.full((side, side, 3), value, np.uint8)
+
+
+def built(*names: str, download: bool = False) -> list[scoring.Metric]:
+    return scoring.build_metrics(
+        names, crop_border=4, max_shift=0, trunk=None, no_trunk="", device=torch.device("cpu"), download=download
+    )
+
+
+@pytest.mark.usefixtures("package")
+def test_names_directions_and_values_are_the_package_s() -> None:
+    gap, light = built("pyiqa_gap", "pyiqa_light_a_plus")
+    assert (gap.name, gap.label, gap.higher_is_better, gap.needs_hr) == ("pyiqa_gap", "GAP (pyiqa)", False, True)
+    assert (light.name, light.higher_is_better, light.needs_hr) == ("pyiqa_light_a_plus", True, False)
+    assert gap.measure(image(151), image(100), image(100, 8)) == pytest.approx(51 / 255)
+    assert light.measure(image(51), image(100), image(100, 8)) == pytest.approx(51 / 255)
+    assert not gap.lacks
+    with pytest.raises(UserError, match="different sizes"):
+        gap.measure(image(1), image(1, 16), image(1, 8))
+
+
+@pytest.mark.usefixtures("package")
+def test_a_record_alone_imports_nothing_and_measures_when_it_is_asked() -> None:
+    record = registry.build("metric", "pyiqa_gap")
+    assert record.higher_is_better is False
+    assert "pyiqa" not in sys.modules
+    assert record.measure(image(151), image(100), image(100)) == pytest.approx(51 / 255)
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("pyiqa_gop", "metric 'pyiqa_gop': pyiqa has no metric 'gop': choose from gap"),
+        ("pyiqa_fid", "metric 'pyiqa_fid': it is a score of many images at once, and cannot be had of one"),
+        ("pyiqa_clipscore", "metric 'pyiqa_clipscore': it is a score of more than an image and its HR image"),
+        ("pyiqa_", "unknown metric 'pyiqa_': choose one of .*ssim, pyiqa_…"),
+    ],
+)
+def test_a_name_that_the_package_does_not_have(name: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        registry.build("metric", name)
+    settings = EvaluateParams(metrics=["psnr_db", name], crop_border=4, overlap=0, threads=1)
+    with pytest.raises(UserError, match=said):
+        check_metrics(settings)
+
+
+@pytest.mark.usefixtures("absent")
+def test_without_the_package_the_others_are_computed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    metrics = built("psnr_db", "pyiqa_dists")
+    assert caplog.messages == [
+        "pyiqa is not installed (pip install 'blindsr[iqa]'): the pyiqa_dists column stays empty"
+    ]
+    scored = Measure(metrics).against(image(100))(Key("Set", "clean", "a"), image(90), image(0, 8))
+    assert scored.values == {"psnr_db": pytest.approx(psnr(image(90), image(100)))}
+    with pytest.raises(UserError, match="pyiqa is not installed"):
+        metrics[1].measure(image(1), image(1), image(1))
+    assert registry.build("metric", "pyiqa_dists").higher_is_better is None
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise AssertionError("the network was asked for")
+
+
+@pytest.mark.usefixtures("package")
+def test_weights_are_never_fetched_unasked(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    (metric,) = built("pyiqa_fetched")
+    assert metric.lacks == (
+        "pyiqa's fetched cannot be had here: its weights are neither in TORCH_HOME nor in HF_HOME, and downloads "
+        "(weights.example.org) are off; allow them with --download-weights or evaluate.download_weights"
+    )
+    assert len(caplog.messages) == 1
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)  # no name is looked up here either
+    assert built("pyiqa_fetched", download=True)[0].lacks.endswith("RuntimeError: tried another host")
+
+
+@pytest.mark.usefixtures("package")
+def test_an_image_that_a_metric_fails_on_leaves_a_hole(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = built("psnr_db", "pyiqa_small")
+    for _ in range(2):
+        values = Measure(metrics).against(image(100))(Key("Set", "clean", "a"), image(90), image(0, 8)).values
+    assert np.isnan(values["pyiqa_small"])
+    assert values["psnr_db"] == pytest.approx(psnr(image(90), image(100)))
+    assert caplog.messages == [
+        "pyiqa's small has no score of an image of 32×32 px: RuntimeError: images of 40 px or more"
+    ]
+
+
+@pytest.mark.usefixtures("package")
+def test_random_crops_are_the_same_each_time_and_take_nothing_of_other_generators() -> None:
+    (metric,) = built("pyiqa_drawn")
+    torch.manual_seed(5)
+    np.random.seed(5)  # noqa: NPY002
+    wanted = torch.rand(1).item(), np.random.rand()  # noqa: NPY002
+    torch.manual_seed(5)
+    np.random.seed(5)  # noqa: NPY002
+    first = metric.measure(image(1), image(1), image(1))
+    assert (torch.rand(1).item(), np.random.rand()) == wanted  # noqa: NPY002
+    assert metric.measure(image(1), image(1), image(1)) == first
+
+
+@pytest.mark.usefixtures("package")
+def test_what_the_package_prints_is_no_result(capsys: pytest.CaptureFixture[str]) -> None:
+    built("pyiqa_gap")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Loading" in captured.err
+
+
+@pytest.mark.usefixtures("package")
+def test_photos_without_hr_have_the_scores_that_need_none() -> None:
+    metrics = built("psnr_db", "pyiqa_gap", "pyiqa_light_a_plus")
+    values = Measure(metrics).against(None)(Key("Set", "real", "a"), image(51), image(0, 8)).values
+    assert values == {"pyiqa_light_a_plus": pytest.approx(51 / 255)}
+
+
+def test_the_stand_in_has_the_interface_of_the_package(real: ModuleType) -> None:
+    table = importlib.import_module("pyiqa.default_model_configs").DEFAULT_CONFIGS
+    names = [pyiqa_._member(name) for name in table]
+    assert len(set(names)) == len(table) == len([name for name in names if name.replace("_", "").isalnum()])
+    assert {about["metric_mode"] for about in table.values()} == {"FR", "NR"}
+    for name in ("psnr", "entropy"):  # need no weights
+        made = real.create_metric(name, device=torch.device("cpu"))
+        assert made.metric_mode == table[name]["metric_mode"]
+        assert made.lower_better == table[name].get("lower_better", False)
+
+
+def natural(side: int = 96) -> RGB:
+    draw = np.random.default_rng(0)
+    return np.clip(
+        draw.normal(128, 30, (side, side, 3)).cumsum(0) / np.arange(1, side + 1)[:, None, None] ** 0.5, 0, 255
+    ).astype(np.uint8)
+
+
+@pytest.mark.usefixtures("real")
+def test_the_real_package_measures(real: ModuleType) -> None:
+    compared, alone, missing = built("pyiqa_psnr", "pyiqa_entropy", "pyiqa_fsim")
+    sr, hr = natural(), natural()[::-1].copy()
+    assert not (compared.lacks or alone.lacks or missing.lacks)
+    assert compared.measure(sr, hr, sr) == pytest.approx(psnr(sr, hr, 0), abs=1e-3)
+    assert compared.higher_is_better
+    assert not alone.needs_hr
+    assert missing.measure(hr, hr, hr) == pytest.approx(1, abs=1e-5)
+    assert compared.made_by == f"pyiqa {real.__version__}"
+
+
+@pytest.mark.usefixtures("real")
+def test_the_real_package_fetches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyiqa.utils.download_util.DEFAULT_CACHE_DIR", str(tmp_path))
+    (metric,) = built("pyiqa_niqe")
+    assert "downloads (" in metric.lacks
+    assert not list(tmp_path.iterdir())
