@@ -13,7 +13,7 @@ from blindsr.acquisition.catalog import Manifest
 from blindsr.config import params
 from blindsr.config.params import Params
 from blindsr.config.schema import DataParams
-from blindsr.data import indices
+from blindsr.data import indices, pairs
 from blindsr.data.images import write_png
 from blindsr.runtime import paths
 from blindsr.runtime.errors import UserError
@@ -70,6 +70,18 @@ def test_the_hr_set_of_real_lr_images_is_fetched_with_them() -> None:
     fetch.run(settings(benchmarks=["NTIRE2018_mild", "NTIRE2018_wild"]))
     assert indices.read_index("NTIRE2018_mild").hr == "DIV2K_valid"
     assert indices.read_index("DIV2K_valid").missing
+
+
+def test_photos_without_hr_images_are_indexed_as_such(project: Path) -> None:
+    (project / "photos").mkdir()
+    write_png(project / "photos" / "a.png", np.ones((9, 7, 3), np.uint8))
+    found = settings(benchmarks=["own_photos"], roots={"own_train": "own", "own_photos": "photos"}, lpips_trunk=None)
+    fetch.run(found)
+    index = indices.read_index("own_photos")
+    assert (index.is_real, index.unpaired, index.pairing, index.missing) == (True, True, None, None)
+    (pair,) = pairs.all_pairs(found)
+    assert (pair.benchmark, pair.case, pair.image, pair.unpaired) == ("own_photos", "real", "a", True)
+    assert pair.read_lr().shape == (9, 7, 3)
 
 
 def own_pairs(project: Path, lr: tuple[int, int] = (2, 2), *, partner: bool = True) -> Params:

@@ -7,6 +7,7 @@ An interrupted evaluation resumes at the next image. On a machine with several G
 shares the images among them, with the same result (several machines need one file system).
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 from blindsr.runtime.world import Rank
 
+_log = logging.getLogger(__name__)
 _POLL = 0.2  # seconds between looks at what the other processes have scored
 
 
@@ -65,6 +67,7 @@ def run(params: Params, scored: Run) -> None:
         inference.upscale_rgb, network, scale=params.scale, tile=settings.tile, overlap=settings.overlap
     )
     found = pairs.all_pairs(params)
+    _warn_of_unpaired(found, measure)
     stamp = _key(params, scored, device.type, trunk, measure)
     state = paths.project_root() / ".train_state" / "evaluate" / f"{name}-{stamp}"
     state.parent.mkdir(parents=True, exist_ok=True)
@@ -88,6 +91,16 @@ def run(params: Params, scored: Run) -> None:
     key = info.run if info else f"{name}-{params.profile}"
     with tracking.open_run(name, key, {"profile": params.profile}) as tracked:
         tracked.summary(benchmarks.means(scores))
+
+
+def _warn_of_unpaired(found: Sequence[Pair], measure: Measure) -> None:
+    """Say so where photos without HR images can have no score at all."""
+    names = dict.fromkeys(pair.benchmark for pair in found if pair.unpaired)
+    if names and all(metric.needs_hr or metric.lacks for metric in measure.metrics):
+        _log.warning(
+            "%s: no HR images, and no metric that needs none: add one to evaluate.metrics, such as pyiqa_niqe",
+            ", ".join(names),
+        )
 
 
 def _score(
