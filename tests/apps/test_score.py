@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,7 +19,6 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import committed
-import pyiqa_stand_in
 from blindsr.apps import score
 from blindsr.cli import app
 from blindsr.data import images, suite
@@ -350,53 +348,3 @@ def test_pipes_and_postscript_are_named_and_names_that_are_no_text_are_scored(fo
     assert all(says in shown for says in ("pipe.png (it is a pipe or a device", "script.png is not an image"))
     for found in (rows("s.csv"), json.loads(Path("s.json").read_text())["scores"]):
         assert [row["image"] for row in found] == ["NA", "a", "caf\\xe9"]
-
-
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A stand-in for pyiqa."""
-    (tmp_path / "packages").mkdir()
-    with pyiqa_stand_in.installed(tmp_path / "packages", monkeypatch):
-        yield
-
-
-@pytest.mark.usefixtures("package")
-def test_metrics_of_a_package_stand_beside_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    score.run(
-        folder, "bicubic", cases=["clean"], metrics=["psnr_db", "pyiqa_gap", "pyiqa_fetched"], csv=Path("s.csv")
-    )
-    hr = images.read_rgb(folder / "a.png")
-    sr = images.bicubic_upscale(images.bicubic_downscale(hr, 4), 4)
-    gap = np.abs(sr.astype(float) - hr).mean() / 255
-    assert float(rows("s.csv")[0]["pyiqa_gap"]) == pytest.approx(gap, abs=2e-3)
-    assert {row["pyiqa_fetched"] for row in rows("s.csv")} == {""}
-    assert "pyiqa" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("package")
-def test_photos_without_hr_images_are_upscaled_as_they_are(folder: Path) -> None:
-    wanted = ["pyiqa_light_a_plus"]
-    score.run(folder, "bicubic", unpaired=True, metrics=wanted, scale=2, csv=Path("s.csv"), as_json=Path("s.json"))
-    sr = images.bicubic_upscale(images.read_rgb(folder / "a.png"), 2)
-    assert [row["case"] for row in rows("s.csv")] == ["real"] * 3
-    assert float(rows("s.csv")[0]["pyiqa_light_a_plus"]) == pytest.approx(sr.mean() / 255, abs=1e-3)
-    assert json.loads(Path("s.json").read_text())["means"].keys() == {"pyiqa_light_a_plus"}
-    (folder / "b.png").write_bytes(b"no image")
-    with pytest.raises(UserError, match="1 of 3 scores are missing"):
-        score.run(folder, "bicubic", unpaired=True, metrics=wanted)
-
-
-@pytest.mark.usefixtures("package")
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({}, "--unpaired takes metrics that need no HR image: name them, as --metrics pyiqa_niqe"),
-        ({"metrics": ["psnr_db", "pyiqa_light_a_plus", "pyiqa_gap"]}, "psnr_db, pyiqa_gap: compared with HR images"),
-        ({"metrics": ["pyiqa_light_a_plus"], "cases": ["clean"]}, "--cases is for HR images"),
-        ({"metrics": ["pyiqa_light_a_plus"], "against": "bilinear"}, "--against is for HR images"),
-        ({"metrics": ["pyiqa_fetched"]}, "none of pyiqa_fetched can be computed here, as said above"),
-    ],
-)
-def test_what_photos_without_hr_images_cannot_have(folder: Path, options: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=said):
-        score.run(folder, "bicubic", unpaired=True, **options)
