@@ -1,7 +1,7 @@
 """`blindsr score` with an RRDB against the bare network: what degrading, scoring and reading the photos cost.
 
-Here "plain" is the network on the LR images alone, and "ours" the whole command around it, so the ratio, which is that
-of the pixels per second, is at most 1.
+Here "plain" is the network on the LR images alone, and "ours" the whole command around it, so the ratio, which is
+that of the pixels per second, is at most 1.
 """
 
 import contextlib

@@ -42,7 +42,7 @@ def absent(monkeypatch: pytest.MonkeyPatch) -> None:
 def real() -> ModuleType:
     """The package itself."""
     if not packages.installed("pyiqa"):
-        pytest.skip("pyiqa is not installed: pip install 'blindsr[iqa]'")
+        pytest.skip("pyiqa is not installed: pip install pyiqa")
     return packages.beside_torchvision("pyiqa")
 
 
@@ -99,7 +99,7 @@ def test_without_the_package_the_others_are_computed(caplog: pytest.LogCaptureFi
     caplog.set_level(logging.WARNING)
     metrics = built("psnr_db", "pyiqa_dists")
     assert caplog.messages == [
-        "pyiqa is not installed (pip install 'blindsr[iqa]'): the pyiqa_dists column stays empty"
+        "pyiqa is not installed (pip install pyiqa): the pyiqa_dists column stays empty"
     ]
     scored = Measure(metrics).against(image(100))(Key("Set", "clean", "a"), image(90), image(0, 8))
     assert scored.values == {"psnr_db": pytest.approx(psnr(image(90), image(100)))}

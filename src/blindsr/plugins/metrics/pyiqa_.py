@@ -23,7 +23,7 @@ from blindsr.plugins.metrics.base import RGB, Metric, cropped_pair
 from blindsr.runtime import offline, packages
 from blindsr.runtime.errors import UserError, one_line
 
-_NOT_INSTALLED = "pyiqa is not installed (pip install 'blindsr[iqa]')"
+_NOT_INSTALLED = "pyiqa is not installed (pip install pyiqa)"
 _OF_SETS = ("fid", "sfid", "fid_dinov2", "inception_score")  # of many images at once
 _OF_MORE = ("clipscore", "fgresq_pair")  # of an image and a text, of a pair without a reference
 _SEED = 0  # some metrics look at random crops
