@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,17 @@ def test_photos_without_hr_images_are_upscaled_as_they_are(folder: Path) -> None
 def test_what_photos_without_hr_images_cannot_have(folder: Path, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         score.run(folder, "bicubic", unpaired=True, **options)
+
+
+def test_without_the_package_nothing_is_said_to_need_hr_images(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyiqa", None)
+    with pytest.raises(UserError, match="none of pyiqa_niqe can be computed here, as said above"):
+        score.run(folder, "bicubic", unpaired=True, metrics=["pyiqa_niqe"])
+    assert "pyiqa is not installed" in caplog.text
+    score.run(folder, "bicubic", cases=["clean"], metrics=["psnr_db", "pyiqa_niqe"], csv=Path("s.csv"))
+    assert [(bool(row["psnr_db"]), row["pyiqa_niqe"]) for row in rows("s.csv")] == [(True, "")] * 3
 
 
 def test_the_command_line(folder: Path) -> None:

@@ -98,9 +98,7 @@ def test_a_name_that_the_package_does_not_have(name: str, said: str) -> None:
 def test_without_the_package_the_others_are_computed(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     metrics = built("psnr_db", "pyiqa_dists")
-    assert caplog.messages == [
-        "pyiqa is not installed (pip install pyiqa): the pyiqa_dists column stays empty"
-    ]
+    assert caplog.messages == ["pyiqa is not installed (pip install pyiqa): the pyiqa_dists column stays empty"]
     scored = Measure(metrics).against(image(100))(Key("Set", "clean", "a"), image(90), image(0, 8))
     assert scored.values == {"psnr_db": pytest.approx(psnr(image(90), image(100)))}
     with pytest.raises(UserError, match="pyiqa is not installed"):

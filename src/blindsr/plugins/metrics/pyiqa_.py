@@ -59,7 +59,7 @@ def _record(member: str, known: Mapping[str, Any], score: Callable[[RGB, RGB], f
         decimals=4,
         higher_is_better=not known.get("lower_better", False) if known else None,
         measure=lambda sr, hr, lr: score(sr, hr),
-        needs_hr=known.get("metric_mode") != "NR",
+        needs_hr=known.get("metric_mode", "NR") != "NR",
         made_by=" ".join(f"{name} {version}" for name, version in packages.versions(["pyiqa"]).items()),
         lacks=lacks,
     )
@@ -70,7 +70,7 @@ def _about(member: str) -> tuple[str, Mapping[str, Any]] | None:
 
     Its table of metrics is read by itself, since all of the package takes seconds to import.
     """
-    package = importlib.util.find_spec("pyiqa")
+    package = importlib.util.find_spec("pyiqa") if packages.installed("pyiqa") else None
     folders = (package.submodule_search_locations or []) if package else []
     file = next((path for folder in folders if (path := Path(folder) / "default_model_configs.py").is_file()), None)
     spec = importlib.util.spec_from_file_location("_pyiqa_configs", file) if file else None
