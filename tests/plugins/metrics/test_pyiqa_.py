@@ -151,6 +151,8 @@ def test_random_crops_are_the_same_each_time_and_take_nothing_of_other_generator
 @pytest.mark.usefixtures("package")
 def test_what_the_package_prints_is_no_result(capsys: pytest.CaptureFixture[str]) -> None:
     built("pyiqa_gap")
+    assert capsys.readouterr() == ("", "")
+    built("pyiqa_gap", download=True)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "Loading" in captured.err

@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import functools
 import importlib.util
+import io
 import logging
 import re
 import sys
@@ -153,9 +154,16 @@ def _why(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quiet(download: bool) -> Iterator[None]:
-    """Without network unless it is allowed; what the package prints goes beside the results, not into them."""
+    """Without network unless it is allowed. What the package prints is progress of downloads, else nothing to show."""
     logging.getLogger("pyiqa").setLevel(logging.WARNING)
-    with contextlib.redirect_stdout(sys.stderr), contextlib.nullcontext() if download else offline.no_network():
+    with contextlib.ExitStack() as stack:
+        if download:
+            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        else:
+            stack.enter_context(offline.no_network())
+            unseen = io.StringIO()  # "Downloading …", of what is then refused
+            stack.enter_context(contextlib.redirect_stdout(unseen))
+            stack.enter_context(contextlib.redirect_stderr(unseen))
         yield
 
 
