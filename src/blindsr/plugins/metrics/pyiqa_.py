@@ -14,6 +14,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ class _Made:
         cropped_pair(sr, hr, 0)
         images = [_tensor(image, self._device) for image in ((sr, hr) if self._reference else (sr,))]
         try:
-            with _quiet(self._download), _same_draws(), torch.inference_mode():
+            with _network(self._download), _same_draws(), torch.inference_mode():
                 made = self._network(*images)
             value = float(torch.as_tensor(made).double().mean())
         except (Exception, offline.Unreachable) as error:  # whatever code of others meets
@@ -135,7 +136,7 @@ class _Made:
 
 def _make(name: str, device: str | torch.device, download: bool) -> "_Made | _Unmade":
     try:
-        with _quiet(download):
+        with _quiet(download), _network(download):
             pyiqa = packages.beside_torchvision("pyiqa")
             network = pyiqa.create_metric(name, device=torch.device(device))
     except (Exception, offline.Unreachable) as error:  # whatever code of others meets
@@ -154,17 +155,19 @@ def _why(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quiet(download: bool) -> Iterator[None]:
-    """Without network unless it is allowed. What the package prints is progress of downloads, else nothing to show."""
+    """What the package prints is the progress of downloads; without them it is "Downloading …" of what is refused.
+
+    Both streams are those of the process: only for what runs while nothing else does.
+    """
     logging.getLogger("pyiqa").setLevel(logging.WARNING)
-    with contextlib.ExitStack() as stack:
-        if download:
-            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-        else:
-            stack.enter_context(offline.no_network())
-            unseen = io.StringIO()  # "Downloading …", of what is then refused
-            stack.enter_context(contextlib.redirect_stdout(unseen))
-            stack.enter_context(contextlib.redirect_stderr(unseen))
+    shown = sys.stderr if download else io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
         yield
+
+
+def _network(download: bool) -> AbstractContextManager[None]:
+    """None unless it is allowed."""
+    return contextlib.nullcontext() if download else offline.no_network()
 
 
 @contextlib.contextmanager
