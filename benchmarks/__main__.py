@@ -24,6 +24,7 @@ from benchmarks import (
     poisson,
     regularizers,
     report,
+    score,
     step,
     suite,
     synthesis,
@@ -38,7 +39,7 @@ TOPICS = {
     module.__name__.rpartition(".")[2]: module.run
     for module in (
         kernels, loader, usm, jpeg, poisson, synthesis, launches, alignment, regularizers, iteration, step, suite,
-        views, evaluation, upscale,
+        views, evaluation, upscale, score,
     )
 }  # fmt: skip
 

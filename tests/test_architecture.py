@@ -103,10 +103,10 @@ def test_stages_do_not_import_stages() -> None:
 
 def test_plug_ins_import_nothing_of_the_pipeline() -> None:
     """Only what their kind shares: its base, its private modules and its sub-packages; AlexNet's trunk; and how
-    packages are imported that need not be there."""
+    packages are imported that need not be there, and kept from the network."""
     anywhere = {
         PACKAGE / "plugins" / "alexnet.py",
-        *(PACKAGE / "runtime" / f"{n}.py" for n in ("errors", "packages")),
+        *(PACKAGE / "runtime" / f"{n}.py" for n in ("errors", "offline", "packages")),
     }
     for kind in ("backbones", "degradations", "losses", "metrics", "regularizers"):
         folder = PACKAGE / "plugins" / kind

@@ -165,6 +165,12 @@ def score(
     csv: Annotated[Path | None, typer.Option(help="Write a row per image and case.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write means and rows.")] = None,
     trust: arguments.Trust = False,
+    unpaired: Annotated[
+        bool, typer.Option("--unpaired", help="The folder holds photos without HR images: upscale them as they are.")
+    ] = False,
+    download: Annotated[
+        bool, typer.Option("--download-weights", help="Let pyiqa fetch the weights of its metrics.")
+    ] = False,
 ) -> None:
     """Score any network on any HR images, degraded in the cases of the test suite."""
     from blindsr.apps import score
@@ -180,7 +186,7 @@ def score(
         score.run(
             folder, model, against=against or None, cases=arguments.listed(cases), metrics=arguments.listed(metrics),
             scale=scale, tile=arguments.tile(tile), overlap=overlap, device=device, lpips_trunk=lpips_trunk, csv=csv,
-            as_json=json, trust=trust,
+            as_json=json, trust=trust, unpaired=unpaired, download=download,
         )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def test_build_takes_keyword_settings_with_defaults(kind: str, name: str) -> Non
 @pytest.mark.parametrize(("kind", "name"), EVERY)
 def test_settings_are_the_arguments_of_build_but_those_that_it_is_given(kind: str, name: str) -> None:
     settings = registry.settings(kind, name)
-    given = {"scale", "crop_border", "max_shift", "trunk", "device"}
+    given = {"scale", "crop_border", "max_shift", "trunk", "device", "download"}
     parameters = inspect.signature(registry.load(kind, name)).parameters
     named = {key for key, parameter in parameters.items() if parameter.kind is not parameter.VAR_KEYWORD}
     assert set(settings) == named - given
@@ -175,3 +175,16 @@ def test_what_build_refuses_is_one_line(kind: str, name: str, settings: dict[str
         registry.build(kind, name, settings)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_family_makes_every_plug_in_whose_name_begins_like_it(add: Callable[[str, str, str], None]) -> None:
+    add("loss", "many_", "def build(member, *, device='cpu', power=1):\n    return member, device, power\n")
+    assert registry.families("loss") == ["many_"]
+    assert registry.family("loss", "many_edges") == "many_"
+    assert registry.family("loss", "many_") is registry.family("loss", "l1") is None
+    assert "many_" not in registry.names("loss")
+    registry.require("loss", "many_edges")
+    assert registry.settings("loss", "many_edges") == ["power"]
+    assert registry.build("loss", "many_edges", {"power": 2}, device="cuda", trunk=None) == ("edges", "cuda", 2)
+    with pytest.raises(UserError, match=r"unknown loss 'many_': choose one of charbonnier, .*, many_…"):
+        registry.require("loss", "many_")

@@ -167,6 +167,12 @@ def test_what_almost_fits_is_one_line(change, says):
     assert re.search(says, reason), reason
 
 
+def test_what_does_not_fit_at_all_is_no_list_of_all_its_names():
+    state = dict(network(*RRDB).state_dict()) | {f"layer.{number}.weight": torch.zeros(1) for number in range(100)}
+    assert "layer.0.weight" in state_dicts.build(state)
+    assert len(state_dicts.build(state)) < 250
+
+
 def test_another_network_is_not_taken_for_ours(real_data):
     state = torch.load(real_data / "weights" / "squeeze.backbone.pth", weights_only=True)
     assert "no backbone here" in state_dicts.build(state)

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from blindsr.acquisition.catalog import Manifest
 from blindsr.config import params
 from blindsr.config.params import Params
 from blindsr.config.schema import DataParams
-from blindsr.data import indices
+from blindsr.data import indices, pairs
 from blindsr.data.images import write_png
 from blindsr.runtime import paths
 from blindsr.runtime.errors import UserError
@@ -70,6 +71,79 @@ def test_the_hr_set_of_real_lr_images_is_fetched_with_them() -> None:
     fetch.run(settings(benchmarks=["NTIRE2018_mild", "NTIRE2018_wild"]))
     assert indices.read_index("NTIRE2018_mild").hr == "DIV2K_valid"
     assert indices.read_index("DIV2K_valid").missing
+
+
+def test_photos_without_hr_images_are_indexed_as_such(project: Path) -> None:
+    (project / "photos").mkdir()
+    write_png(project / "photos" / "a.png", np.ones((9, 7, 3), np.uint8))
+    found = settings(benchmarks=["own_photos"], roots={"own_train": "own", "own_photos": "photos"}, lpips_trunk=None)
+    fetch.run(found)
+    index = indices.read_index("own_photos")
+    assert (index.is_real, index.unpaired, index.pairing, index.missing) == (True, True, None, None)
+    (pair,) = pairs.all_pairs(found)
+    assert (pair.benchmark, pair.case, pair.image, pair.unpaired) == ("own_photos", "real", "a", True)
+    assert pair.read_lr().shape == (9, 7, 3)
+
+
+def camera(folder: Path, names: Mapping[str, tuple[int, int]]) -> None:
+    """Photos of one colour, by their names and sizes."""
+    for name, (height, width) in names.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_png(path, np.full((height, width, 3), len(name), np.uint8))
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_photos_of_realsr_are_paired_as_they_are_given_out(project: Path, scale: int) -> None:
+    """Version 3: a folder per camera, part and scale, HR beside LR; only the test photos of the scale count."""
+    hr, lr = (12 * scale, 10 * scale), (12, 10)
+    for maker in ("Canon", "Nikon"):
+        for part in ("Train", "Test"):
+            for other in (2, 3, 4):
+                place = f"{maker}/{part}/{other}/{maker}_00"
+                camera(project / "RealSR(V3)", {f"{place}{n}_HR.png": hr for n in (1, 2)})
+                camera(project / "RealSR(V3)", {f"{place}{n}_LR{other}.png": lr for n in (1, 2)})
+    name = f"RealSR_x{scale}"
+    roots = {"own_train": "own", name: "RealSR(V3)"}
+    found = settings(benchmarks=[name], roots=roots, lpips_trunk=None).model_copy(update={"scale": scale})
+    fetch.run(found)
+    made = pairs.all_pairs(found)
+    names = [f"{maker}_00{number}" for maker in ("Canon", "Nikon") for number in (1, 2)]
+    assert [pair.hr.name for pair in made] == [f"{name}_HR.png" for name in names]
+    assert [pair.lr.name for pair in made] == [f"{name}_LR{scale}.png" for name in names]
+    assert all(pair.aligned and f"Test/{scale}/" in str(pair.lr) for pair in made)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_photos_of_drealsr_are_paired_as_they_are_given_out(project: Path, scale: int) -> None:
+    names = ("Canon_10", "DSC_1286", "panasonic_100", "sony_7")
+    folder = project / f"Test_x{scale}"
+    camera(folder, {f"test_HR/{name}_x{scale}.png": (8 * scale, 6 * scale) for name in names})
+    camera(folder, {f"test_LR/{name}_x1.png": (8, 6) for name in names})
+    camera(folder, {f"train_HR/{name}_x{scale}.png": (8 * scale, 6 * scale) for name in names})
+    name = f"DRealSR_x{scale}"
+    roots = {"own_train": "own", name: str(folder)}
+    found = settings(benchmarks=[name], roots=roots, lpips_trunk=None).model_copy(update={"scale": scale})
+    fetch.run(found)
+    made = {(pair.hr.name, pair.lr.name) for pair in pairs.all_pairs(found)}
+    assert made == {(f"{name}_x{scale}.png", f"{name}_x1.png") for name in names}
+
+
+def test_the_lr_images_of_ntire_2018_are_paired_as_they_are_given_out(project: Path) -> None:
+    """DIV2K's validation images; one LR image of each, or several."""
+    numbers = range(801, 901)
+    camera(project / "DIV2K_valid_HR", {f"{number:04d}.png": (8, 2040) for number in numbers})
+    camera(project / "DIV2K_valid_LR_mild", {f"{number:04d}x4m.png": (2, 510) for number in numbers})
+    camera(project / "DIV2K_valid_LR_wild", {f"{number:04d}x4w.png": (2, 510) for number in numbers})
+    camera(project / "DIV2K_valid_LR_wild", {f"{number:04d}x4w2.png": (2, 510) for number in (801, 900)})
+    roots = {"own_train": "own", "DIV2K_valid": "DIV2K_valid_HR"}
+    roots |= {f"NTIRE2018_{track}": f"DIV2K_valid_LR_{track}" for track in ("mild", "wild")}
+    found = settings(benchmarks=["NTIRE2018_mild", "NTIRE2018_wild"], roots=roots, lpips_trunk=None)
+    fetch.run(found)
+    made = pairs.all_pairs(found)
+    assert len(made) == 100 + 102
+    assert all(pair.lr.name[:4] == pair.hr.stem and not pair.aligned for pair in made)
+    assert [pair.lr.name for pair in made if pair.hr.stem == "0801"] == ["0801x4m.png", "0801x4w.png", "0801x4w2.png"]
 
 
 def own_pairs(project: Path, lr: tuple[int, int] = (2, 2), *, partner: bool = True) -> Params:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import pyiqa_stand_in
 from blindsr.config import conf, params
 from blindsr.config.params import Params
 from blindsr.config.run import Run
@@ -31,8 +33,11 @@ def scene(number: int, height: int, width: int) -> images.RGB:
 
 
 @pytest.fixture
-def project(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    """Settings of a tiny network at the scale, and images: to train on, two to test on, and two real pairs."""
+def project(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Params]:
+    """Settings of a tiny network at the scale, and images: to train on, two to test on, two real pairs, and a photo.
+
+    One of the metrics, which needs no HR image, is of a package of others.
+    """
     scale = request.param
     monkeypatch.chdir(tmp_path)
     for variable in ("DVC_ROOT", "MLFLOW_TRACKING_URI", "RANK"):
@@ -49,6 +54,7 @@ def project(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         hr = images.mod_crop(scene(number, 100, 108), scale)
         write(tmp_path / "pairs" / "HR" / f"{number}.png", hr)
         write(tmp_path / "pairs" / "LR" / f"{number}.png", images.bicubic_downscale(hr, scale))
+    write(tmp_path / "photos" / "street.png", np.full((20, 24, 3), 51, np.uint8))
     crop, window = {2: (32, 80), 3: (33, 81)}[scale]
     settings: dict[str, Any] = conf.compose(ROOT / "conf", [
         f"scale={scale}", "reg=rff", f"train.crop={crop}", f"train.window={window}", "train.iterations=2",
@@ -61,10 +67,13 @@ def project(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     settings["reg"]["names"] = ["none", "rff"]
     settings["reg"]["settings"]["none"] = {"weight": 0.0, "hyper": {}}
     settings["suite"]["cases"] = {name: settings["suite"]["cases"][name] for name in CASES}
-    settings["data"] |= {"train": "own_train", "benchmarks": ["own_test", "own_pairs", "NTIRE2018_mild"],
-                         "lpips_trunk": None}  # fmt: skip
-    settings["data"]["roots"] = {"own_train": "train", "own_test": "test", "own_pairs": "pairs"}
-    return params.parse(settings)
+    own = ("train", "test", "pairs", "photos")
+    settings["data"] |= {"train": "own_train", "lpips_trunk": None}
+    settings["data"]["benchmarks"] = ["own_test", "own_pairs", "NTIRE2018_mild", "own_photos"]
+    settings["data"]["roots"] = {f"own_{name}": name for name in own}
+    settings["evaluate"]["metrics"].append("pyiqa_light_a_plus")
+    with pyiqa_stand_in.installed(tmp_path, monkeypatch):
+        yield params.parse(settings)
 
 
 def write(path: Path, image: images.RGB) -> None:
@@ -100,7 +109,7 @@ def test_a_grid_is_trained_scored_and_reported_at_another_scale_than_the_papers(
 
     # scores: the suite's, and the pairs' with a shift beside the plain PSNR
     rows = {(row["benchmark"], row["case"], row["image"]): row for row in scores("bicubic")}
-    assert len(rows) == 2 * len(CASES) + 2
+    assert len(rows) == 2 * len(CASES) + 2 + 1
     hr = images.mod_crop(images.read_rgb("pairs/HR/3.png"), scale)
     sr = images.bicubic_upscale(images.read_rgb("pairs/LR/3.png"), scale)
     own = rows["own_pairs", "real", "LR-3"]
@@ -108,6 +117,10 @@ def test_a_grid_is_trained_scored_and_reported_at_another_scale_than_the_papers(
     best = psnr_best_shift(sr, hr, project.evaluate.max_shift, scale)[0]
     assert float(own["psnr_shift_db"]) == pytest.approx(best, abs=0.01)
     assert rows["own_test", "clean", "1"]["psnr_shift_db"] == ""
+    alone = rows["own_photos", "real", "street"]  # of one colour, which bicubic upsampling keeps
+    assert {name: value for name, value in alone.items() if value} == {
+        "benchmark": "own_photos", "case": "real", "image": "street", "pyiqa_light_a_plus": "0.200000"
+    }  # fmt: skip
 
     # tables: ours, in names and titles of this scale; none of the paper's, whose numbers are for ×4, and why
     tables = {path.stem for path in paths.TABLES.glob("*.csv")}
@@ -118,6 +131,9 @@ def test_a_grid_is_trained_scored_and_reported_at_another_scale_than_the_papers(
     assert table.loc[("own_test", "bicubic", "bicubic"), "clean"] == pytest.approx(np.mean(means), abs=0.006)
     real = pd.read_csv(paths.TABLES / "real_lr.csv").set_index(["benchmark", "backbone", "reg"])
     assert real.loc[("own_pairs", "srresnet", "rff"), ["psnr_db", "psnr_shift_db", "ssim"]].notna().all()
+    photo = real.loc[("own_photos", "bicubic", "bicubic")]
+    assert photo["pyiqa_light_a_plus"] == 0.2
+    assert photo.notna().sum() == 1
     text = (paths.TABLES / "psnr_db.md").read_text()
     assert text.startswith(f"# psnr_db, x{scale} (profile embedded, ×{scale}, 2 iterations")
     assert "The tables of the paper are left out: its numbers are for ×4 alone." in text

@@ -113,11 +113,12 @@ class Manifest(_Model):
 
     A set of `pairs` brings real LR images with their HR images: `pairing` says by which rule their names belong
     together, `hr` names the set of the HR images where that is another one, `aligned` says whether the two show the
-    same pixels (else scores search for the best shift), and `scale` is their factor, where all have one.
+    same pixels (else scores search for the best shift), and `scale` is their factor, where all have one. A set that
+    is `unpaired` has LR photos alone: metrics that need an HR image leave it out.
     """
 
     name: Name
-    role: Literal["train", "benchmark", "pairs", "source", "weights"]
+    role: Literal["train", "benchmark", "pairs", "unpaired", "source", "weights"]
     title: str
     licence: str
     citation: str | None = None
@@ -187,6 +188,7 @@ class Manifest(_Model):
             hr=self.hr,
             pairing=self.pairing,
             aligned=self.aligned is not False,
+            unpaired=self.role == "unpaired",
             images=list(images),
             left_out=list(left_out),
         )

@@ -76,7 +76,8 @@ Cases = Annotated[str, typer.Option(help="Test cases, with commas between; all o
 Metrics = Annotated[
     str,
     typer.Option(
-        help=f"With commas between, of {', '.join(registry.names('metric'))}; evaluate.metrics without.",
+        help=f"With commas between, of {', '.join(registry.names('metric'))}, and pyiqa_NAME for those of the pyiqa "
+        "package; evaluate.metrics without.",
     ),
 ]
 Server = Annotated[

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from blindsr.acquisition import folder
 from blindsr.acquisition.folder import HrFolder
 from blindsr.config.params import Params
-from blindsr.config.schema import SuiteParams
+from blindsr.config.schema import CaseParams, SuiteParams
 from blindsr.data import images, indices, suite
 from blindsr.data.images import RGB
+from blindsr.data.pairs import REAL
 from blindsr.evaluation import scoring
 from blindsr.evaluation.journal import Journal
 from blindsr.evaluation.scoring import Job, Key, Loaded, Measure, Score
@@ -19,9 +20,12 @@ from blindsr.runtime import files
 from blindsr.runtime.errors import UserError
 from blindsr.runtime.progress import Bar
 
+UNPAIRED = SuiteParams.model_construct(seed=0, cases={REAL: CaseParams()})
+"""In the place of a suite, for photos that are upscaled as they are: their one case degrades nothing."""
+
 
 class Work(NamedTuple):
-    """What is to be scored."""
+    """What is to be scored. The images are HR ones, or under `UNPAIRED` what a network is to enlarge."""
 
     sources: Sequence[HrFolder]
     chosen: SuiteParams
@@ -133,7 +137,9 @@ def score(
 
 
 def _load(path: Path, keys: Sequence[Key], cases: SuiteParams, scale: int) -> Loaded:
-    """An HR image, mod-cropped, and its LR image of each case."""
+    """An HR image, mod-cropped, and its LR image of each case; or an LR image that has none."""
+    if list(cases.cases) == [REAL]:
+        return Loaded(None, {keys[0]: images.read_rgb(path)}, [])
     hr = images.read_hr(path)
     try:
         lrs = suite.degrade_suite(hr, cases, keys[0].benchmark, keys[0].image, scale)

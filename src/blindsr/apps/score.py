@@ -20,6 +20,7 @@ from blindsr.evaluation.journal import Journal
 from blindsr.evaluation.scoring import Key, Measure, Score
 from blindsr.model import inference
 from blindsr.model.inference import Tile
+from blindsr.plugins.metrics.base import Metric
 from blindsr.runtime import command, devices, files, outputs, provenance
 from blindsr.runtime.errors import UserError
 
@@ -41,11 +42,13 @@ def run(
     csv: Path | None = None,
     as_json: Path | None = None,
     trust: bool = False,
+    unpaired: bool = False,
+    download: bool = False,
 ) -> None:
     """Degrade every image of `hr_folder` under every case, upscale it with `model`, score it and print a table.
 
     Args:
-        hr_folder: Of HR images.
+        hr_folder: Of HR images; or, if `unpaired`, of the photos that are to be upscaled.
         model: As for `models.read`.
         against: Another one, scored too: a table says what the difference in PSNR is made of (`score_against`).
         cases: Those of the project in the working directory, else the paper's, if none is named; noise is seeded by
@@ -60,6 +63,9 @@ def run(
             `against` the rows of that are beside it, in a file whose name ends in -against.
         as_json: Gets means and rows, and with `against` the split.
         trust: As for `models.read`.
+        unpaired: The photos have no HR images: nothing is degraded, and only metrics that need none are computed.
+        download: Whether packages of others may fetch the weights of their metrics; where the settings of the
+            project allow it, they may, too.
 
     Raises:
         UserError: for wrong arguments, and one that counts the images without scores, after all others are written.
@@ -74,10 +80,14 @@ def run(
         columns = list(dict.fromkeys([*columns, *score_against.NEEDED]))
     for name in columns:
         registry.require("metric", name)
-    chosen = suite.select(project.suite if project else suite.PAPER, cases)
+    if unpaired:
+        chosen = _no_cases(cases, against)
+        columns = _without_hr(columns, bool(metrics))
+    else:
+        chosen = suite.select(project.suite if project else suite.PAPER, cases)
     trunk, no_trunk = folder_scores.trunk_of(lpips_trunk, project)
     source, where = folder.open_folder(hr_folder), devices.choose(device)
-    task = _Task(project, settings, chosen, columns, source, where, tile, overlap, trunk, no_trunk, trust)
+    task = _Task(project, settings, chosen, columns, source, where, tile, overlap, trunk, no_trunk, trust, download)
     devices.keep_freed_memory()
     csv, as_json = (path and outputs.pointed_to(path) for path in (csv, as_json))
     beside = _beside(csv) if csv and against else None
@@ -105,6 +115,25 @@ def run(
         unwritten.append(f"{missing} of {wanted} scores are missing: {len(lines)} problems are named above")
     if unwritten:
         raise UserError("; ".join(unwritten))
+
+
+def _no_cases(cases: Sequence[str], against: str | None) -> SuiteParams:
+    """In the place of the suite, for photos without HR images."""
+    for option, given in (("--cases", cases), ("--against", against)):
+        if given:
+            raise UserError(f"{option} is for HR images, and --unpaired says that there are none: leave one out")
+    return folder_scores.UNPAIRED
+
+
+def _without_hr(columns: Sequence[str], named: bool) -> list[str]:
+    """Those metrics that need no HR image."""
+    records: list[Metric] = [registry.build("metric", name) for name in columns]
+    wrong = [record.name for record in records if record.needs_hr]
+    if wrong and named:
+        raise UserError(f"{', '.join(wrong)}: compared with HR images, and --unpaired says that there are none")
+    if len(wrong) == len(records):
+        raise UserError("--unpaired takes metrics that need no HR image: name them, as --metrics pyiqa_niqe")
+    return [record.name for record in records if not record.needs_hr]
 
 
 def _beside(csv: Path) -> Path:
@@ -161,6 +190,7 @@ class _Task:
     trunk: Path | None
     no_trunk: str
     trust: bool
+    download: bool
 
     def score(self, model: str, scale: int | None, csv: Path | None) -> _Scored:
         """Score one, and write `csv`."""
@@ -174,10 +204,15 @@ class _Task:
             trunk=self.trunk,
             no_trunk=self.no_trunk,
             device=devices.beside(self.where),
+            download=self.download or self.settings.download_weights,
         )
+        others = [record.made_by for record in records if record.made_by and not record.lacks]
+        if self.chosen is folder_scores.UNPAIRED and all(record.lacks for record in records):
+            raise UserError(f"none of {', '.join(self.columns)} can be computed here, as said above")
         overlap = models.overlap(network, self.overlap)
         upscale = partial(inference.upscale_rgb, network, scale=scale, tile=self.tile, overlap=overlap)
-        stamps = self._stamps([weights or Path(), self.trunk or Path()], [scale, self.tile, overlap, border])
+        determining = [scale, self.tile, overlap, border, *others]
+        stamps = self._stamps([weights or Path(), self.trunk or Path()], determining)
         kept = csv and not outputs.is_stream(csv)
         journal = Journal(csv.parent / f".{csv.name}.rows") if csv and kept else None
         with command.stoppable(lambda: _kept(journal, stamps)):

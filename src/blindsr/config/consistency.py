@@ -158,6 +158,8 @@ def check_metrics(evaluate: EvaluateParams) -> None:
     """Every metric is one, and what all tables compare by is among them."""
     for name in [*evaluate.metrics, *evaluate.unaligned_metrics]:
         registry.require("metric", name)
+        if registry.family("metric", name):
+            registry.build("metric", name)  # it alone knows which there are
     if RANKED not in evaluate.metrics:
         raise ValueError(f"evaluate.metrics lacks {RANKED}, which tables and figures compare networks by: add it")
 

@@ -1,9 +1,14 @@
-"""Plug-ins are modules found by name: dropping a file into a folder of `blindsr.plugins` adds one."""
+"""Plug-ins are modules found by name: dropping a file into a folder of `blindsr.plugins` adds one.
+
+A module whose name ends with an underscore is a family: it makes every plug-in whose name begins like that, and is
+told which, as `pyiqa_.py` makes the metrics `pyiqa_dists` and `pyiqa_niqe`.
+"""
 
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from blindsr.runtime.errors import UserError
@@ -17,7 +22,7 @@ _PACKAGES = {
     "metric": "blindsr.plugins.metrics",
 }
 # Arguments of `build` that the house gives to whoever asks for them: no settings of the plug-in's own.
-_OFFERED = ("scale", "crop_border", "max_shift", "trunk", "device")
+_OFFERED = ("scale", "crop_border", "max_shift", "trunk", "device", "download")
 _SHARED = "base"  # the module of each kind that holds its base class
 
 
@@ -26,11 +31,34 @@ class Refused(UserError):
 
 
 def names(kind: str) -> list[str]:
-    """Names of the plug-ins of a kind, sorted; none of them is imported.
+    """Names of the plug-ins of a kind, sorted, without those that a family makes; none of them is imported.
 
     Args:
         kind: "backbone", "degradation", "regularizer", "loss" or "metric".
     """
+    return [name for name in _modules(kind) if not name.endswith("_")]
+
+
+def families(kind: str) -> list[str]:
+    """What the names of plug-ins begin with that a family makes, such as "pyiqa_", sorted.
+
+    Args:
+        kind: As for `names`.
+    """
+    return [name for name in _modules(kind) if name.endswith("_")]
+
+
+def family(kind: str, name: str) -> str | None:
+    """The family that a name is of; None for a name of its own.
+
+    Args:
+        kind: As for `names`.
+        name: The plug-in's.
+    """
+    return next((one for one in families(kind) if name.startswith(one) and name != one), None)
+
+
+def _modules(kind: str) -> list[str]:
     package = importlib.import_module(_PACKAGES[kind])
     found = (module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
     return sorted(name for name in found if name != _SHARED and not name.startswith("_"))
@@ -46,8 +74,9 @@ def require(kind: str, name: str) -> None:
     Raises:
         UserError: for an unknown name, with the right ones.
     """
-    if name not in names(kind):
-        raise UserError(f"unknown {kind} {name!r}: choose one of {', '.join(names(kind))}")
+    if name not in names(kind) and not family(kind, name):
+        known = ", ".join([*names(kind), *(f"{one}…" for one in families(kind))])
+        raise UserError(f"unknown {kind} {name!r}: choose one of {known}")
 
 
 def load(kind: str, name: str) -> Callable[..., Any]:
@@ -58,14 +87,15 @@ def load(kind: str, name: str) -> Callable[..., Any]:
         name: The plug-in's.
 
     Returns:
-        Its `build` function.
+        Its `build` function; that of a family with the rest of the name as its first argument.
 
     Raises:
         UserError: for an unknown name, with the right ones.
     """
     require(kind, name)
-    build: Callable[..., Any] = importlib.import_module(f"{_PACKAGES[kind]}.{name}").build
-    return build
+    made_by = family(kind, name)
+    build: Callable[..., Any] = importlib.import_module(f"{_PACKAGES[kind]}.{made_by or name}").build
+    return partial(build, name.removeprefix(made_by)) if made_by else build
 
 
 def settings(kind: str, name: str) -> list[str]:

@@ -248,7 +248,8 @@ class EvaluateParams(Model):
 
     `metrics` are the columns of scores in their order; `unaligned_metrics` those that images whose HR is not aligned
     with their LR have besides. `tile` in LR px, null for whole images, "auto" for whole ones up to a bound of memory.
-    `max_shift` (HR px) bounds the search for the best shift of real LR images.
+    `max_shift` (HR px) bounds the search for the best shift of real LR images. `download_weights` lets packages of
+    others fetch the weights of their metrics.
     """
 
     metrics: Names = ["psnr_db", "psnr_y_db", "ssim", "lpips"]
@@ -258,6 +259,7 @@ class EvaluateParams(Model):
     max_shift: Annotated[Whole, Field(ge=0, le=256)] = 40
     overlap: Annotated[Whole, Field(ge=0, le=512)]
     threads: Threads
+    download_weights: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

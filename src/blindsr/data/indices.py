@@ -32,7 +32,7 @@ class Index(BaseModel):
 
     `left_out` are paths of images in a folder that cannot be used. Of a set of real LR images, `pairing` says how
     they belong to their HR images, `hr` names the set of those where it is another one, and `aligned` says whether
-    the two show the same pixels.
+    the two show the same pixels; of an `unpaired` one there are none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +42,7 @@ class Index(BaseModel):
     hr: str | None = None
     pairing: Pairing | None = None
     aligned: bool = True
+    unpaired: bool = False
     images: list[IndexedImage] = []
     left_out: list[str] = []
 
@@ -54,7 +55,7 @@ class Index(BaseModel):
     @property
     def is_real(self) -> bool:
         """Whether this is a set of real LR images, not of images to be degraded."""
-        return self.pairing is not None
+        return self.unpaired or self.pairing is not None
 
     def write(self, folder: Path) -> None:
         """Write <folder>/<name>.json: sorted keys, no paths of this machine.
@@ -65,7 +66,8 @@ class Index(BaseModel):
         Raises:
             UserError: where the file cannot be written.
         """
-        unsaid = set() if self.is_real else {"pairing", "aligned"}
+        unsaid = set() if self.pairing else {"pairing", "aligned"}
+        unsaid |= set() if self.unpaired else {"unpaired"}
         unsaid |= set() if self.left_out else {"left_out"}
         content = json.dumps(self.model_dump(exclude=unsaid), indent=1, sort_keys=True) + "\n"
         files.write_atomic(folder / f"{self.name}.json", content)

@@ -1,4 +1,4 @@
-"""LR images with their HR images, as they lie on disk: the test suite's, and those of sets of real pairs."""
+"""LR images as they lie on disk, with their HR images: the test suite's, those of real pairs, and photos alone."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,8 @@ REAL = "real"
 class Pair(NamedTuple):
     """One degraded image of a benchmark, and where its original lies.
 
-    Of images that are not `aligned`, the best shift is searched for when they are scored. The SHA-256 of both files
+    Of images that are not `aligned`, the best shift is searched for when they are scored. A photo that is `unpaired`
+    has no original, and stands in its place. The SHA-256 of both files
     are those that were recorded when they came; None where nothing was.
     """
 
@@ -31,6 +32,7 @@ class Pair(NamedTuple):
     aligned: bool = True
     hr_sha256: str | None = None
     lr_sha256: str | None = None
+    unpaired: bool = False
 
     def read_hr(self) -> RGB:
         """The HR image, uint8 (H, W, 3). Raises UserError if the file is not the recorded one, and as `read_hr`."""
@@ -60,7 +62,11 @@ def all_pairs(params: Params) -> list[Pair]:
     sums = lr_sums.read()
     for name in params.data.benchmarks:
         index, folder = indices.read_index(name), indices.set_folder(name, params.data.roots)
-        if index.is_real and not index.missing:
+        if index.unpaired:
+            for image in index.images:
+                own = folder / image.file
+                pairs.append(Pair(name, REAL, image.name, own, own, lr_sha256=image.sha256, unpaired=True))
+        elif index.is_real and not index.missing:
             other = indices.read_index(index.hr) if index.hr else index
             pairs += real_pairs(index, other, folder, indices.set_folder(other.name, params.data.roots))
             continue

@@ -42,6 +42,8 @@ def _wants(params: Params, index: Index, folder: Path) -> Iterator[tuple[Indexed
     least = 2 * evaluate.crop_border + (_SSIM if "ssim" in evaluate.metrics else 1)
     if "lpips" in evaluate.metrics and _is_here(params.data.lpips_trunk, folder):
         least = max(least, _LPIPS)
+    if index.unpaired:
+        return
     if not index.is_real:
         for number, image in enumerate(index.images):
             yield image, least, "evaluate.crop_border and evaluate.metrics want"

@@ -124,6 +124,8 @@ def evaluate(
 
 
 def _load(group: Sequence[Pair], scale: int) -> Loaded:
+    if group[0].unpaired:
+        return Loaded(None, {key_of(pair): pair.read_lr() for pair in group}, [])
     hr = images.mod_crop(group[0].read_hr(), scale)
     lrs: dict[Key, RGB] = {}
     errors = []

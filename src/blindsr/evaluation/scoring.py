@@ -48,11 +48,11 @@ class Measure:
     metrics: Sequence[Metric]
     unaligned: Sequence[Metric] = ()
 
-    def against(self, hr: RGB, unaligned: bool = False) -> Callable[[Key, RGB, RGB], Score]:
+    def against(self, hr: RGB | None, unaligned: bool = False) -> Callable[[Key, RGB, RGB], Score]:
         """Prepare the scoring of SR images against one HR image; what a metric computes of the HR alone is done once.
 
         Args:
-            hr: RGB uint8 (H, W, 3).
+            hr: RGB uint8 (H, W, 3); None where there is none, and then metrics that need one are left out.
             unaligned: The HR image need not be aligned with the LR images: the `unaligned` metrics count, too.
 
         Returns:
@@ -62,10 +62,12 @@ class Measure:
             UserError: as the result does, where an image is too small for a metric.
         """
         offered = [*self.metrics, *(self.unaligned if unaligned else ())]
-        chosen = [metric for metric in offered if not metric.lacks]
-        measures = {metric.name: metric.against(hr) for metric in chosen if metric.shared is None}
+        chosen = [metric for metric in offered if not metric.lacks and (hr is not None or not metric.needs_hr)]
+        measures = {metric.name: metric.against(hr) for metric in chosen if metric.shared is None and hr is not None}
 
         def scored(key: Key, sr: RGB, lr: RGB) -> Score:
+            if hr is None:
+                return Score(key, {metric.name: metric.measure(sr, sr, lr) for metric in chosen})
             common = cache(lambda compute: compute(sr, hr, lr))
             return Score(key, {metric.name: scored_by(metric, common, sr, lr) for metric in chosen})
 
@@ -86,6 +88,7 @@ def build_metrics(
     trunk: Path | None,
     no_trunk: str,
     device: torch.device,
+    download: bool = False,
 ) -> list[Metric]:
     """Build the metrics of the settings; one that lacks something stays empty, with one warning.
 
@@ -96,6 +99,7 @@ def build_metrics(
         trunk: File of AlexNet's weights; None where it is not here.
         no_trunk: What to do to have it.
         device: Where networks of metrics run.
+        download: Whether packages of others may fetch the weights of their metrics.
 
     Returns:
         Metrics in the order of their names.
@@ -104,6 +108,7 @@ def build_metrics(
         UserError: for an unknown name, or weights that cannot be read.
     """
     offered: dict[str, Any] = {"crop_border": crop_border, "max_shift": max_shift, "trunk": trunk, "device": device}
+    offered["download"] = download
     found: list[Metric] = [registry.build("metric", name, **offered) for name in names]
     for metric in found:
         if metric.lacks:
@@ -113,9 +118,12 @@ def build_metrics(
 
 
 class Loaded(NamedTuple):
-    """What `Job.load` returns: the HR image, its LR images that are fit to be upscaled, and what the others lack."""
+    """What `Job.load` returns: the HR image, its LR images that are fit to be upscaled, and what the others lack.
 
-    hr: RGB
+    Photos that no HR image belongs to have None.
+    """
+
+    hr: RGB | None
     lrs: dict[Key, RGB]
     errors: list[UserError]
 

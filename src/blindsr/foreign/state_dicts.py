@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from blindsr.model import architecture
-from blindsr.runtime.errors import UserError
+from blindsr.runtime.errors import UserError, one_line
 
 State = Mapping[str, Tensor]
 
@@ -59,7 +59,7 @@ def build(state: State) -> nn.Module | str:
                     backbone = architecture.build_backbone(plan.backbone, plan.hyper, plan.scale)
                 backbone.load_state_dict(dict(state))
             except (UserError, RuntimeError, KeyError, IndexError, ValueError, ZeroDivisionError) as error:
-                reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[-1].strip()
+                reason = f"no {error}" if isinstance(error, KeyError) else one_line(error)
                 return f"it looks like {read.__name__.strip('_')}, but does not fit: {reason}"
             return backbone.eval()
     first = next(iter(state), "nothing")

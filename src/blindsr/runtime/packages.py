@@ -48,26 +48,34 @@ def versions(names: Iterable[str]) -> dict[str, str]:
 
 
 def spandrel() -> ModuleType:
-    """The spandrel package, also beside a torchvision whose operators are of another build of torch.
+    """The spandrel package; as `beside_torchvision`."""
+    return beside_torchvision("spandrel")
+
+
+def beside_torchvision(package: str) -> ModuleType:
+    """Import a package that imports torchvision, also where torchvision's operators are of another build of torch.
 
     Such a torchvision cannot be imported without two operators that no network here calls: they are declared then.
+
+    Args:
+        package: Such as "spandrel".
 
     Raises:
         ImportError: where it, or what it needs, is not installed.
         RuntimeError: if its torchvision cannot be loaded all the same.
     """
     try:
-        return importlib.import_module("spandrel")
+        return importlib.import_module(package)
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise
     library = importlib.import_module("torch").library
-    for name in [name for name in sys.modules if name.split(".")[0] in ("torchvision", "spandrel")]:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("torchvision", package)]:
         del sys.modules[name]  # half imported
     for name in ("nms", "qnms"):
         with contextlib.suppress(RuntimeError):  # declared already
             library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return importlib.import_module("spandrel")
+    return importlib.import_module(package)
 
 
 def own_file(where: Any) -> Path | None:

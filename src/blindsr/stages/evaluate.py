@@ -7,6 +7,7 @@ An interrupted evaluation resumes at the next image. On a machine with several G
 shares the images among them, with the same result (several machines need one file system).
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from blindsr.runtime.progress import Bar
 from blindsr.runtime.tracking import DataSet
 from blindsr.runtime.world import Rank
 
+_log = logging.getLogger(__name__)
 _POLL = 0.2  # seconds between looks at what the other processes have scored
 
 
@@ -59,13 +61,16 @@ def run(params: Params, scored: Run) -> None:
         trunk=trunk,
         no_trunk=no_trunk,
         device=devices.beside(device),
+        download=settings.download_weights,
     )
     measure = Measure(build(settings.metrics), build(settings.unaligned_metrics))
     upscale = partial(
         inference.upscale_rgb, network, scale=params.scale, tile=settings.tile, overlap=settings.overlap
     )
     found = pairs.all_pairs(params)
-    state = paths.project_root() / ".train_state" / "evaluate" / f"{name}-{_key(params, scored, device.type, trunk)}"
+    _warn_of_unpaired(found, measure)
+    stamp = _key(params, scored, device.type, trunk, measure)
+    state = paths.project_root() / ".train_state" / "evaluate" / f"{name}-{stamp}"
     state.parent.mkdir(parents=True, exist_ok=True)
     temporary.sweep(paths.SCORES)
     journal = Journal(state, str(rank.number))
@@ -91,6 +96,16 @@ def run(params: Params, scored: Run) -> None:
         sets = {pair.benchmark: paths.INDEX / f"{pair.benchmark}.json" for pair in found}
         tracked.inputs(
             [DataSet(own, files.sha256(index)[:16], "evaluation") for own, index in sets.items() if index.is_file()]
+        )
+
+
+def _warn_of_unpaired(found: Sequence[Pair], measure: Measure) -> None:
+    """Say so where photos without HR images can have no score at all."""
+    names = dict.fromkeys(pair.benchmark for pair in found if pair.unpaired)
+    if names and all(metric.needs_hr or metric.lacks for metric in measure.metrics):
+        _log.warning(
+            "%s: no HR images, and no metric that needs none: add one to evaluate.metrics, such as pyiqa_niqe",
+            ", ".join(names),
         )
 
 
@@ -134,13 +149,15 @@ def _complete(wanted: list[Pair], stamps: dict[Key, str], journal: Journal) -> l
     return [rows[key_of(pair), stamps.get(key_of(pair), "")] for pair in wanted]
 
 
-def _key(params: Params, run: Run, device: str, trunk: Path | None) -> str:
+def _key(params: Params, run: Run, device: str, trunk: Path | None, measure: Measure) -> str:
     """Hash of the weights and settings that determine the scores (16 hexadecimal digits).
 
     The images are not in it: each row of the journal has the hash of its own.
     """
     weights = [] if run.is_control else [paths.MODELS / f"{run}.safetensors"]
+    made_by = {metric.name: metric.made_by for metric in measure.metrics if metric.made_by and not metric.lacks}
     determining = {
+        "made_by": made_by,
         "files": [files.sha256(path) for path in (*weights, *([trunk] if trunk else []))],
         "evaluate": params.evaluate.model_dump(),
         "scale": params.scale,

@@ -71,7 +71,7 @@ def _check_roles(manifests: Mapping[str, Manifest], data: DataParams) -> None:
     """Refuse a set that is of another kind than its use, which would show when it is trained on, or scored."""
     for key, names, roles in (
         ("data.train", [data.train], ("train", "benchmark", "source")),
-        ("data.benchmarks", data.benchmarks, ("benchmark", "pairs", "source", "train")),
+        ("data.benchmarks", data.benchmarks, ("benchmark", "pairs", "unpaired", "source", "train")),
         ("data.lpips_trunk", [data.lpips_trunk] if data.lpips_trunk else [], ("weights",)),
     ):
         for name in names:
@@ -101,7 +101,7 @@ def _index(manifest: Manifest, data: DataParams, scale: int, found: Mapping[str,
         index = sources.obtain(manifest, data)
     except UserError as error:
         return _hole(manifest, manifest.how_to_get, str(error))
-    if index.is_real:
+    if index.pairing:
         hr = found[index.hr] if index.hr else index
         if hr.missing:
             return _hole(manifest, f"its HR images are those of {hr.name}, which is missing: {hr.missing}")

@@ -35,7 +35,7 @@ def run(params: Params, folder: Path = paths.REPORTS, index: Path = paths.INDEX)
     scored = scores.read(folder / "scores", params.scored, params.evaluate.metrics)
     known = {name: indices.read_index(name, index) for name in params.data.sets}
     suite = [name for name in params.data.benchmarks if not known[name].is_real]
-    aligned = [name for name, index in known.items() if index.is_real and index.aligned]
+    aligned = [name for name, index in known.items() if index.pairing and index.aligned]
     source = Source(params, folder, scored, suite, _holes(params, known), aligned)
     made = report_tables.write(source)
     gallery = all_figures.gallery(source)

@@ -3,7 +3,10 @@
 import csv
 import json
 import os
+import re
+import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -122,6 +125,61 @@ def test_a_model_that_fails_is_named_and_the_others_are_done(place: Path, capsys
     assert sorted(row["model"] for row in rows() if row["set"] == "all") == ["bicubic", "net"]
     assert {row["images"] for row in rows() if row["set"] == "all"} == {"2"}
     assert "no model could be scored on them: One/bad." in Path("out/leaderboard.md").read_text("utf-8")
+
+
+def test_files_of_every_kind_are_a_line_each_and_the_others_are_ranked(
+    place: Path, spandrel: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
+
+    def state(channels: int = 3, scale: int = 4) -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        return SRVGGNetCompact(
+            num_in_ch=channels, num_out_ch=channels, num_feat=8, num_conv=2, upscale=scale
+        ).state_dict()
+
+    critic = {"0.weight": torch.zeros(4, 3, 3, 3), "1.weight": torch.zeros(1, 4, 3, 3)}
+    optimizer = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 1e-4}]}
+    lightning = {
+        "state_dict": {f"model.{name}": value for name, value in state().items()} | {"disc.0.weight": torch.zeros(2)},
+        "optimizer_states": [optimizer], "pytorch-lightning_version": "2.4.0", "hyper_parameters": {"lr": 1e-4},
+    }  # fmt: skip
+    good = {
+        "plain.pth": {"params": state()},
+        "half.pth": {"params": {name: value.half() for name, value in state().items()}},
+        "double.pth": {"params": {name: value.double() for name, value in state().items()}},
+        "gan.pth": {"generator": state(), "discriminator": critic, "optimizer": optimizer, "iter": 7},
+        "lightning.ckpt": lightning,
+        "two.pth": {"params": state(scale=2)},
+        "three.pth": {"params": state(scale=3)},
+    }
+    bad = {
+        "grey.pth": ({"params": state(1)}, "maps 1 channel"),
+        "rgba.pth": ({"params": state(4)}, "maps 4 .RGB with transparency"),
+        "critic.pth": ({"net_d": critic}, "of another architecture"),
+        "optimizer.pth": ({"optimizers": [optimizer], "iter": 7}, "holds no state dict"),
+        "levels.pth": ({"params": {name: value.to(torch.int8) for name, value in state().items()}}, "as int8"),
+    }
+    for name, content in (good | {name: content for name, (content, _) in bad.items()}).items():
+        torch.save(content, name)
+    says = {name: said for name, (_, said) in bad.items()}
+    says |= {"folder": "is no regular file", "packed.zip": "is a zip archive: unpack it.*it holds plain.pth"}
+    Path("folder").mkdir()
+    with zipfile.ZipFile("packed.zip", "w") as archive:
+        archive.write("plain.pth")
+    with pytest.raises(UserError, match="7 problems are named above"):
+        run(*says, *good, cases=["clean"])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error: ")]
+    assert len(lines) == len(says)
+    for name, said in says.items():
+        (line,) = (line for line in lines if line.startswith(f"error: {Path(name).stem}: "))
+        assert re.search(said, line)
+    found = {(row["model"], row["scale"]): row["psnr_db/clean"] for row in rows() if row["set"] == "all"}
+    scales = {"two": "2", "three": "3"}
+    assert set(found) == {(Path(name).stem, scales.get(Path(name).stem, "4")) for name in good}
+    same = {found[name, "4"] for name in ("plain", "double", "gan", "lightning")}
+    assert len(same) == 1
+    assert float(found["half", "4"]) == pytest.approx(float(*same), abs=0.05)
 
 
 class Cutting(torch.nn.Module):

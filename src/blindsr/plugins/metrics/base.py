@@ -20,8 +20,9 @@ class Metric:
     """What is known of a metric: the column of scores, how it is shown, and how it is measured.
 
     A file of this folder has `build(...) -> Metric`. It may ask for `crop_border` (px to remove at each side) and
-    `max_shift` (HR px) of the settings, for `trunk` (path of AlexNet's weights, None where they are not here) and
-    for `device` (of torch); each argument needs a default, since reports build records without measuring.
+    `max_shift` (HR px) of the settings, for `trunk` (path of AlexNet's weights, None where they are not here), for
+    `device` (of torch) and for `download` (whether weights may be fetched); each argument needs a default, since
+    reports build records without measuring.
     """
 
     name: str
@@ -44,6 +45,10 @@ class Metric:
     shared: tuple[Callable[[RGB, RGB, RGB], Any], Callable[[Any], float]] | None = None
     """`measure` in two steps, of metrics that have the first one in common, which is then done once: what is computed
     of (SR, HR, LR), hashable and equal where it computes the same, and what this metric makes of it."""
+    needs_hr: bool = True
+    """False for a metric that does not look at the HR image, and so can be had of photos that have none."""
+    made_by: str = ""
+    """Name and version of a package that computes it, where that is none of this project's."""
     lacks: str = ""
     """Why it cannot be measured here, such as "no LPIPS trunk weights"; empty if it can."""
 

@@ -73,7 +73,9 @@ def measure(
     if "lpips" in suite:
         known = perceived.groupby("benchmark")["lpips"].transform(lambda column: column.notna().all()).astype(bool)
         lpips = differences.arrays(perceived[known], [LPIPS_CASE], "lpips")
-    real = differences.arrays(scores[scores["case"] == REAL], [REAL], "psnr_db")
+    photos = scores[scores["case"] == REAL]
+    compared = photos.groupby("benchmark")["psnr_db"].transform("count") > 0  # of the others there is no HR image
+    real = differences.arrays(photos[compared], [REAL], "psnr_db")
     cosine: Mapping[Key, Array] = {}
     if "detail_cosine" in suite:
         trained = suite[suite["backbone"].isin(backbones)].fillna({"detail_cosine": 0.0})  # of nothing that is added
