@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import os
 import random
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,10 @@ from blindsr.runtime import packages
 # the same examples in every run: what fails by chance says nothing of the change that it fails on
 hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("repeatable")
+
+
+# a shell that starts the tests in the background has Ctrl-C ignored, also by what the tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

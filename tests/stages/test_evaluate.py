@@ -204,9 +204,16 @@ def test_processes_of_torchrun_share_the_images_with_the_same_result(run) -> Non
     both = [process(RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank)) for rank in (0, 1)]
     shown = [one.communicate()[1] for one in both]
     assert [one.returncode for one in both] == [0, 0]
-    assert "6/6" in shown[0]  # three of five images with two cases
-    assert "4/4" in shown[1]
+    assert "6/6" in shown[0]  # three of five images with two cases; what the other has not begun is added to it
     assert (paths.SCORES / f"{RUN}.csv").read_bytes() == expected
+
+
+def test_a_process_of_torchrun_scores_its_share_alone(run) -> None:
+    run()
+    (paths.SCORES / f"{RUN}.csv").unlink()
+    second = process(RANK="1", WORLD_SIZE="2", LOCAL_RANK="1")
+    assert "4/4" in second.communicate()[1]
+    assert not (paths.SCORES / f"{RUN}.csv").exists()
 
 
 def test_bicubic_needs_no_weights(run) -> None:
