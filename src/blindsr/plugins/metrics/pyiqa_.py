@@ -122,7 +122,7 @@ class _Made:
         try:
             with _network(self._download), _same_draws(), torch.inference_mode():
                 made = self._network(*images)
-            value = float(torch.as_tensor(made).double().mean())
+            value = float(torch.as_tensor(made).cpu().double().mean())
         except (Exception, offline.Unreachable) as error:  # whatever code of others meets
             value, why = float("nan"), _why(error)
         else:
