@@ -136,3 +136,30 @@ def test_a_store_that_cannot_be_used_is_one_line_without_its_password(store: Sto
         publish.copy("sqlite:///other.db", own)
     with pytest.raises(UserError, match="team is no address of MLflow"):
         publish.copy(own, "team")
+
+
+def test_a_run_that_another_machine_takes_back_meanwhile_is_looked_for_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, team = store("mlflow"), store("team")
+    record("key1", {20: 0.5}, {})
+    client = tracking_store.connect(team, new=True)
+    experiment = tracking_store.experiment_id(client, team)
+    other = client.create_run(experiment, tags={tracking_store.KEY_TAG: "key1"})
+    find, calls = tracking_store.find, []
+
+    def found(*arguments: Any) -> Any:
+        run = find(*arguments)
+        calls.append(run)
+        if len(calls) == 1:  # what `make` of the other machine does, once it sees a third one's run
+            client.delete_run(other.info.run_id)
+        return run
+
+    monkeypatch.setattr(tracking_store, "find", found)
+    assert publish.copy(own, team) == {"new": 1}
+    assert calls[0].info.run_id == other.info.run_id
+    assert contents(team) == contents(own)
+    with pytest.raises(UserError, match="cannot be used"):  # what is not of that kind is still said
+        monkeypatch.setattr(type(client), "log_batch", lambda *_, **__: 1 / 0)
+        record("key2", {20: 0.5}, {})
+        publish.copy(own, team)

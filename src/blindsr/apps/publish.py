@@ -35,16 +35,27 @@ def copy(source: str, target: str) -> Counter[str]:
             key = run.data.tags.get(tracking_store.KEY_TAG)
             if key is None:
                 continue  # of a person, by hand
-            with tracking_store.alone(target, tracking_store.RUN):
-                there = tracking_store.find(new, experiment, key)
-                made = None if there else _made(run, new, experiment, key)
-            if made or (there and _state(there) != _state(run)):
-                _complete(old, run, new, there or new.get_run(made))
-                counts["completed" if there else "new"] += 1
-            else:
-                counts["there already"] += 1
+            counts[_copy(old, run, new, experiment, key, target)] += 1
             tracking_store.settle(new, experiment, key)
     return counts
+
+
+def _copy(old: Any, run: Any, new: Any, experiment: str, key: str, target: str) -> str:
+    """Copy one run; what `copy` counts it as."""
+    with tracking_store.alone(target, tracking_store.RUN):
+        there = tracking_store.find(new, experiment, key)
+        made = None if there else _made(run, new, experiment, key)
+    if not made and (there is None or _state(there) == _state(run)):
+        return "there already"
+    copied = there or new.get_run(made)
+    try:
+        _complete(old, run, new, copied)
+    except Exception:
+        if not tracking_store.is_deleted(new, copied.info.run_id):
+            raise
+        # of two machines that made it at once, one has just taken its own back: the other's stays
+        return _copy(old, run, new, experiment, key, target)
+    return "completed" if there else "new"
 
 
 def _made(run: Any, new: Any, experiment: str, key: str) -> str | None:

@@ -151,6 +151,11 @@ def make(client: Any, experiment: str, key: str, tags: Mapping[str, str], **more
     return None
 
 
+def is_deleted(client: Any, run_id: str) -> bool:
+    """Whether a run has been deleted since it was found or made."""
+    return bool(client.get_run(run_id).info.lifecycle_stage == "deleted")
+
+
 def settle(client: Any, experiment: str, key: str) -> None:
     """Leave one run with this key, if two machines have made it at once and both have ended.
 
