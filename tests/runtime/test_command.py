@@ -36,8 +36,9 @@ CHECK = "check that it is there, and its folder's rights"
         ("bytearray(2**62)", MEMORY, 2),
         ("raise RuntimeError('DefaultCPUAllocator: not enough memory')", MEMORY, 2),
         ("raise RuntimeError('CUDA out of memory. Tried to allocate 1 GiB')", MEMORY, 2),
+        ("raise ImportError('x.so: failed to map segment from shared object')", MEMORY, 2),
     ],
-    ids=["Ctrl-C", "error", "absent", "no folder", "long name", "read-only", "memory", "CPU's", "GPU's"],
+    ids=["Ctrl-C", "error", "absent", "no folder", "long name", "read-only", "memory", "CPU's", "GPU's", "library's"],
 )
 def test_it_ends_in_one_line(tmp_path: Path, work: str, says: str, status: int) -> None:
     done = subprocess.run(

@@ -13,7 +13,8 @@ import typer.core
 from blindsr.runtime import escaping, files, lifetime, terminal, world
 from blindsr.runtime.errors import Interrupted, UserError
 
-_NO_MEMORY = ("DefaultCPUAllocator", "out of memory")  # what torch says of a CPU, and of a GPU
+# what torch says of a CPU and of a GPU, and the loader of a library that is imported late
+_NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "failed to map segment", "annot allocate memory")
 
 
 class _Terminated(KeyboardInterrupt):
@@ -77,7 +78,7 @@ def run(app: Callable[[], Any]) -> None:
         if not files.is_limit(error):  # a fault of this program
             raise
         _end(UserError(f"{error.strerror}: {files.mend(error)}"))
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, ImportError) as error:
         if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in _NO_MEMORY):
             raise
         _end(UserError("there is too little memory: end other programs, or choose smaller tiles, batches or images"))
