@@ -133,7 +133,8 @@ def wrong(end: project.End) -> str:
     """What is wrong with such an end; empty for one in order."""
     if end.code is None:
         return f"hangs: {end.said[-300:]}"
-    if "Traceback" in end.said:
+    lost = end.code == 0 and "Exception ignored in" in end.said  # Python drops a Ctrl-C that comes in a destructor
+    if "Traceback" in end.said and not lost:
         return f"traceback: {end.said[-600:]}"
     if end.code == -signal.SIGKILL or end.code in (0, -signal.SIGTERM, -signal.SIGINT):
         return ""

@@ -36,9 +36,22 @@ CHECK = "check that it is there, and its folder's rights"
         ("bytearray(2**62)", MEMORY, 2),
         ("raise RuntimeError('DefaultCPUAllocator: not enough memory')", MEMORY, 2),
         ("raise RuntimeError('CUDA out of memory. Tried to allocate 1 GiB')", MEMORY, 2),
+        ("raise RuntimeError('could not create a primitive')", MEMORY, 2),
         ("raise ImportError('x.so: failed to map segment from shared object')", MEMORY, 2),
     ],
-    ids=["Ctrl-C", "error", "absent", "no folder", "long name", "read-only", "memory", "CPU's", "GPU's", "library's"],
+    ids=[
+        "Ctrl-C",
+        "error",
+        "absent",
+        "no folder",
+        "long name",
+        "read-only",
+        "memory",
+        "CPU's",
+        "GPU's",
+        "oneDNN's",
+        "library's",
+    ],
 )
 def test_it_ends_in_one_line(tmp_path: Path, work: str, says: str, status: int) -> None:
     done = subprocess.run(
@@ -46,6 +59,15 @@ def test_it_ends_in_one_line(tmp_path: Path, work: str, says: str, status: int) 
     )
     assert done.stderr == f"error: {says}\n"
     assert done.returncode == status
+
+
+@pytest.mark.parametrize("place", ["app = lambda: signal.raise_signal(2)", "command.Commands.parse_args = stop"])
+def test_ctrl_c_before_a_command_has_begun(place: str) -> None:
+    stop = f"import signal\ndef stop(*_): signal.raise_signal(2)\n{place}\ncommand.run(app)"
+    code = APP.format("pass").replace("command.run(app)", stop)
+    done = subprocess.run([sys.executable, "-c", code, "work"], capture_output=True, text=True, check=False)
+    assert done.stderr == "error: stopped by Ctrl-C: run the same command again\n"
+    assert done.returncode == 130
 
 
 def test_a_fault_of_the_program_keeps_its_trace(tmp_path: Path) -> None:

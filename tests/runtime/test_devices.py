@@ -91,6 +91,7 @@ def test_errors_of_every_allocator_are_known() -> None:
         MemoryError(),
         RuntimeError("MPS backend out of memory (MPS allocated: 9.06 GB, max allowed: 9.07 GB)"),
         RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("could not create a primitive"),
     ):
         assert devices.out_of_memory(error)
     assert not devices.out_of_memory(RuntimeError("a shape is wrong"))

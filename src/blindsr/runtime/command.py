@@ -13,8 +13,11 @@ import typer.core
 from blindsr.runtime import escaping, files, lifetime, terminal, world
 from blindsr.runtime.errors import Interrupted, UserError
 
-# what torch says of a CPU and of a GPU, and the loader of a library that is imported late
-_NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "failed to map segment", "annot allocate memory")
+# what torch says of a CPU and of a GPU, oneDNN of a convolution, and the loader of a library that is imported late
+_NO_MEMORY = (
+    "DefaultCPUAllocator", "out of memory", "could not create a primitive", "failed to map segment",
+    "annot allocate memory",
+)  # fmt: skip
 
 
 class _Terminated(KeyboardInterrupt):
@@ -50,12 +53,23 @@ def stoppable(kept: Callable[[], str]) -> Iterator[None]:
 class Commands(typer.core.TyperGroup):
     """Says what to do after a Ctrl-C, which Typer ends in silence."""
 
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        """As Typer has it."""
+        try:
+            return super().make_context(*arguments, **more)
+        except KeyboardInterrupt:
+            raise _interrupted() from None
+
     def invoke(self, ctx: Any) -> Any:
         """As Typer has it."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise Interrupted("stopped by Ctrl-C: run the same command again", signal.SIGINT) from None
+            raise _interrupted() from None
+
+
+def _interrupted() -> Interrupted:
+    return Interrupted("stopped by Ctrl-C: run the same command again", signal.SIGINT)
 
 
 def run(app: Callable[[], Any]) -> None:
@@ -72,6 +86,8 @@ def run(app: Callable[[], Any]) -> None:
             app()
     except UserError as error:
         _end(error)
+    except KeyboardInterrupt:  # before the command line has been read
+        _end(_interrupted())
     except OSError as error:
         if error.filename is not None:
             _end(UserError(f"{os.fsdecode(error.filename)}: {error.strerror}: {files.mend(error)}"))

@@ -16,6 +16,7 @@ from blindsr.runtime import memory_groups
 from blindsr.runtime.errors import UserError
 
 _NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_NO_MEMORY = ("MPS backend out of memory", "DefaultCPUAllocator", "could not create a primitive")  # the last: oneDNN
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
 
@@ -78,9 +79,9 @@ def beside(device: torch.device) -> torch.device:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether `error` is that of an allocation on a GPU, MPS or the CPU."""
-    said = str(error)  # MPS and the CPU raise a RuntimeError
+    said = str(error)  # MPS, the CPU and oneDNN raise a RuntimeError
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and ("MPS backend out of memory" in said or "DefaultCPUAllocator" in said)
+        isinstance(error, RuntimeError) and (any(sign in said for sign in _NO_MEMORY))
     )
 
 
