@@ -21,6 +21,8 @@ def test_pictures_are_loaded_only_when_they_are_looked_at(tab):
     tab.see_pictures()
     tab.wait("document.querySelectorAll('#strip img').length >= 7")
     tab.wait("[...document.querySelectorAll('#viewer img')].every(image => image.naturalWidth === 160)")
+    tab.see('#strip [data-model="hr"]')  # the viewer shows two models: only the strip has the original
+    tab.wait("document.querySelector('#strip [data-model=hr] img').naturalWidth === 160")
     assert any(url.endswith("/hr.png") for url in tab.requests())
 
 
