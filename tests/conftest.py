@@ -31,6 +31,12 @@ hypothesis.settings.load_profile("repeatable")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# processes of the tests that share the cores wait for each other where each has threads for all of them
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of what the tests start
+
+
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     """What a test draws without a generator of its own is the same in every run and in any order of the tests."""

@@ -20,6 +20,7 @@ from blindsr.config.params import Params
 from blindsr.config.run import Run
 from blindsr.data.images import write_png
 from blindsr.data.indices import IndexedImage
+from blindsr.runtime.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "blindsr"
 # kills the process once a checkpoint is written
@@ -106,3 +107,8 @@ def test_the_plan_counts_operations_and_hours(
     assert "done" in shown
     assert "6e+11" in shown  # 600 iterations are left
     assert "0.60 hours of training left on one device (CPU, 1 threads and 0 workers)" in shown
+
+
+def test_a_plan_before_there_are_patches_says_what_to_run(project: Path) -> None:
+    with pytest.raises(UserError, match="which is not there: run `dvc repro patches` first"):
+        plan.show(params.read())

@@ -13,8 +13,10 @@ from blindsr.analysis.training_cost import operations
 from blindsr.apps import grid
 from blindsr.config.params import Params
 from blindsr.config.run import Row, Run
+from blindsr.data.patch_store import INDEX
 from blindsr.plugins.regularizers.base import Step
-from blindsr.runtime import devices
+from blindsr.runtime import devices, packages, paths
+from blindsr.runtime.errors import UserError
 from blindsr.stages import train
 from blindsr.training import trainer
 from blindsr.training.distributed import World
@@ -36,6 +38,9 @@ def show(params: Params) -> None:
 
     Raises UserError without data/patches.
     """
+    packages.require("dvc", "`blindsr grid`")
+    if not (paths.PATCHES / INDEX).exists():
+        raise UserError(f"a plan needs {paths.PATCHES}, which is not there: run `dvc repro patches` first")
     states, costs = grid.states(params), dict[Row, Cost]()
     table = Table("run", "state", "FLOP / iteration", "FLOP left", "ms / iteration", "hours left")
     total = 0.0

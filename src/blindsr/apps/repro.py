@@ -24,7 +24,7 @@ from rich.table import Table
 from blindsr.apps import verify
 from blindsr.config import params
 from blindsr.config.run import Row
-from blindsr.runtime import files, packages, paths
+from blindsr.runtime import files, lifetime, packages, paths
 from blindsr.runtime.errors import Interrupted, UserError
 
 _STARTED = re.compile(r"Running stage '(?P<name>[^']+)':")
@@ -192,7 +192,10 @@ def _follow(command: Sequence[str], story: Story) -> int:
         _resize(writing, size.lines, size.columns)
     else:
         reading, writing = os.pipe()
-    with subprocess.Popen(command, stdout=writing, stderr=writing, stdin=subprocess.DEVNULL) as process:
+    environment = {**os.environ, **lifetime.started_here()}  # a kill of this process reaches the stage
+    with subprocess.Popen(
+        command, stdout=writing, stderr=writing, stdin=subprocess.DEVNULL, env=environment
+    ) as process:
         os.close(writing)
         try:
             with open(reading, "rb", buffering=0) as output:
