@@ -251,12 +251,13 @@ def test_any_folder_can_be_reported(settings: Params, tmp_path: Path, monkeypatc
     assert published == []
 
 
-def test_committed_scores_rebuild_the_committed_tables(tmp_path: Path) -> None:
-    """reports/reference, byte for byte, from its own folder alone."""
-    folder = tmp_path / "reference"
-    shutil.copytree(ROOT / "reports" / "reference", folder, ignore=shutil.ignore_patterns("tables", "figures"))
+@pytest.mark.parametrize("name", ["reference", "generalization"])
+def test_committed_scores_rebuild_the_committed_tables(tmp_path: Path, name: str) -> None:
+    """A committed report, byte for byte, from its own folder alone."""
+    folder = tmp_path / name
+    shutil.copytree(ROOT / "reports" / name, folder, ignore=shutil.ignore_patterns("tables", "figures"))
     report.run(params.read(folder / "params.yaml"), folder, folder / "index")
-    committed = sorted((ROOT / "reports" / "reference" / "tables").iterdir())
+    committed = sorted((ROOT / "reports" / name / "tables").iterdir())
     assert len(committed) > 40
     assert [path.name for path in committed] == sorted(path.name for path in (folder / "tables").iterdir())
     for path in committed:
