@@ -39,7 +39,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Makes links out of docs/ work: to a page of the site, to a copy of the file; a folder's is its name alone."""
+    """Makes links out of docs/ work: to a page of the site, to a copy of the file.
+
+    That to a folder is its name alone, as is that to Markdown which is no page.
+    """
     source = page.file.src_uri
     home = posixpath.dirname(_HOMES.get(source, f"docs/{source}"))
 
@@ -47,14 +50,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target, _, anchor = match["target"].partition("#")
         if not target or ":" in target:
             return match[0]
-        place = posixpath.normpath(posixpath.join(home, target))
+        place = _copied(posixpath.normpath(posixpath.join(home, target)))
         if place.startswith("docs/"):
             uri = place.removeprefix("docs/")
         elif place in PAGES:
             uri = PAGES[place]
         elif place == "README.md":
             uri = "index.md"
-        elif (ROOT / place).is_dir():
+        elif (ROOT / place).is_dir() or place.endswith(".md"):
             return match["text"] if match["text"].startswith("`") else f"`{match['text']}`"
         elif (ROOT / place).is_file():
             uri = f"repository/{place}"
@@ -72,6 +75,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         parts += [_LINK.sub(linked, markdown[end : fence.start()]), fence[0]]
         end = fence.end()
     return "".join([*parts, _LINK.sub(linked, markdown[end:])])
+
+
+def _copied(place: str) -> str:
+    """Of a table in Markdown that is no page, the CSV beside it: mkdocs takes a copy of Markdown for a page."""
+    table = f"{place.removesuffix('.md')}.csv"
+    elsewhere = not place.startswith("docs/") and place not in PAGES and place != "README.md"
+    return table if elsewhere and place.endswith(".md") and (ROOT / table).is_file() else place
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:

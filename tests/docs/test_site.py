@@ -108,6 +108,8 @@ def test_reference_has_docstrings(pages: dict[Path, _Page]) -> None:
     [
         ("[a](../reports/reference/weights.csv)", "[a](repository/reports/reference/weights.csv)"),
         ("[reports](../reports/reference)", "`reports`"),
+        ("[t](../reports/reference/tables/power.md)", "[t](repository/reports/reference/tables/power.csv)"),
+        ("[v](../reports/reference/tables/verdicts.md)", "`v`"),
         ("[b](../CONTRIBUTING.md#a-backbone)", "[b](extending.md#a-backbone)"),
         ("[c](glossary.md)", "[c](glossary.md)"),
         ("[d](https://example.org) [e](#here)", "[d](https://example.org) [e](#here)"),
@@ -125,8 +127,11 @@ def test_links_out_of_docs(text: str, expected: str) -> None:
     from mkdocs.structure.pages import Page
 
     config = load_config(str(ROOT / "mkdocs.yml"))
-    index, copied = (
+    index, *copied = (
         File(uri, str(ROOT / "docs"), "nowhere", use_directory_urls=False)
-        for uri in ("index.md", "repository/reports/reference/weights.csv")
+        for uri in (
+            "index.md",
+            *(f"repository/reports/reference/{name}" for name in ("weights.csv", "tables/power.csv")),
+        )
     )
-    assert hooks.on_page_markdown(text, Page(None, index, config), config, Files([copied])) == expected
+    assert hooks.on_page_markdown(text, Page(None, index, config), config, Files(copied)) == expected
