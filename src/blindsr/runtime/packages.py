@@ -69,7 +69,7 @@ def beside_torchvision(package: str) -> ModuleType:
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise
-    library = importlib.import_module("torch").library
+    from torch import library  # seconds, which only this needs
     for name in [name for name in sys.modules if name.split(".")[0] in ("torchvision", package)]:
         del sys.modules[name]  # half imported
     for name in ("nms", "qnms"):
