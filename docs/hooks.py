@@ -50,19 +50,19 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target, _, anchor = match["target"].partition("#")
         if not target or ":" in target:
             return match[0]
-        place = _copied(posixpath.normpath(posixpath.join(home, target)))
+        place = posixpath.normpath(posixpath.join(home, target))
         if place.startswith("docs/"):
             uri = place.removeprefix("docs/")
         elif place in PAGES:
             uri = PAGES[place]
         elif place == "README.md":
             uri = "index.md"
-        elif (ROOT / place).is_dir() or place.endswith(".md"):
-            return match["text"] if match["text"].startswith("`") else f"`{match['text']}`"
-        elif (ROOT / place).is_file():
-            uri = f"repository/{place}"
+        elif (ROOT / place).is_file() and not (copy := _copy_of(place)).endswith(".md"):
+            uri = f"repository/{copy}"
             if files.get_file_from_path(uri) is None:
-                files.append(File.generated(config, uri, abs_src_path=str(ROOT / place)))
+                files.append(File.generated(config, uri, abs_src_path=str(ROOT / copy)))
+        elif (ROOT / place).exists():
+            return match["text"] if match["text"].startswith("`") else f"`{match['text']}`"
         else:
             return match[0]  # mkdocs says that it is broken
         anchor = f"#{anchor}" if anchor else ""
@@ -77,11 +77,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return "".join([*parts, _LINK.sub(linked, markdown[end:])])
 
 
-def _copied(place: str) -> str:
-    """Of a table in Markdown that is no page, the CSV beside it: mkdocs takes a copy of Markdown for a page."""
+def _copy_of(place: str) -> str:
+    """The file to copy: of a table in Markdown the CSV beside it, since mkdocs takes a copy of Markdown for a page."""
     table = f"{place.removesuffix('.md')}.csv"
-    elsewhere = not place.startswith("docs/") and place not in PAGES and place != "README.md"
-    return table if elsewhere and place.endswith(".md") and (ROOT / table).is_file() else place
+    return table if place.endswith(".md") and (ROOT / table).is_file() else place
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:

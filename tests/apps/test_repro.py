@@ -124,13 +124,13 @@ def test_the_status_is_that_of_the_command(capfd: pytest.CaptureFixture[str]) ->
     assert sorted(capfd.readouterr().out.splitlines()) == ["[1/6] report", "hello"]
 
 
-@pytest.mark.needs("dvc")
 def test_stages_know_whom_they_end_with(capfd: pytest.CaptureFixture[str]) -> None:
     show = "import os; print(os.environ['BLINDSR_STARTED_BY'])"
     assert repro._follow([sys.executable, "-c", show], story()) == 0
     assert capfd.readouterr().out.strip() in lifetime.started_here().values()
 
 
+@pytest.mark.needs("dvc")
 def test_an_unpacked_archive_is_told_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="is no git repository, which DVC needs: run `git init`"):
