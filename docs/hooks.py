@@ -78,7 +78,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _copy_of(place: str) -> str:
-    """The file to copy: of a table in Markdown the CSV beside it, since mkdocs takes a copy of Markdown for a page."""
+    """The file to copy: of a table in Markdown the CSV beside it, since mkdocs takes Markdown for a page."""
     table = f"{place.removesuffix('.md')}.csv"
     return table if place.endswith(".md") and (ROOT / table).is_file() else place
 

@@ -70,6 +70,7 @@ def beside_torchvision(package: str) -> ModuleType:
         if "torchvision::nms" not in str(error):
             raise
     from torch import library  # seconds, which only this needs
+
     for name in [name for name in sys.modules if name.split(".")[0] in ("torchvision", package)]:
         del sys.modules[name]  # half imported
     for name in ("nms", "qnms"):
