@@ -64,8 +64,8 @@ exps: setup  ## compare experiments (SWEPT=rff.hyper.sigma ARGS="--sort-by mean"
 report: setup  ## rebuild only tables, figures and page, from recorded scores
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc repro --single-item report
 
-test: $(DEV_STAMP)  ## run the tests
-	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadscope
+test: $(DEV_STAMP)  ## run the tests (ALL=1: also the longest, as CI does)
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadscope $(if $(ALL),,-m "not slow") $(ARGS)
 
 $(LEAN_STAMP): requirements-lean.txt constraints.txt pyproject.toml
 	$(PYTHON_FITS)

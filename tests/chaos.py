@@ -52,8 +52,8 @@ def rounds(number: int, seed: int, only: tuple[str, ...] = (), kinds: tuple[str,
     count, draw = Count(), np.random.default_rng(seed)
     Path("right").mkdir()
     with contextlib.chdir("right"):
-        seconds = project.make(Path.cwd())
-        expected = {name: project.outs(work) for name, work in project.WORKS.items()}
+        seconds = project.make(Path.cwd(), only)
+        expected = {name: project.outs(project.WORKS[name]) for name in seconds}
     for number_of in range(1, number + 1):
         shutil.copytree("right", "now", symlinks=True)
         with contextlib.chdir("now"):

@@ -58,11 +58,17 @@ WORKS = {
 }
 """The stages, in their order, and the apps that write."""
 
+APPS = ("score", "upscale", "suite", "export")
+LATER = {"analyse", "gallery", "report"}  # stages that need both runs and the controls
 MOST = ("train", "evaluate", "analyse")  # also what the stages after them need of the other run
 
 
-def make(folder: Path) -> dict[str, float]:
+def make(folder: Path, only: tuple[str, ...] = ()) -> dict[str, float]:
     """Make the project in the working directory, which is `folder`, by its own commands.
+
+    Args:
+        folder: Of the project.
+        only: Works that are disturbed afterwards; what comes after them is not made. Empty for all.
 
     Returns:
         Seconds that each work took.
@@ -76,10 +82,16 @@ def make(folder: Path) -> dict[str, float]:
         Path("photos").mkdir(exist_ok=True)
         images.write_png(Path("photos") / f"{name}.png", draw.integers(0, 256, (64, 72, 3), dtype=np.uint8))
     Path("sent").mkdir()
-    seconds = {}
+    spared = LATER if only and not LATER & set(only) else set()
+    spared |= {name for name in APPS if only and name not in only}
+    seconds, both = {}, bool(LATER - spared)
     for name, work in WORKS.items():
-        commands = [work.command, *([work.command.replace("rff", "none")] if name in MOST else [])]
-        if name == "evaluate":
+        if name in spared:
+            continue
+        commands = [work.command]
+        if name in MOST and both:
+            commands.append(work.command.replace("rff", "none"))
+        if name == "evaluate" and both:
             commands += ["evaluate bicubic", "evaluate bilinear"]
         for command in commands:
             began = time.monotonic()

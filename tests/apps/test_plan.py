@@ -66,6 +66,7 @@ def blindsr(*arguments: str, code: str = PLAIN, package: Path = PACKAGE) -> subp
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_plan_finds_the_checkpoint_of_a_killed_training(small: Params, tmp_path: Path) -> None:
     """Also after a change of what decides no result, as the text of a message."""
     killed = blindsr("train", "srresnet", "rff", "0", code=DYING)

@@ -161,6 +161,7 @@ def test_the_ui_of_a_server_is_its_own(store: Store, monkeypatch: pytest.MonkeyP
         runs.ui(5000)
 
 
+@pytest.mark.slow
 def test_a_teams_server_on_postgresql_gets_all_runs_once_and_gives_them_as_csv(store: Store, tmp_path: Path) -> None:
     """The command line on a real server and database: runs of experiments, and a pulled grid."""
     own = store("mlflow")

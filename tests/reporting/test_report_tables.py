@@ -172,6 +172,7 @@ def test_no_benchmark_at_all_is_a_book_of_holes(tmp_path: Path) -> None:
     assert {one.verdict for one in found.verdicts} == {"not testable"}
 
 
+@pytest.mark.slow
 def test_the_papers_whole_grid(tmp_path: Path) -> None:
     """4 networks x 6 regularizers x 2 seeds x 6 benchmarks of 338 images x 8 cases: all tables are there and full."""
     names = ["none", "dropout", "brute_force", "linear", "rff", "rff_released"]

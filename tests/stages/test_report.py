@@ -251,7 +251,7 @@ def test_any_folder_can_be_reported(settings: Params, tmp_path: Path, monkeypatc
     assert published == []
 
 
-@pytest.mark.parametrize("name", ["reference", "generalization"])
+@pytest.mark.parametrize("name", ["reference", pytest.param("generalization", marks=pytest.mark.slow)])
 def test_committed_scores_rebuild_the_committed_tables(tmp_path: Path, name: str) -> None:
     """A committed report, byte for byte, from its own folder alone."""
     folder = tmp_path / name

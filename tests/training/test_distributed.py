@@ -90,6 +90,7 @@ def test_ranks_end_with_the_weights_of_one(
             assert mine_value == value or float(mine_value) == pytest.approx(float(value), rel=2e-3, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_devices_starts_the_processes_itself_and_a_signal_stops_them_all(
     local_run: Callable[..., Any], undisturbed: Any
 ) -> None:
@@ -165,6 +166,7 @@ def test_a_signal_to_one_rank_stops_all_after_the_same_iteration(local_run: Call
     assert mine.wait(second, 143, "1") == ""
 
 
+@pytest.mark.slow
 def test_two_machines_of_which_one_is_killed(local_run: Callable[..., Any], undisturbed: Any) -> None:
     """Two torchrun agents that meet at a c10d rendezvous on loopback, each with one process."""
     mine = local_run()

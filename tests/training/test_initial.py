@@ -70,6 +70,7 @@ def test_a_changed_file_is_refused_until_the_training_has_ended(folder):
     initial.require_unchanged(record, "b" * 64)
 
 
+@pytest.mark.slow
 def test_a_cell_trains_on_from_its_own_weights(undisturbed, local_run):
     """Six more iterations, killed once; with the file changed in between, it is refused."""
     start = undisturbed().folder / "models" / "srresnet-rff-0.safetensors"

@@ -63,6 +63,7 @@ KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 FULL = "raise OSError(28, 'No space left on device')"
 
 
+@pytest.mark.slow
 def test_killed_twice_at_random_it_ends_with_the_same_bytes(local_run: Callable[..., Any], undisturbed: Any) -> None:
     mine, chance = local_run(), random.Random(5)
     first = chance.randrange(12)
@@ -215,6 +216,7 @@ def test_a_signal_to_the_whole_group_leaves_the_helper_processes_alone(local_run
     assert said == "error: stopped by SIGTERM after iteration 5: the same command resumes from there\n"
 
 
+@pytest.mark.slow
 @pytest.mark.needs("mlflow")
 def test_stopped_runs_leave_no_point_twice_in_mlflow(local_run: Callable[..., Any], undisturbed: Any) -> None:
     mine = local_run()
@@ -236,6 +238,7 @@ def test_stopped_runs_leave_no_point_twice_in_mlflow(local_run: Callable[..., An
     assert mine.results() == undisturbed().results()
 
 
+@pytest.mark.slow
 def test_changed_settings_never_go_on_from_an_old_state(local_run: Callable[..., Any], undisturbed: Any) -> None:
     mine, faster = local_run(), local_run("train.learning_rate=0.002")
     mine.train(before=DYING_STEP.format(after=7, signal="SIGKILL"), status=-signal.SIGKILL)
