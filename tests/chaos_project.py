@@ -82,7 +82,7 @@ def make(folder: Path, only: tuple[str, ...] = ()) -> dict[str, float]:
         Path("photos").mkdir(exist_ok=True)
         images.write_png(Path("photos") / f"{name}.png", draw.integers(0, 256, (64, 72, 3), dtype=np.uint8))
     Path("sent").mkdir()
-    spared = LATER if only and not LATER & set(only) else set()
+    spared = set(LATER) if only and not LATER & set(only) else set()
     spared |= {name for name in APPS if only and name not in only}
     seconds, both = {}, bool(LATER - spared)
     for name, work in WORKS.items():
