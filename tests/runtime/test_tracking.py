@@ -155,8 +155,8 @@ def test_the_duration_of_a_run_is_that_of_its_training_whenever_scores_are_added
         run.summary({"psnr_db/Toy/clean": 30.0})
     (found,) = runs(client)
     assert (found.info.status, found.info.end_time - found.info.start_time) == ("FINISHED", 1)
-    with pytest.raises(KeyboardInterrupt), tracking.open_run("net-rff-0", "key1", {}):
-        raise KeyboardInterrupt
+    with pytest.raises(ValueError, match="lost"), tracking.open_run("net-rff-0", "key1", {}):
+        raise ValueError("lost")
     assert runs(client)[0].info.end_time > found.info.end_time
     with tracking.open_run("net-rff-0", "key1", {}):  # trained to its end now
         pass
@@ -191,6 +191,17 @@ def test_a_run_that_fails_or_is_stopped_says_so_and_keeps_its_points(client) -> 
         (found,) = [run for run in runs(client) if run.data.tags["blindsr.run"] == key]
         assert found.info.status == status
         assert found.data.metrics["l1"] == 0.5
+
+
+def test_a_finished_run_that_is_killed_while_it_is_made_again_stays_finished(client) -> None:
+    with tracking.open_run("x", "key", {}) as run:
+        run.metrics(20, {"l1": 0.5})
+    (before,) = runs(client)
+    with pytest.raises(Interrupted), tracking.open_run("x", "key", {}) as run:
+        run.metrics(20, {"l1": 0.5})
+        raise Interrupted("stopped", 15)
+    (found,) = runs(client)
+    assert (found.info.status, found.info.end_time) == ("FINISHED", before.info.end_time)
 
 
 def test_a_point_is_never_cut_in_two_by_the_size_of_a_request(client, monkeypatch: pytest.MonkeyPatch) -> None:

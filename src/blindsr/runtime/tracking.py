@@ -172,6 +172,8 @@ class Run:
         """Flush, and set the run's status: FINISHED, FAILED or KILLED."""
         self.flush()
         if self._client is not None and not (self._complete and status == "FINISHED"):
+            if status == "KILLED" and self._ended is not None:
+                status = "FINISHED"  # it was done before, and DVC restores what it made without running anything
             ended = self._ended if status == "FINISHED" else None
             self._try(lambda: self._client.set_terminated(self._id, status, ended))
         if self._client is not None and self._settle:
@@ -207,7 +209,8 @@ def open_run(
 ) -> Iterator[Run]:
     """Track one run: found by its key, or made. Never raises for MLflow's sake, unless a store is asked for.
 
-    The run ends FINISHED, KILLED (by a signal or an exit) or FAILED (by any other error), as the block does.
+    The run ends FINISHED, KILLED (by a signal or an exit) or FAILED (by any other error), as the block does. One that
+    was finished before stays so when it is killed while it is made again.
 
     Args:
         name: What the run is called there.
