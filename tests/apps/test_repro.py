@@ -74,6 +74,16 @@ def test_the_time_left_is_that_of_all_stages_once_every_kind_is_known() -> None:
     assert mine.seconds == {"train": 0.0, "evaluate": 10.0, "report": 7.0, "fetch": 100.0}
 
 
+def test_what_another_command_has_made_is_counted_once_and_its_warnings_are_shown() -> None:
+    mine = story(0, 1)
+    said = "Stage 'fetch' is cached - skipping run\nRunning stage 'train@a-b-0':\nWARNING: no LPIPS\nhello"
+    assert mine.beside(said) == ["WARNING: no LPIPS"]
+    assert mine.beside(said.replace("b-0", "c-0")) == []
+    assert mine.made == 2
+    mine.line("Stage 'train@a-b-0' didn't change, skipping")
+    assert mine.line("Running stage 'report':") == "[3/6] report"
+
+
 def test_totals_are_the_products_of_the_matrix() -> None:
     pipeline = {
         "stages": {

@@ -20,14 +20,14 @@ from blindsr.runtime.errors import UserError
 class Job:
     """One run as a job of a cluster: submitted anew when its time is over, it resumes from its last checkpoint."""
 
-    def __init__(self, run: str, stages: Sequence[str]) -> None:
-        """`run` is its name, `stages` those that make it, in order."""
-        self.run, self.stages = run, stages
+    def __init__(self, run: str, targets: Sequence[str]) -> None:
+        """`run` is its name, `targets` the stages that make it, in order, as DVC names them."""
+        self.run, self.targets = run, targets
 
     def __call__(self) -> None:
         """Run on the cluster, in the folder where it was submitted. Raises CalledProcessError if the run fails."""
         environment = {**os.environ, **lifetime.started_here()}
-        subprocess.run(grid.command(self.run, self.stages), env=environment, check=True)
+        subprocess.run(grid.command(self.targets), env=environment, check=True)
 
     def checkpoint(self) -> Any:
         """What submitit calls before a time limit or a pre-emption."""

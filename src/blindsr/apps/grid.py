@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +35,8 @@ from blindsr.stages import train
 from blindsr.training import checkpoint
 
 _DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
-_UPSTREAM = ("patches", "degrade")
+UPSTREAM = ("patches", "degrade")
+"""Stages that all runs need."""
 
 
 class RunState(NamedTuple):
@@ -61,15 +62,19 @@ def states(params: Params) -> list[RunState]:
     """State of every run, in the order of the settings. Raises UserError if DVC cannot say, or is not installed."""
     packages.require("dvc", "`blindsr grid`")
     wanted = {run: stages(params, run) for run in params.runs}
-    targets = [f"{stage}@{run}" for run, own in wanted.items() for stage in own]
-    done = subprocess.run([*_DVC, "status", "--json", *targets], capture_output=True, encoding="utf-8", check=False)
-    if done.returncode:
-        raise UserError(f"`dvc status` failed: {' '.join(done.stderr.split())}")
-    changed = json.loads(done.stdout)
+    changed = stale([f"{stage}@{run}" for run, own in wanted.items() for stage in own])
     return [
         RunState(tuple(stage for stage in own if f"{stage}@{run}" in changed), _iteration(params, run))
         for run, own in wanted.items()
     ]
+
+
+def stale(targets: Sequence[str]) -> set[str]:
+    """Those of some stages that DVC would run. Raises UserError if it cannot say."""
+    done = subprocess.run([*_DVC, "status", "--json", *targets], capture_output=True, encoding="utf-8", check=False)
+    if done.returncode:
+        raise UserError(f"`dvc status` failed: {' '.join(done.stderr.split())}")
+    return set(json.loads(done.stdout))
 
 
 def _iteration(params: Params, run: Run) -> int:
@@ -83,22 +88,27 @@ def stages(params: Params, run: Run) -> tuple[str, ...]:
     return ("train", "evaluate", "analyse") if run in params.analysed else ("train", "evaluate")
 
 
-def command(run: str, stages: Sequence[str]) -> list[str]:
-    """The `dvc repro` of one run, whose upstream stages are made."""
-    return [*_DVC, "repro", "--single-item", *(f"{stage}@{run}" for stage in stages)]
+def targets(params: Params, run: Run) -> list[str]:
+    """The stages of one run as DVC names them, in order."""
+    return [f"{stage}@{run}" for stage in stages(params, run)]
 
 
-def unfinished(params: Params) -> dict[str, tuple[str, ...]]:
+def command(targets: Sequence[str]) -> list[str]:
+    """The `dvc repro` of stages whose upstream stages are made."""
+    return [*_DVC, "repro", "--single-item", *targets]
+
+
+def unfinished(params: Params) -> dict[str, list[str]]:
     """Name -> stages of the runs with something left to do, after the stages before them have run.
 
     Raises UserError if one of those fails, or without DVC.
     """
     packages.require("dvc", "`blindsr grid`")
     verify.run(quick=True)
-    if subprocess.run([*_DVC, "repro", *_UPSTREAM], check=False).returncode:
-        raise UserError(f"`dvc repro {' '.join(_UPSTREAM)}` failed: see above")
+    if subprocess.run([*_DVC, "repro", *UPSTREAM], check=False).returncode:
+        raise UserError(f"`dvc repro {' '.join(UPSTREAM)}` failed: see above")
     found = zip(params.runs, states(params), strict=True)
-    return {run.name: stages(params, run) for run, state in found if state.changed}
+    return {run.name: targets(params, run) for run, state in found if state.changed}
 
 
 def slots(gpus: Sequence[str], jobs: int | None, per_device: int) -> list[str | None]:
@@ -132,42 +142,76 @@ def run(params: Params, jobs: int | None = None, per_device: int = 1) -> None:
     A run that fails does not stop the others. Ctrl-C and SIGTERM end each run after its step, with its state
     written. Raises UserError as `slots` does, and one that names the runs that failed, Interrupted after a signal.
     """
-    places = slots([] if params.runtime.device in ("cpu", "mps") else _gpus(), jobs, per_device)
+    places = slots(gpus(params), jobs, per_device)
     runs = unfinished(params)
+    make(runs, places)
+    print(f"{len(runs)} runs made, nothing is left: `dvc repro` writes the tables")
+
+
+def make(
+    groups: Mapping[str, Sequence[str]],
+    places: Sequence[str | None],
+    *,
+    threads: int | None = None,
+    say: Callable[[str, str], None] = lambda name, what: print(f"{name}: {what}", flush=True),
+) -> None:
+    """Have DVC make groups of stages side by side; those of a group one after the other.
+
+    Args:
+        groups: Name -> stages, which need nothing of each other's groups.
+        places: As from `slots`.
+        threads: Of PyTorch, in each; None leaves them as they are.
+        say: Is told of each group by its name when it begins and how it ended, from any thread.
+
+    Raises:
+        UserError: that names what failed; the others are made all the same.
+        Interrupted: after Ctrl-C or SIGTERM.
+    """
     free: queue.Queue[str | None] = queue.Queue()
     for place in places:
         free.put(place)
-    logs = paths.project_root() / ".train_state" / "grid"
-    logs.mkdir(parents=True, exist_ok=True)
-    work = _Work(free, logs)
+    logs().mkdir(parents=True, exist_ok=True)
+    work = _Work(free, logs(), {} if threads is None else {"OMP_NUM_THREADS": str(threads)}, say)
     before = {number: signal.signal(number, work.stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         with ThreadPoolExecutor(len(places)) as pool:
-            done = pool.map(work.do, runs, runs.values())
-            failed = [run for run, well in zip(runs, done, strict=True) if not well]
+            done = pool.map(work.do, groups, groups.values())
+            failed = [name for name, well in zip(groups, done, strict=True) if not well]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     if work.stopped:
         raise Interrupted("stopped: the same command resumes from here", work.stopped)
     if failed:
-        raise UserError(f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}; their logs are in {logs}")
-    print(f"{len(runs)} runs made, nothing is left: `dvc repro` writes the tables")
+        raise UserError(
+            f"{len(failed)} of {len(groups)} runs failed: {', '.join(failed)}; their logs are in {logs()}"
+        )
+
+
+def logs() -> Path:
+    """Folder of what runs say that are made side by side: NAME.log."""
+    return paths.project_root() / ".train_state" / "grid"
 
 
 class _Work:
     """Makes runs, and ends those that run when it is told to."""
 
-    def __init__(self, free: "queue.Queue[str | None]", logs: Path) -> None:
+    def __init__(
+        self,
+        free: "queue.Queue[str | None]",
+        logs: Path,
+        variables: Mapping[str, str],
+        say: Callable[[str, str], None],
+    ) -> None:
         self.stopped = 0
-        self._free, self._logs = free, logs
+        self._free, self._logs, self._variables, self._say = free, logs, variables, say
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
 
-    def do(self, run: str, stages: Sequence[str]) -> bool:
+    def do(self, run: str, targets: Sequence[str]) -> bool:
         """Whether the run is made."""
         gpu, began, log = self._free.get(), time.monotonic(), self._logs / f"{run}.log"
-        environment = {**os.environ, **lifetime.started_here()}
+        environment = {**os.environ, **self._variables, **lifetime.started_here()}
         if gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpu
         try:
@@ -177,21 +221,20 @@ class _Work:
                         return False
                     # a session of its own: a Ctrl-C reaches the training through `stop`, once
                     self._running[run] = process = subprocess.Popen(
-                        command(run, stages),
+                        command(targets),
                         stdout=output,
                         stderr=subprocess.STDOUT,
                         env=environment,
                         start_new_session=True,
                     )
-                print(f"{run}: started" + (f" on GPU {gpu}" if gpu else ""), flush=True)
+                self._say(run, f"started on GPU {gpu}" if gpu else "started")
                 status = process.wait()
         finally:
             self._running.pop(run, None)
             self._free.put(gpu)
         said = log.read_text("utf-8", "replace").splitlines()
         reason = next((line for line in said if line.startswith("error: ")), said[-1] if said else "")
-        end = f"failed ({reason})" if status else f"made in {time.monotonic() - began:.0f} s"
-        print(f"{run}: {end}", flush=True)
+        self._say(run, f"failed ({reason})" if status else f"made in {time.monotonic() - began:.0f} s")
         return status == 0
 
     def stop(self, number: int, frame: Any) -> None:
@@ -201,7 +244,10 @@ class _Work:
             os.killpg(process.pid, signal.SIGINT)
 
 
-def _gpus() -> list[str]:
+def gpus(params: Params) -> list[str]:
+    """GPUs that runs may take, as CUDA_VISIBLE_DEVICES names them; none where the settings ask for another device."""
+    if params.runtime.device in ("cpu", "mps"):
+        return []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name for name in visible.split(",") if name]

@@ -21,8 +21,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from blindsr.apps import verify
+from blindsr.apps import side_by_side, verify
 from blindsr.config import params
+from blindsr.config.params import Params
 from blindsr.config.run import Row
 from blindsr.runtime import files, lifetime, packages, paths
 from blindsr.runtime.errors import Interrupted, UserError
@@ -53,6 +54,7 @@ class Story:
         """
         self._total, self._known, self._clock = total, known, clock
         self._count: Counter[str] = Counter()
+        self._seen: set[str] = set()
         self._taken: dict[str, list[float]] = {}
         self._running: tuple[str, float] | None = None
         self._warned: set[str] = set()
@@ -64,7 +66,7 @@ class Story:
             return self._start(found["name"])
         if found := _PASSED.match(text):
             self._end()
-            self._count[_kind(found["name"])] += 1
+            self._see(found["name"])
             cached = found["how"] == "is cached"
             return f"{self._place()} {_title(found['name'])}: from the cache" if cached else None
         if text.startswith("WARNING"):
@@ -77,6 +79,15 @@ class Story:
         """The last stage has ended."""
         self._end()
 
+    def beside(self, said: str) -> list[str]:
+        """What is shown of the output of another `dvc repro`, which made stages meanwhile: its warnings."""
+        for line in said.splitlines():
+            if found := _STARTED.match(line):
+                self._see(found["name"])
+                self.made += 1
+        warnings = [line for line in said.splitlines() if line.startswith("WARNING")]
+        return [line for line in map(self.line, warnings) if line is not None]
+
     @property
     def seconds(self) -> dict[str, float]:
         """Mean seconds of a stage of each kind, this time or else the last."""
@@ -86,10 +97,15 @@ class Story:
         self._end()
         kind = _kind(name)
         left = self._left(kind)
-        self._count[kind] += 1
+        self._see(name)
         self._running = (kind, self._clock())
         self.made += 1
         return f"{self._place()} {_title(name)}{left}"
+
+    def _see(self, name: str) -> None:
+        if name not in self._seen:  # DVC passes again by what was made before
+            self._seen.add(name)
+            self._count[_kind(name)] += 1
 
     def _end(self) -> None:
         if self._running:
@@ -130,7 +146,7 @@ def run(arguments: Sequence[str]) -> None:
     notes = paths.project_root() / _NOTES
     kinds = _totals(yaml.safe_load(files.read_text(Path("dvc.yaml"))), settings.model_dump(mode="json"))
     story, began = Story(kinds, _last_time(notes, settings.profile), time.monotonic), time.monotonic()
-    status = _follow([sys.executable, "-m", "dvc", "repro", *arguments], story)
+    status = _make(settings, arguments, story)
     story.end()
     kept = json.loads(files.read_text(notes)) if notes.is_file() else {}
     if story.made:
@@ -139,6 +155,26 @@ def run(arguments: Sequence[str]) -> None:
         raise UserError("a stage failed (see above): what was made is kept, and the same command resumes")
     said = f"{story.made} stages made in {_duration(time.monotonic() - began)}" if story.made else "all up to date"
     _show(said)
+
+
+def _make(settings: Params, arguments: Sequence[str], story: Story) -> int:
+    """Have DVC make all, runs side by side where the machine has room; the exit status of `dvc repro`."""
+    command = [sys.executable, "-m", "dvc", "repro"]
+    where = [] if arguments else side_by_side.places(settings)
+    if len(where) > 1:
+
+        def before(targets: Sequence[str]) -> int:
+            status = _follow([*command, *targets], story)
+            story.end()
+            return status
+
+        def done(said: str) -> None:
+            for line in story.beside(said):
+                print(line, flush=True)
+
+        if status := side_by_side.make(settings, where, before, done):
+            return status
+    return _follow([*command, *arguments], story)
 
 
 def _totals(pipeline: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, int]:
