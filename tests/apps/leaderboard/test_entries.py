@@ -24,10 +24,25 @@ def test_a_list_gives_titles_and_links_and_names_files_beside_it(tmp_path: Path)
     )
     assert entries.read([str(tmp_path / "list.yaml"), "bilinear"]) == [
         Entry("lanczos", "lanczos"),
-        Entry(str(tmp_path / "net.pth"), "My net", "https://example.org/net"),
+        Entry(str(tmp_path / "net.pth"), "My net", "https://example.org/net", named=True),
         Entry("elsewhere.pth", "elsewhere"),
         Entry("bilinear", "bilinear"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("models", "titles"),
+    [
+        ("a/x.pth b/x.pth c/y.pth", "a/x b/x y"),
+        ("a/x.pth a/x.pth", "x"),
+        ("1/a/x.pth 2/a/x.pth 2/b/x.pth", "1/a/x 2/a/x b/x"),
+        ("x.pth a/x.pth", "x a/x"),
+        ("/x.pth /a/x.pth", "x a/x"),
+        ("bicubic nets/bicubic.pth", "bicubic nets/bicubic"),
+    ],
+)
+def test_files_of_one_name_are_told_apart_by_their_folders(models: str, titles: str) -> None:
+    assert [entry.title for entry in entries.read(models.split())] == titles.split()
 
 
 @pytest.mark.parametrize(
@@ -38,7 +53,11 @@ def test_a_list_gives_titles_and_links_and_names_files_beside_it(tmp_path: Path)
         ("- titel: x\n  model: y", "list.yaml: model 1: titel: Extra inputs"),
         ("- title: x", "list.yaml: model 1: model: Field required"),
         ("- bicubic\n- model: x\n  link: file:///etc/passwd", "list.yaml: model 2: link: String should match"),
-        ("- model: a/x.pth\n- model: b/x.pth", "a/x.pth and b/x.pth are both called x: give them titles"),
+        (
+            "- {model: a/x.pth, title: X}\n- {model: b/x.pth, title: X}",
+            "a/x.pth and b/x.pth are both called X: give them titles",
+        ),
+        ("- x.pth\n- x.pt", "x.pth and x.pt are both called x: give them titles"),
         ("[]", "name a model"),
     ],
 )

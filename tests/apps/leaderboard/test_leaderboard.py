@@ -260,6 +260,19 @@ def test_another_metric_ranks_and_seconds_are_there_where_asked(place: Path) -> 
             run("bicubic", by=wrong)
 
 
+def test_other_metrics_on_demand(place: Path) -> None:
+    run("bicubic", "net.pth", by="ssim", metrics=("ssim", "psnr_y_db"))
+    assert {"ssim", "psnr_y_db"} <= set(rows()[0])
+    assert "lpips" not in rows()[0]
+    assert "PSNR-Y" in Path("out/leaderboard.md").read_text("utf-8")
+    for by, metrics, says in (
+        ("psnr_db", ("ssim", "detail_amplitude"), "--by psnr_db: models can be ranked by ssim$"),
+        ("ssim", ("ssim", "smim"), "unknown metric 'smim'"),
+    ):
+        with pytest.raises(UserError, match=says):
+            run("bicubic", by=by, metrics=metrics)
+
+
 def test_the_command_line(place: Path) -> None:
     Path("list.yaml").write_text(
         "- model: net.pth\n  title: '=Tiny|[x](y) [red]'\n  link: https://example.org/tiny\n"

@@ -22,6 +22,13 @@ def leaderboard(
         int | None, typer.Option(min=1, help="Only models of this scale; without it, each scale has its own ranks.")
     ] = None,
     by: Annotated[str, typer.Option(help="Metric that ranks the models.")] = "psnr_db",
+    metrics: Annotated[
+        str,
+        typer.Option(
+            help="Of the tables, with commas between, as for `blindsr score`; without, PSNR, SSIM, LPIPS and what "
+            "the detail is like."
+        ),
+    ] = "",
     sealed: Annotated[
         str | None,
         typer.Option(metavar="SEED", help="A secret text: the cases get other strengths, and their hash is shown."),
@@ -48,6 +55,7 @@ def leaderboard(
                 cases=arguments.listed(cases),
                 scale=scale,
                 by=by,
+                metrics=tuple(dict.fromkeys(arguments.listed(metrics))) or app.METRICS,
                 sealed=sealed,
                 timed=timing,
                 title=title,

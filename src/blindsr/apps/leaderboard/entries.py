@@ -1,5 +1,6 @@
 """Which models a leaderboard has: named one by one, or in a YAML list with titles and links."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -20,6 +21,8 @@ class Entry(NamedTuple):
     model: str
     title: str
     link: str = ""
+    named: bool = False
+    """Whether somebody chose the title."""
 
 
 class _Item(BaseModel):
@@ -40,30 +43,47 @@ def read(models: Sequence[str]) -> list[Entry]:
             with `model` and perhaps `title` and `link`. Files that such a list names are looked for beside it first.
 
     Returns:
-        The models in order, each once.
+        The models in order, each once. Files of one name are called by their folders, too.
 
     Raises:
         UserError: for no model, a list that cannot be read, or two models of one title.
     """
-    found: list[Entry] = []
+    found: dict[tuple[str, str], Entry] = {}
     for model in models:
         for entry in _listed(Path(model)) if Path(model).suffix.lower() in _LISTS else [_entry(model)]:
-            same = next((other for other in found if other.title == entry.title), None)
-            if same is None:
-                found.append(entry)
-            elif same.model != entry.model:
-                raise UserError(
-                    f"{same.model} and {entry.model} are both called {entry.title}: give them titles in a YAML list"
-                )
+            found.setdefault((entry.model, entry.title), entry)
     if not found:
         raise UserError("name a model: a run such as srresnet-rff-0, a file, or bicubic")
-    return found
+    return _told_apart(list(found.values()))
+
+
+def _told_apart(found: list[Entry]) -> list[Entry]:
+    """The same models; of those with one title, the ones that nobody named have as much of their path as it takes."""
+    depth = 1
+    while True:
+        titles = Counter(entry.title for entry in found)
+        alike = [entry for entry in found if titles[entry.title] > 1]
+        if not alike:
+            return found
+        depth += 1
+        longer = {entry: entry._replace(title=_path_title(entry.model, depth)) for entry in alike if not entry.named}
+        if all(entry.title == new.title for entry, new in longer.items()):
+            first, second = [entry.model for entry in alike if entry.title == alike[0].title][:2]
+            raise UserError(f"{first} and {second} are both called {alike[0].title}: give them titles in a YAML list")
+        found = [longer.get(entry, entry) for entry in found]
+
+
+def _path_title(model: str, depth: int) -> str:
+    path = Path(model)
+    if not path.suffix and len(path.parts) == 1:
+        return model
+    folders = [part for part in path.parts[:-1] if part != path.anchor]
+    return "/".join([*folders[len(folders) + 1 - depth if depth <= len(folders) else 0 :], path.stem])
 
 
 def _entry(model: str, title: str | None = None, link: str | None = None) -> Entry:
-    path = Path(model)
-    named = path.stem if path.suffix or len(path.parts) > 1 else model
-    return Entry(model, " ".join((title or named).split()), link or "")
+    named = _path_title(model, 1) if title is None else title
+    return Entry(model, " ".join(named.split()), link or "", title is not None)
 
 
 def _listed(path: Path) -> list[Entry]:

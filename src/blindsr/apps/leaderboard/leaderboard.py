@@ -33,6 +33,8 @@ class Options(NamedTuple):
     """Leaves models of other scales out; without it those of one scale are ranked among themselves."""
     by: str = "psnr_db"
     """Metric of the ranks."""
+    metrics: Sequence[str] = METRICS
+    """Of the tables, `by` among them."""
     sealed: str | None = None
     """Secret of another suite than the public one."""
     timed: bool = False
@@ -59,7 +61,7 @@ def run(names: Sequence[str], on: Sequence[str], options: Options) -> None:
     Raises:
         UserError: for wrong arguments, and one that counts what went wrong, after all else is written.
     """
-    listed, by = entries.read(names), _ranking_metric(options.by)
+    listed, by = entries.read(names), _ranking_metric(options.by, options.metrics)
     project = params.find(as_made=True)
     sources = benchmark_sets.find(on, project)
     chosen = suite.select(project.suite if project else suite.PAPER, options.cases)
@@ -79,7 +81,7 @@ def run(names: Sequence[str], on: Sequence[str], options: Options) -> None:
         scored = []
         done = Journal(options.cache).read()
         for scale in sorted({candidate.scale for candidate in candidates}):
-            settings = settings._replace(metrics=_metrics(scale, trunk, no_trunk, where))
+            settings = settings._replace(metrics=_metrics(options.metrics, scale, trunk, no_trunk, where))
             for candidate in (one for one in candidates if one.scale == scale):
                 rows, lines = scoring.score(candidate, settings, done, options.cache)
                 scored.append((candidate, rows))
@@ -98,18 +100,21 @@ def run(names: Sequence[str], on: Sequence[str], options: Options) -> None:
         raise UserError(what if boards else f"no model could be ranked: {what}")
 
 
-def _ranking_metric(name: str) -> Metric:
-    registry.require("metric", name)
-    record: Metric = registry.build("metric", name)
-    if name not in METRICS or record.higher_is_better is None:
-        known = ", ".join(one for one in METRICS if one != "detail_amplitude")
-        raise UserError(f"--by {name}: models can be ranked by {known}")
-    return record
+def _ranking_metric(name: str, shown: Sequence[str]) -> Metric:
+    for one in (name, *shown):
+        registry.require("metric", one)
+    records = {one: registry.build("metric", one) for one in shown}
+    ranking = {one: record for one, record in records.items() if record.higher_is_better is not None}
+    if name not in ranking:
+        raise UserError(f"--by {name}: models can be ranked by {', '.join(ranking) or 'none of these metrics'}")
+    return ranking[name]
 
 
-def _metrics(scale: int, trunk: Path | None, no_trunk: str, where: torch.device) -> list[Metric]:
+def _metrics(
+    names: Sequence[str], scale: int, trunk: Path | None, no_trunk: str, where: torch.device
+) -> list[Metric]:
     return engine.build_metrics(
-        METRICS, crop_border=scale, max_shift=0, trunk=trunk, no_trunk=no_trunk, device=devices.beside(where)
+        names, crop_border=scale, max_shift=0, trunk=trunk, no_trunk=no_trunk, device=devices.beside(where)
     )
 
 
