@@ -37,6 +37,7 @@ CHECK = "check that it is there, and its folder's rights"
         ("raise RuntimeError('DefaultCPUAllocator: not enough memory')", MEMORY, 2),
         ("raise RuntimeError('CUDA out of memory. Tried to allocate 1 GiB')", MEMORY, 2),
         ("raise RuntimeError('could not create a primitive')", MEMORY, 2),
+        ('raise RuntimeError("can\'t start new thread")', MEMORY, 2),
         ("raise ImportError('x.so: failed to map segment from shared object')", MEMORY, 2),
     ],
     ids=[
@@ -50,6 +51,7 @@ CHECK = "check that it is there, and its folder's rights"
         "CPU's",
         "GPU's",
         "oneDNN's",
+        "thread's",
         "library's",
     ],
 )

@@ -13,10 +13,11 @@ import typer.core
 from blindsr.runtime import escaping, files, lifetime, terminal, world
 from blindsr.runtime.errors import Interrupted, UserError
 
-# what torch says of a CPU and of a GPU, oneDNN of a convolution, and the loader of a library that is imported late
+# what torch says of a CPU and of a GPU, oneDNN of a convolution, the loader of a library that is imported late, and
+# Python of a thread, which needs a stack
 _NO_MEMORY = (
     "DefaultCPUAllocator", "out of memory", "could not create a primitive", "failed to map segment",
-    "annot allocate memory",
+    "annot allocate memory", "can't start new thread",
 )  # fmt: skip
 
 
