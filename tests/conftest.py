@@ -45,9 +45,13 @@ def seeded() -> None:
     random.seed(0)
 
 
+# the folders whose tests start processes, the longest first
+_LONG = ("e2e", "training", "stages", "apps", "benchmarks", "runtime", "reporting")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long end-to-end tests begin first: of two processes, one would otherwise wait for the other at the end."""
-    items.sort(key=lambda item: "e2e" not in item.path.parts)
+    """Long files begin first: of two processes, one would otherwise wait for the other at the end."""
+    items.sort(key=lambda item: next((i for i, name in enumerate(_LONG) if name in item.path.parts), len(_LONG)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

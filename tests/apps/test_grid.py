@@ -93,6 +93,7 @@ def test_a_run_that_fails_does_not_stop_the_others(project: Path, read: Params) 
     assert "error: this run fails" in (project / ".train_state" / "grid" / "srresnet-rff-0.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_signal_reaches_the_trainings(project: Path) -> None:
     (project / "how").write_text("wait")
     command = [sys.executable, "-c", "from blindsr.cli import main; main()", "grid", "--jobs", "2"]
@@ -132,6 +133,7 @@ def test_states_say_how_far_a_run_is(project: Path, read: Params, monkeypatch: p
         grid.states(read)
 
 
+@pytest.mark.slow
 @pytest.mark.needs("submitit")
 def test_jobs_of_a_cluster_make_the_runs(project: Path, read: Params) -> None:
     """By submitit's executor for the machine at hand, which runs its jobs as SLURM's does."""

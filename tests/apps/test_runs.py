@@ -200,6 +200,7 @@ def test_a_teams_server_on_postgresql_gets_all_runs_once_and_gives_them_as_csv(s
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 5
 
 
+@pytest.mark.slow
 def test_the_ui_serves_the_runs_at_the_address_that_it_prints_and_ends_with_the_command(store: Store) -> None:
     own = store("mlflow")
     with tracking.open_run("net-rff-0", "key", {"reg": "rff"}) as run:

@@ -40,6 +40,7 @@ def whole(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project
 
 
+@pytest.mark.slow
 def test_runs_are_made_at_the_same_time_and_counted(whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
     repro.run([])  # each training waits for the other
     said = capfd.readouterr().out
@@ -69,6 +70,7 @@ def test_what_is_stale_behind_a_stale_stage_is_made_with_it(whole: Path, capfd: 
     assert (whole / "out" / f"analyse-{RUNS[1]}").read_text() == "made again"
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_named_and_the_others_are_made(whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (whole / "how").write_text("fail")
     with pytest.raises(UserError, match="1 of 4 runs failed: srresnet-rff-0; their logs are in"):

@@ -261,6 +261,7 @@ def test_automatic_tiles_give_the_whole_image(monkeypatch):
     assert len(network.seen) > 4
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_by_the_tile_not_by_the_image():
     """The LR of a 4000x3000 image through a thin RRDB: whole it takes 1.6 GB, in automatic tiles a sixth of it.
 

@@ -148,6 +148,7 @@ def test_real_lr_images_have_a_table_of_their_own(settings: Params, monkeypatch:
         assert "NTIRE" not in (paths.TABLES / f"{table}.csv").read_text()
 
 
+@pytest.mark.slow
 def test_every_table_and_figure_is_there_twice_the_same(settings: Params) -> None:
     def made() -> dict[str, bytes]:
         files = [*paths.TABLES.iterdir(), *paths.FIGURES.iterdir(), *paths.PLOTS.iterdir(), paths.METRICS, paths.PAGE]
@@ -209,6 +210,7 @@ def _standard(text: str) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
+@pytest.mark.slow
 def test_an_image_that_is_restored_exactly_is_named_and_in_no_number(settings: Params) -> None:
     _restored(["03"])
     report.run(settings)
@@ -228,6 +230,7 @@ def test_an_image_that_is_restored_exactly_is_named_and_in_no_number(settings: P
         assert not re.search(r"(?<![a-z_])inf(?![a-z_])", table.read_text()), table
 
 
+@pytest.mark.slow
 def test_a_set_of_nothing_else_is_a_hole(settings: Params) -> None:
     _restored(IMAGES)
     report.run(settings)
@@ -251,7 +254,8 @@ def test_any_folder_can_be_reported(settings: Params, tmp_path: Path, monkeypatc
     assert published == []
 
 
-@pytest.mark.parametrize("name", ["reference", pytest.param("generalization", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["reference", "generalization"])
 def test_committed_scores_rebuild_the_committed_tables(tmp_path: Path, name: str) -> None:
     """A committed report, byte for byte, from its own folder alone."""
     folder = tmp_path / name

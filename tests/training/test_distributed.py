@@ -72,6 +72,7 @@ def test_ranks_make_the_samples_of_one(
     assert torch.equal(lr.flatten(0, 1), whole.lr)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reg", "ranks"), [("rff", 2), ("rff", 4), ("rff_released", 2), ("dropout", 2), ("affine_rff", 2)]
 )
@@ -118,6 +119,7 @@ def test_devices_starts_the_processes_itself_and_a_signal_stops_them_all(
     assert differs(alone, undisturbed()) <= BOUND
 
 
+@pytest.mark.slow
 def test_a_killed_rank_is_one_line_and_the_run_goes_on_with_another_number(
     local_run: Callable[..., Any], undisturbed: Any
 ) -> None:

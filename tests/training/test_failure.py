@@ -4,9 +4,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 DIVERGES = "train.learning_rate=1e30"  # after one step, the next loss overflows
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_is_kept_and_replayed(local_run: Callable[..., Any]) -> None:
     mine = local_run(DIVERGES)
     nothing = mine.train("rff", "0", "--replay", status=2)

@@ -102,6 +102,7 @@ def test_killed_or_out_of_disk_while_the_weights_are_written(
     assert mine.results() == undisturbed().results()
 
 
+@pytest.mark.slow
 def test_a_result_that_dvc_has_not_got_is_taken_over(local_run: Callable[..., Any], undisturbed: Any) -> None:
     """As after a kill of DVC alone, or a full cache: DVC removes the weights, and runs the stage again."""
     mine = local_run()
@@ -163,6 +164,7 @@ def test_a_batch_that_cannot_be_made_is_one_line_and_nothing_is_lost(
     assert not list((mine.folder / ".train_state").glob("*.failure.txt"))
 
 
+@pytest.mark.slow
 def test_the_state_of_a_killed_run_is_that_of_one_that_was_not(local_run: Callable[..., Any]) -> None:
     """Not only what a run ends with: weights, averages, Adam's moments and steps, rate, sums and curve."""
     whole, killed = local_run(), local_run()

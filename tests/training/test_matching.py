@@ -54,6 +54,7 @@ def test_needs_a_weight_to_begin_with() -> None:
         matching.matched_weight(0.0, toy(linear.build()), CPU)
 
 
+@pytest.mark.slow
 def test_training_reaches_the_share_and_a_resumed_one_has_the_same_bits(run, train_params, tmp_path) -> None:  # noqa: F811
     params = train_params.model_copy(update={"iterations": 60, "log_every": 2})
     network, curve = run(params=params, gradient_share=0.3, weight=1e-6)

@@ -77,6 +77,7 @@ def test_the_averaged_weights_are_scored_when_it_is_time(store: PatchStore, para
     assert network.factor.item() == 1.0
 
 
+@pytest.mark.slow
 def test_training_is_the_same_to_the_last_bit_without_it(local_run: Callable[..., Any], undisturbed: Any) -> None:
     mine, watched = local_run("train.validation.every=0"), undisturbed("dropout")
     mine.train("dropout", "0")

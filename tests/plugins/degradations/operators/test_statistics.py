@@ -118,10 +118,12 @@ def departures(ours: Statistics, plain: Statistics) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 def test_moments_spectra_and_quality_at_equal_parameters(of_ours: Statistics, of_plain: Statistics) -> None:
     assert max(departures(of_ours, of_plain).values()) < 1
 
 
+@pytest.mark.slow
 def test_sample_by_sample_at_equal_parameters(of_ours: Statistics, of_plain: Statistics) -> None:
     assert np.abs(of_ours.mean - of_plain.mean).max() < 12
     for field in ("mean", "deviation", "psnr_db"):
@@ -141,6 +143,7 @@ def no_sinc(d: Drawn) -> Drawn:
     return dataclasses.replace(d, final_sinc=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [weaker_blur, stronger_noise, no_sinc])
 def test_a_changed_degradation_would_be_seen(
     change: Callable[[Drawn], Drawn], images: torch.Tensor, clean: torch.Tensor, of_plain: Statistics
@@ -150,6 +153,7 @@ def test_a_changed_degradation_would_be_seen(
     assert max(departures(other, of_plain).values()) > 1
 
 
+@pytest.mark.slow
 def test_distributions_at_other_draws(images: torch.Tensor, clean: torch.Tensor, of_plain: Statistics) -> None:
     """Parameters drawn anew: no longer the same samples, but the same distribution of samples."""
     other = describe(degraded(images, drawn(1)), clean)
