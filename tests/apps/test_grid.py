@@ -42,6 +42,27 @@ def test_runs_run_at_the_same_time_each_on_its_gpu(
     assert "up to date" in done.stdout  # both runs are in dvc.lock
 
 
+def test_runs_that_make_batches_come_before_those_that_read_them() -> None:
+    committed = params.read(ROOT / "params.yaml")
+    runs = [f"srresnet-{reg}-0" for reg in ("none", "dropout", "brute_force", "linear", "rff", "rff_released")]
+    assert [run.name for run in grid.in_turn(committed)] == [
+        runs[0],
+        runs[2],
+        runs[1],
+        *runs[3:],
+    ]  # one view, two views
+    none_kept = committed.model_copy(update={"runtime": committed.runtime.model_copy(update={"keep_batches": False})})
+    assert [run.name for run in grid.in_turn(none_kept)] == runs
+
+
+def test_every_seed_has_a_run_that_makes_its_batches_first() -> None:
+    committed = params.read(ROOT / "params.yaml")
+    seeds = committed.model_copy(update={"seeds": [0, 1]})
+    names = [run.name for run in grid.in_turn(seeds)]
+    assert names[:4] == ["srresnet-none-0", "srresnet-none-1", "srresnet-brute_force-0", "srresnet-brute_force-1"]
+    assert sorted(names) == sorted(run.name for run in seeds.runs)
+
+
 def test_runs_share_a_gpu(project: Path, read: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     grid.run(read, per_device=2)  # each waits for the other

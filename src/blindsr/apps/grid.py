@@ -29,6 +29,7 @@ import torch
 from blindsr.apps import verify
 from blindsr.config.params import Params
 from blindsr.config.run import Run
+from blindsr.model.network import build_regularizer
 from blindsr.runtime import lifetime, packages, paths
 from blindsr.runtime.errors import Interrupted, UserError
 from blindsr.stages import train
@@ -99,6 +100,27 @@ def command(targets: Sequence[str]) -> list[str]:
     return [*_DVC, "repro", "--single-item", *targets]
 
 
+def in_turn(params: Params) -> list[Run]:
+    """Every run, in the order in which they are begun.
+
+    Args:
+        params: Settings of the project.
+
+    Returns:
+        The order of the settings; but where batches are kept, the first run of each seed and number of views, which
+        makes the batches that others read, comes before those others: no two at a time should make the same ones.
+    """
+    if not params.runtime.keep_batches:
+        return params.runs
+    makers: dict[tuple[int, int], Run] = {}
+    for run in params.runs:
+        settings = params.reg.settings[run.reg]
+        views = build_regularizer(run.reg, settings.hyper_for(run.backbone)).views
+        makers.setdefault((run.seed, views), run)
+    first = list(makers.values())
+    return first + [run for run in params.runs if run not in first]
+
+
 def unfinished(params: Params) -> dict[str, list[str]]:
     """Name -> stages of the runs with something left to do, after the stages before them have run.
 
@@ -108,8 +130,8 @@ def unfinished(params: Params) -> dict[str, list[str]]:
     verify.run(quick=True)
     if subprocess.run([*_DVC, "repro", *UPSTREAM], check=False).returncode:
         raise UserError(f"`dvc repro {' '.join(UPSTREAM)}` failed: see above")
-    found = zip(params.runs, states(params), strict=True)
-    return {run.name: targets(params, run) for run, state in found if state.changed}
+    found = dict(zip(params.runs, states(params), strict=True))
+    return {run.name: targets(params, run) for run in in_turn(params) if found[run].changed}
 
 
 def slots(gpus: Sequence[str], jobs: int | None, per_device: int) -> list[str | None]:

@@ -40,7 +40,7 @@ def make(
         UserError: that names what failed; the others are made all the same.
         Interrupted: after Ctrl-C or SIGTERM.
     """
-    groups = {run.name: grid.targets(params, run) for run in params.runs}
+    groups = {run.name: grid.targets(params, run) for run in grid.in_turn(params)}
     groups |= {name: [f"evaluate_control@{name}"] for name in CONTROLS}  # short: they come last
     targets = [target for own in groups.values() for target in own]
     stale = grid.stale(["fetch", *grid.UPSTREAM, *targets])

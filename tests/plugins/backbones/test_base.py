@@ -4,6 +4,7 @@ import ast
 import copy
 import inspect
 import math
+import subprocess
 import sys
 from pathlib import Path
 
@@ -195,6 +196,19 @@ def test_kaiming_spread_and_zero_bias():
         assert abs(convolution.weight.mean().item()) < 3e-4
         assert not convolution.bias.any()
     assert not torch.equal(a.weight, b.weight)
+
+
+def test_on_the_meta_device_torchs_compiler_is_not_loaded():
+    """It took every command that looks at shapes, such as `blindsr fetch`, two seconds."""
+    code = (
+        "import sys, torch\n"
+        "from blindsr.model import architecture\n"
+        "with torch.device('meta'):\n"
+        "    made = [architecture.build_backbone(name, {}, 4) for name in ('srresnet', 'rrdb', 'msrn')]\n"
+        "assert all(p.is_meta for network in made for p in network.parameters())\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(("scale", "factors"), [(2, [2]), (3, [3]), (4, [2, 2])])

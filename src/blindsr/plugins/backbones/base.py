@@ -83,10 +83,13 @@ def kaiming_(*convolutions: nn.Conv2d, scale: float) -> None:
     """Kaiming normal weights (fan in, gain √2) times a factor, zero biases: BasicSR's `default_init_weights`.
 
     Args:
-        *convolutions: Whose parameters are drawn, in order, from torch's default generator.
+        *convolutions: Whose parameters are drawn, in order, from torch's default generator. On the meta device there
+            is nothing to draw.
         scale: Factor of the weights.
     """
     for convolution in convolutions:
+        if convolution.weight.is_meta:  # torch would load its compiler to draw nothing: seconds
+            continue
         nn.init.kaiming_normal_(convolution.weight).mul_(scale)
         if convolution.bias is not None:
             convolution.bias.zero_()

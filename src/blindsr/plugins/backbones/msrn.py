@@ -4,6 +4,7 @@ Li et al., "Multi-scale Residual Network for Image Super-Resolution", ECCV 2018.
 6.08 M parameters and 13.4 GFLOP (two per multiply-add) for one 32×32 LR image.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -46,8 +47,7 @@ class _MSRN(Backbone):
 
     def __init__(self, scale: int, num_blocks: int, channels: int) -> None:
         super().__init__(scale)
-        mean = torch.tensor(_DIV2K_MEAN)
-        self.sub_mean = _Shift(-mean)
+        self.sub_mean = _Shift([-value for value in _DIV2K_MEAN])
         self.head = nn.Sequential(conv3x3(3, channels))
         self.body = nn.Sequential(*(_MultiScaleBlock(channels) for _ in range(num_blocks)))
         self.blocks = [f"body.{number}" for number in range(num_blocks)]
@@ -57,7 +57,7 @@ class _MSRN(Backbone):
             pixel_shuffle_upsampler(scale, channels),
             conv3x3(channels, 3),
         )
-        self.add_mean = _Shift(mean)
+        self.add_mean = _Shift(_DIV2K_MEAN)
         self.register_load_state_dict_pre_hook(_to_unit_range)
 
     def forward(self, lr: Tensor) -> Tensor:
@@ -93,10 +93,11 @@ class _Shift(nn.Module):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, shift: Tensor) -> None:
+    def __init__(self, shift: Sequence[float]) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.eye(3).view(3, 3, 1, 1))
-        self.register_buffer("bias", shift.clone())
+        # written out: for torch.eye, or a minus, the meta device loads torch's compiler, which takes seconds
+        self.register_buffer("weight", torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]]).view(3, 3, 1, 1))
+        self.register_buffer("bias", torch.tensor(shift))
 
     def forward(self, image: Tensor) -> Tensor:
         return image + self.bias.view(3, 1, 1)
