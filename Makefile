@@ -35,8 +35,9 @@ $(STAMP): $(REQUIREMENTS) constraints.txt pyproject.toml
 	$(PYTHON_FITS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the requirements into $(VENV) (minutes, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r $(REQUIREMENTS)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(EDITABLE)
+	@$(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib >/dev/null || true  # on all cores; pip uses one
 	@touch $@
 
 $(DEV_STAMP): $(DEV_REQUIREMENTS) $(STAMP)

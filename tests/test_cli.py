@@ -128,7 +128,9 @@ def test_a_misspelt_run_is_answered_with_the_near_one(
     write_png(tmp_path / "photos" / "a.png", np.zeros((32, 32, 3), np.uint8))
     error = invoke(*words).exception
     assert isinstance(error, UserError)
-    assert str(error).endswith("srresnet-rf-0 is no file and no trained run in models/: did you mean srresnet-rff-0?")
+    assert str(error).endswith(
+        "srresnet-rf-0 is not a file, and not a trained run in models/: did you mean srresnet-rff-0?"
+    )
 
 
 def test_threads_are_those_that_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,7 @@ def gallery() -> None:
 def report(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="Folder with params.yaml, index, scores, curves and analysis; the project's without."),
+        typer.Argument(help="Folder with params.yaml, index, scores, curves and analysis (default: the project)."),
     ] = None,
 ) -> None:
     """Stage: tables, verdicts, figures and the page from all scores."""
@@ -164,6 +164,7 @@ def score(
     lpips_trunk: Annotated[Path | None, typer.Option(help="AlexNet weights of LPIPS.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a row per image and case.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write means and rows.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
     trust: arguments.Trust = False,
     unpaired: Annotated[
         bool, typer.Option("--unpaired", help="The folder holds photos without HR images: upscale them as they are.")
@@ -175,7 +176,11 @@ def score(
     """Score any network on any HR images, degraded in the cases of the test suite."""
     from blindsr.apps import score
 
-    if folder.suffix == ".csv" and against:
+    of_files = folder.suffix == ".csv" and not folder.is_dir()
+    if of_files and (model or not against):
+        told = "leave --model out" if model else "add --against OTHER.csv"
+        raise UserError(f"{folder} is a file: to compare the scores in it, {told}; to score a network, name a folder")
+    if of_files:
         from blindsr.apps import score_against
 
         score_against.of_files(folder, Path(against))
@@ -186,7 +191,7 @@ def score(
         score.run(
             folder, model, against=against or None, cases=arguments.listed(cases), metrics=arguments.listed(metrics),
             scale=scale, tile=arguments.tile(tile), overlap=overlap, device=device, lpips_trunk=lpips_trunk, csv=csv,
-            as_json=json, trust=trust, unpaired=unpaired, download=download,
+            as_json=json, overwrite=overwrite, trust=trust, unpaired=unpaired, download=download,
         )  # fmt: skip
 
 
@@ -228,7 +233,7 @@ def upscale(
 
 @app.command()
 def export(
-    model: arguments.ModelArgument,
+    model: arguments.Trained,
     to: Annotated[str, typer.Option(help="safetensors, onnx or torchscript.")],
     out: Annotated[Path | None, typer.Option(help="File to write; else in exports/MODEL/.")] = None,
 ) -> None:
@@ -242,7 +247,7 @@ def export(
 def grid(
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Runs at a time altogether. Without: GPUs × --per-device (the CPU is one device)."),
+        typer.Option(min=1, help="Runs at a time altogether (default: GPUs × --per-device; the CPU is one device)."),
     ] = None,
     per_device: Annotated[int, typer.Option("--per-device", min=1, help="Runs at a time on one GPU.")] = 1,
     plan: Annotated[bool, typer.Option("--plan", help="Only show runs, operations and expected hours.")] = False,
@@ -273,7 +278,7 @@ def verify(
     quick: Annotated[bool, typer.Option("--quick", help="Only dvc.lock and small outputs, in seconds.")] = False,
     accept: Annotated[Path | None, typer.Option(help="Take this output as it is: dvc.lock has another.")] = None,
 ) -> None:
-    """Find damage in dvc.lock, cache, workspace and saved state, and mend it; status 2 if there was any."""
+    """Find damage in dvc.lock, cache, workspace and saved state, and repair it; status 2 if there was any."""
     from blindsr.apps import verify
 
     verify.run(quick=quick, accepted=accept)

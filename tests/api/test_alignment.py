@@ -61,8 +61,18 @@ def test_what_does_not_fit_is_said() -> None:
         blindsr.AlignmentPenalty("linear")(A[:3])
     with pytest.raises(ValueError, match="floating-point of shape"):
         blindsr.AlignmentPenalty("linear")(A.long())
-    with pytest.raises(UserError, match="dropout aligns no features: choose linear, rff"):
+    with pytest.raises(UserError, match="dropout aligns no features: choose one of linear, rff"):
         blindsr.AlignmentPenalty("dropout")
+    with pytest.raises(UserError, match="unknown alignment 'rfff': did you mean rff"):
+        blindsr.AlignmentPenalty("rfff")
+    with pytest.raises(UserError, match="unknown alignment 'linear_alignment': did you mean linear"):
+        blindsr.AlignmentPenalty("linear_alignment")
+    with pytest.raises(UserError, match="unknown alignment 'xyz': choose one of linear, rff"):
+        blindsr.AlignmentPenalty("xyz")
+    with pytest.raises(UserError, match="'rff' has no setting 'nosuch': it takes dim, sigma, stride"):
+        blindsr.AlignmentPenalty("rff", nosuch=1)
+    with pytest.raises(ValueError, match="must be a tensor, not NoneType"):
+        blindsr.AlignmentPenalty("rff")(None)
     with pytest.raises(UserError, match="dim must be a whole number"):
         blindsr.rff_alignment(A, B, dim=0)
 
@@ -74,16 +84,38 @@ def network() -> nn.Sequential:
 def test_a_hook_keeps_what_enters_a_layer() -> None:
     net, lr = network(), torch.rand(2, 3, 9, 9)
     with blindsr.FeatureHook(net) as hook, blindsr.FeatureHook(net, "0:output") as first:
-        assert hook.layer == "2"
+        assert hook.layer is None
+        assert first.layer == "0:output"
         with pytest.raises(UserError, match="run the network first"):
             hook.features  # noqa: B018
         net(lr)
+        assert hook.layer == "2"
         torch.testing.assert_close(hook.features, net[1](net[0](lr)))
         torch.testing.assert_close(first.features, net[0](lr))
     with pytest.raises(UserError, match="run the network first"):
         hook.features  # noqa: B018
     hook.close()  # a second time, nothing
-    assert not net[2]._forward_pre_hooks
+    assert not any(layer._forward_pre_hooks or layer._forward_hooks for layer in net)
+
+
+def test_the_last_convolution_is_the_one_that_works_last() -> None:
+    class Reversed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = nn.Conv2d(8, 3, 3)  # made first
+            self.first = nn.Conv2d(3, 8, 3)
+
+        def forward(self, lr: torch.Tensor) -> torch.Tensor:
+            return self.last(self.first(lr).relu())
+
+    net, lr = Reversed(), torch.rand(2, 3, 9, 9)
+    with blindsr.FeatureHook(net) as hook:
+        sr = net(lr)
+        assert hook.layer == "last"
+        torch.testing.assert_close(hook.features, net.first(lr).relu())
+        hook.features.sum().backward()
+    assert net.first.weight.grad is not None
+    assert sr.shape == (2, 3, 5, 5)
 
 
 def test_a_hook_says_what_layers_there_are() -> None:

@@ -76,6 +76,10 @@ def test_what_does_not_fit_is_said() -> None:
         blindsr.psnr(torch.from_numpy(SR), torch.from_numpy(HR))
     with pytest.raises(ValueError, match="divide those in"):
         blindsr.psnr(SR.astype(float), HR.astype(float))
+    for sr in (SR.astype(float), torch.from_numpy(SR.astype(np.float32))):  # HR alone tells nothing of SR's range
+        hr = HR if isinstance(sr, np.ndarray) else torch.from_numpy(HR)
+        with pytest.raises(ValueError, match="divide those in|of shape"):
+            blindsr.psnr(sr, hr)
     with pytest.raises(ValueError, match="uint8 or floating-point"):
         blindsr.psnr(SR.astype(int), HR.astype(int))
     with pytest.raises(ValueError, match="an array or a tensor"):

@@ -72,6 +72,10 @@ def test_what_does_not_fit_is_said(run: str) -> None:
         (LR.astype(int), "must be uint8, uint16, or floats"),
         (LR[:, :, :2], r"\(h, w, 3\)"),
         (torch.from_numpy(LR), "expected an LR image of shape"),
+        (LR.astype(float), r"must lie in \[0, 1\]: divide those in 0..255 by 255"),
+        (torch.full((1, 3, 8, 8), -0.5), r"must lie in \[0, 1\]"),
     ):
         with pytest.raises(ValueError, match=says):
             network.upscale(image)
+    with pytest.raises(ValueError, match="tile must be \"auto\", None or a number of LR px, not 'big'"):
+        network.upscale(LR, tile="big")

@@ -47,6 +47,12 @@ def test_one_seed_has_an_interval_and_no_test() -> None:
     assert str(gain) == f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] (8 images, 1 seed)"
 
 
+def test_one_image_has_no_interval() -> None:
+    one = frame(1)
+    gain = blindsr.paired_gain(one[one["image"] == "A0"], "mine", "none")
+    assert str(gain) == f"{gain.mean:+.3f} without an interval: too few images (1 image, 1 seed)"
+
+
 def test_a_baseline_that_is_not_trained_counts_once() -> None:
     table = frame(3)
     table["bicubic"] = table["image"].map({name: number / 10 for number, name in enumerate(table["image"].unique())})
@@ -65,5 +71,7 @@ def test_what_does_not_fit_is_said() -> None:
         blindsr.paired_gain(table.assign(mine=table["mine"].where(table.index != 3)), "mine", "none")
     with pytest.raises(UserError, match="image A0 has no score of every seed"):
         blindsr.paired_gain(table[(table["image"] != "A0") | (table["seed"] == 0)], "mine", "none", seed="seed")
+    with pytest.raises(UserError, match="column 'mine' holds no numbers"):
+        blindsr.paired_gain(table.assign(mine="x"), "mine", "none")
     with pytest.raises(ValueError, match="margin must be above 0"):
         blindsr.paired_gain(table, "mine", "none", margin=0)

@@ -184,7 +184,7 @@ def test_without_onnx_the_mend_is_named(monkeypatch):
     ("name", "to", "says"),
     [
         ("srresnet-rff-0", "pickle", "unknown format pickle: choose from safetensors, onnx, torchscript"),
-        ("srresnet-none-7", "onnx", r"no trained run in models/: did you mean srresnet-rff-0"),
+        ("srresnet-none-7", "onnx", r"not a trained run in models/: did you mean srresnet-rff-0"),
     ],
 )
 def test_wrong_arguments_are_one_line(name, to, says):
@@ -196,7 +196,7 @@ def test_wrong_arguments_are_one_line(name, to, says):
 def test_networks_of_others_and_files_that_are_none_are_one_line(tmp_path):
     _, backbone = trained("srresnet")
     torch.save(backbone.state_dict(), tmp_path / "net.pth")
-    with pytest.raises(UserError, match=r"net\.pth holds a network of another project, which score and upscale take"):
+    with pytest.raises(UserError, match=r"net\.pth was not written by a training of this project, or was"):
         export.run(str(tmp_path / "net.pth"), "onnx")
     (tmp_path / "page.pth").write_text("<!doctype html>")
     with pytest.raises(UserError, match=r"page\.pth is a web page"):

@@ -62,9 +62,12 @@ def test_bicubic_has_the_scale_asked_for_or_the_projects_or_4() -> None:
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        ("srresnet-rf-0", "srresnet-rf-0 is no file and no trained run in models/: did you mean srresnet-rff-0"),
+        (
+            "srresnet-rf-0",
+            "srresnet-rf-0 is not a file, and not a trained run in models/: did you mean srresnet",
+        ),
         ("bicubik", "did you mean bicubic"),
-        ("qqq", r"no trained run in models/ \(srresnet-rff-0\): run `make repro`"),
+        ("qqq", r"not a trained run in models/ \(srresnet-rff-0\)$"),
         ("qqq.pth", "qqq.pth: no such file"),
         ("models/qqq", "models/qqq: no such file"),
     ],
@@ -81,7 +84,7 @@ def test_an_unknown_name_is_one_line_in_every_app(model: str, says: str) -> None
 
 def test_without_any_trained_run_that_is_said() -> None:
     (paths.MODELS / "srresnet-rff-0.safetensors").unlink()
-    with pytest.raises(UserError, match=r"no trained run in models/ \(none yet\): run `make repro`"):
+    with pytest.raises(UserError, match=r"not a trained run in /.*models \(none is there\): give a file, or go to"):
         models.locate("srresnet-rff-0")
 
 

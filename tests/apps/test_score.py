@@ -61,7 +61,7 @@ def test_rows_means_table_and_json(folder: Path, capsys: pytest.CaptureFixture[s
     score.run(folder, "bicubic", csv=Path("out/s.csv"), as_json=Path("s.json"))
     found = rows("out/s.csv")
     detail = ["detail_cosine", "detail_amplitude", "psnr_best_db"]
-    assert list(found[0]) == ["benchmark", "case", "image", "psnr_db", "psnr_y_db", "ssim", "lpips", *detail]
+    assert list(found[0]) == ["benchmark", "case", "image", "psnr_db", "psnr_y_db", "ssim", *detail]
     keys = [(row["benchmark"], row["case"], row["image"]) for row in found]
     assert keys == [("Mine", case, name) for case in suite.PAPER.cases for name in "abc"]
     hr = images.read_rgb(folder / "a.png")
@@ -73,12 +73,13 @@ def test_rows_means_table_and_json(folder: Path, capsys: pytest.CaptureFixture[s
     mean = np.mean([float(row["psnr_db"]) for row in found if row["case"] == "noise"])
     assert report["means"]["psnr_db"]["noise"] == pytest.approx(mean, abs=1e-5)
     assert len(report["scores"]) == 24
-    assert report["means"]["lpips"] == {}
+    assert "lpips" not in report["means"]
     shown = capsys.readouterr()
     line = next(line for line in shown.out.splitlines() if " noise " in line)
     assert f" {mean:.2f} " in line
     cells = [cell.strip() for cell in line.split("│")[1:-1]]
-    assert (len(cells), cells[4]) == (8, "-")  # all of them in 80 columns; no trunk, no LPIPS
+    assert len(cells) == 7  # all of them in 80 columns; no trunk, no LPIPS
+    assert "note: without LPIPS; to have it, give AlexNet's with --lpips-trunk" in shown.err
     assert max(map(len, shown.out.splitlines())) <= 80
     assert "score: 24/24" in shown.err
 
@@ -173,7 +174,8 @@ def test_grey_and_opaque_alpha_lose_nothing_so_are_scored(folder: Path, capsys) 
     found = rows("s.csv")
     for case in ("clean", "jpeg"):
         assert len({row["psnr_db"] for row in found if row["case"] == case}) == 1
-    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    said = capsys.readouterr().err.splitlines()
+    notes = [line for line in said if line.startswith("note: ") and "LPIPS" not in line]
     assert len(notes) == 1
     assert "grey.png is greyscale" in notes[0]
 
@@ -226,6 +228,40 @@ def test_places_are_checked_before_anything_is_scored(folder: Path, monkeypatch:
     ):
         with pytest.raises(UserError, match=says):
             score.run(folder, "bicubic", **options)
+
+
+def test_scores_of_something_else_are_not_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = {"cases": ["clean"], "metrics": ["psnr_db"], "csv": Path("s.csv")}
+    score.run(folder, "bicubic", **more)
+    bicubic = Path("s.csv").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(suite, "degrade_suite", None)
+        for given in (more, {"cases": ["clean"], "as_json": Path("s.csv")}):
+            with pytest.raises(UserError, match=r"s\.csv is there already: name another file, or give --overwrite"):
+                score.run(folder, "bilinear", **given)
+        with pytest.raises(UserError, match="s-against.csv is there already"):
+            Path("s-against.csv").write_text("")
+            score.run(folder, "bilinear", against="bicubic", **(more | {"csv": Path("s-against.csv")}))
+    assert Path("s.csv").read_bytes() == bicubic
+    score.run(folder, "bilinear", overwrite=True, **more)
+    assert Path("s.csv").read_bytes() != bicubic
+
+
+def test_the_other_model_is_looked_at_before_anything_is_scored(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite, "degrade_suite", None)
+    for against, says in (
+        ("nosuch.pth", "no such file"),
+        ("b.csv", "b.csv is a CSV of scores, and .*Mine a f"),
+    ):
+        with pytest.raises(UserError, match=says):
+            score.run(folder, "bicubic", against=against)
+
+
+def test_metrics_of_which_none_can_be_computed_are_an_error(folder: Path) -> None:
+    with pytest.raises(UserError, match="none of lpips can be computed here"):
+        score.run(folder, "bicubic", metrics=["lpips"])
 
 
 def test_a_file_that_cannot_be_written_costs_the_others_nothing(folder: Path, capsys) -> None:

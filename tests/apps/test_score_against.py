@@ -1,6 +1,7 @@
 """One model against another: exact splits of planted differences, files, and every bad input by its line."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,26 @@ def test_two_models_on_a_folder(
     assert [row["case"] for row in report["split"]] == [*CASES, "mean"]
     assert all(row["total"] == row["direction"] == row["amplitude"] == 0 for row in report["split"])
     assert not list(tmp_path.glob(".*"))
+
+
+def test_one_image_has_no_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    score_against.print_table(score_against.compare(scores(names="a"), scores(names="a"), CASES), "x", "y")
+    said = capsys.readouterr().out
+    assert "1 image: no interval can be given; use at least 20" in said
+    assert "nan" not in said
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ([], "a.csv is a file: to compare the scores in it, add --against OTHER.csv"),
+        (["--against", "b.csv", "--model", "bicubic"], "a.csv is a file: .*leave --model out"),
+    ],
+)
+def test_a_file_in_the_place_of_the_folder_is_said(more: list[str], says: str) -> None:
+    done = CliRunner().invoke(app, ["score", "a.csv", *more])
+    assert isinstance(done.exception, UserError)
+    assert re.search(says, str(done.exception))
 
 
 def test_without_a_model_it_is_one_line(tmp_path: Path) -> None:

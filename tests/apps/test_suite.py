@@ -231,3 +231,16 @@ def test_pipes_and_postscript_and_a_name_that_is_no_text_are_named_and_the_rest_
     os.mkfifo(folder / "b.png")
     with pytest.raises(UserError, match="differs from its manifest in 2 places"):
         written.verify(Path("out"), folder)
+
+
+def test_the_folder_to_write_to_is_another_one_and_a_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(folder.iterdir())
+    with pytest.raises(UserError, match="is the folder of the HR images: name another one"):
+        written.write(folder, folder / ".")
+    assert sorted(folder.iterdir()) == before
+    Path("text.csv").write_text("")
+    with pytest.raises(UserError, match=r"text\.csv is a file: name the folder to write to"):
+        written.write(folder, Path("text.csv"))
+    for said in ("LR images of", "are as they were"):
+        written.write(folder, Path("lr"), cases=["clean"])
+        assert said in capsys.readouterr().out

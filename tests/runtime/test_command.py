@@ -20,6 +20,10 @@ def other() -> None:
     pass
 command.run(app)
 """
+ABSENT = (
+    "this command needs nosuch_package, which is not installed: pip install nosuch_package, "
+    "or blindsr with its extra, blindsr[pipeline]"
+)
 MEMORY = "there is too little memory: end other programs, or choose smaller tiles, batches or images"
 CHECK = "check that it is there, and its folder's rights"
 
@@ -38,6 +42,7 @@ CHECK = "check that it is there, and its folder's rights"
         ("raise RuntimeError('CUDA out of memory. Tried to allocate 1 GiB')", MEMORY, 2),
         ("raise RuntimeError('could not create a primitive')", MEMORY, 2),
         ('raise RuntimeError("can\'t start new thread")', MEMORY, 2),
+        ("import nosuch_package.part", ABSENT, 2),
         ("raise ImportError('x.so: failed to map segment from shared object')", MEMORY, 2),
     ],
     ids=[
@@ -52,6 +57,7 @@ CHECK = "check that it is there, and its folder's rights"
         "GPU's",
         "oneDNN's",
         "thread's",
+        "package",
         "library's",
     ],
 )

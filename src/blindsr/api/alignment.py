@@ -5,17 +5,22 @@ Features are what a layer gets, (N, C, H, W) or (N, C, L), float. The paper take
 Generalizable Image Super-Resolution", CVPR 2024; docs/regularizers.md defines all of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from blindsr.config import registry
+from blindsr.config.run import did_you_mean
 from blindsr.model.network import build_regularizer
 from blindsr.model.taps import Taps
 from blindsr.plugins.regularizers.base import LAST, Alignment, Step
 from blindsr.runtime.errors import UserError
+
+_KNOWN = ("linear", "rff", "affine_alignment", "affine_rff", "content_alignment", "log_euclidean", "brute_force",
+          "rff_released")  # fmt: skip
 
 
 class AlignmentPenalty(nn.Module):
@@ -45,10 +50,12 @@ class AlignmentPenalty(nn.Module):
 
     def __init__(self, name: str = "rff", **settings: Any) -> None:
         super().__init__()
+        if name not in registry.names("regularizer"):
+            near = did_you_mean(name.removesuffix("_alignment"), _KNOWN) or f": choose one of {', '.join(_KNOWN)}"
+            raise UserError(f"unknown alignment {name!r}{near}")
         regularizer = build_regularizer(name, settings)
         if not isinstance(regularizer, Alignment):
-            known = "linear, rff, affine_alignment, affine_rff, content_alignment, log_euclidean or brute_force"
-            raise UserError(f"{name} aligns no features: choose {known}")
+            raise UserError(f"{name} aligns no features: choose one of {', '.join(_KNOWN)}")
         self.regularizer = regularizer
         self._named = ", ".join([repr(name), *(f"{key}={value!r}" for key, value in settings.items())])
 
@@ -66,6 +73,9 @@ class AlignmentPenalty(nn.Module):
         Raises:
             ValueError: for shapes or types that do not fit.
         """
+        for given in (a,) if b is None else (a, b):
+            if not isinstance(given, Tensor):
+                raise ValueError(f"features must be a tensor, not {type(given).__name__}")
         features = a if b is None else _joined(a, b)
         if features.ndim not in (3, 4) or not features.is_floating_point() or not features.numel():
             kind = f"{features.dtype} of {tuple(features.shape)}"
@@ -278,7 +288,7 @@ class FeatureHook:
     Args:
         network: Any module.
         layer: Name of a submodule, as `network.named_modules()` has it, whose input is kept; with ":output" behind
-            it, its output. None: the last convolution, in the order in which the modules were made.
+            it, its output. None: the convolution that works last in a forward pass.
 
     Raises:
         UserError: for a layer that the network does not have.
@@ -296,9 +306,15 @@ class FeatureHook:
     def __init__(self, network: nn.Module, layer: str | None = None) -> None:
         if isinstance(network, nn.parallel.DistributedDataParallel):
             network = network.module
-        self.layer = _last_convolution(network) if layer is None else layer
-        self._taps = Taps(network, [self.layer])
+        self._last = None if layer is not None else _LastConvolution(network)
+        self._name = layer
+        self._taps = Taps(network, [] if layer is None else [layer])
         self._taps.__enter__()
+
+    @property
+    def layer(self) -> str | None:
+        """Name of the layer; where none was given, None before the first forward pass."""
+        return self._name if self._last is None else self._last.name
 
     @property
     def features(self) -> Tensor:
@@ -307,14 +323,18 @@ class FeatureHook:
         Raises:
             UserError: before the first one, and after `close`.
         """
-        if self.layer not in self._taps.seen:
-            raise UserError(f"nothing has passed through {self.layer}: run the network first, with its hook open")
-        return self._taps.seen[self.layer]
+        found = self._taps.seen.get(self._name or "") if self._last is None else self._last.entered
+        if found is None:
+            where = self.layer or "the network"
+            raise UserError(f"nothing has passed through {where}: run the network first, with its hook open")
+        return found
 
     def close(self) -> None:
         """Take the hook off the network; a second time, nothing happens."""
         if self._taps.active:
             self._taps.__exit__(None, None, None)
+        if self._last is not None:
+            self._last.close()
 
     def __enter__(self) -> Self:
         return self
@@ -325,8 +345,31 @@ class FeatureHook:
         self.close()
 
 
-def _last_convolution(network: nn.Module) -> str:
-    names = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
-    if not names:
-        raise UserError("the network has no convolution: name the layer whose input are the features")
-    return names[-1]
+class _LastConvolution:
+    """What entered the convolution that worked last: modules need not be made in the order in which they work."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.name: str | None = None
+        self.entered: Tensor | None = None
+        convolutions = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
+        if not convolutions:
+            raise UserError("the network has no convolution: name the layer whose input are the features")
+        self._latest: tuple[str, Tensor] | None = None
+        self._handles = [module.register_forward_pre_hook(self._keeper(name)) for name, module in convolutions]
+        self._handles.append(network.register_forward_hook(self._whole))
+
+    def _keeper(self, name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def keep(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+            self._latest = name, inputs[0]
+
+        return keep
+
+    def _whole(self, network: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        """The whole network has run: parts of it that are called afterwards do not count."""
+        if self._latest is not None:
+            (self.name, self.entered), self._latest = self._latest, None
+
+    def close(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self.entered = self._latest = None

@@ -8,6 +8,7 @@ from torch import Tensor
 from blindsr.config import registry
 from blindsr.plugins.degradations.base import Degradation
 from blindsr.runtime import devices, parallel
+from blindsr.runtime.errors import UserError
 from blindsr.training.samples import generator
 
 
@@ -50,6 +51,9 @@ class _BatchDegradation:
         if isinstance(key, bool) or not 0 <= key < 2**64:
             raise ValueError(f"seed must be a whole number from 0 to 2**64 - 1, not {seed!r}")
         height, width = images.shape[2:]
+        if min(height, width) < self.smallest_side:
+            least = self.smallest_side
+            raise UserError(f"images of {height}x{width} px are too small: use at least {least} px on each side")
         streams = [generator(key, 0, number, 0) for number in range(len(images))]
         draws = [self.degradation.draw(stream, height, width, self.scale) for stream in streams]
         if images.device.type != "cpu":

@@ -23,6 +23,8 @@ Images = NDArray[Any] | Tensor
 """As the module says."""
 Scores = float | NDArray[np.float64]
 """A number for one image, (N,) for N of them."""
+_OVERSHOOT = (-1.0, 2.0)
+"""Range of a network's output: it may leave [0, 1], and is clamped; what leaves this range is in other units."""
 
 __all__ = [
     "Images",
@@ -242,7 +244,7 @@ def _scores(name: str, sr: Images, hr: Images, lr: Images | None, crop_border: i
 
 
 def _images(images: Images, original: bool = False) -> Iterator[RGB]:
-    """Each image as uint8 (H, W, 3); an `original` must lie in [0, 1], SR images are clamped."""
+    """Each image as uint8 (H, W, 3); an `original` must lie in [0, 1], an SR image may overshoot and is clamped."""
     if not isinstance(images, np.ndarray | Tensor):
         raise ValueError(f"images must be an array or a tensor, not {type(images).__name__}")
     channels = 3 if isinstance(images, np.ndarray) else images.ndim - 2  # axis, of (N, H, W, 3) or (N, 3, H, W)
@@ -264,6 +266,7 @@ def _images(images: Images, original: bool = False) -> Iterator[RGB]:
 def _rounded(image: Tensor, original: bool) -> RGB:
     if not image.is_floating_point():
         raise ValueError(f"images must be uint8 or floating-point in [0, 1], not {image.dtype}")
-    if original and not (image.min() >= -1e-3 and image.max() <= 1 + 1e-3):
+    low, high = (-1e-3, 1 + 1e-3) if original else _OVERSHOOT
+    if ((image < low) | (image > high)).any():
         raise ValueError("floating-point images must lie in [0, 1]: divide those in 0..255 by 255")
     return to_uint8(image)

@@ -58,9 +58,11 @@ class Upscaler:
             without gradients.
 
         Raises:
-            ValueError: for another shape or type.
+            ValueError: for another shape, type or range, or another `tile`.
             UserError: for too little memory, and for NaN pixels, which a network that diverged makes.
         """
+        if not (tile is None or tile == "auto" or (isinstance(tile, int) and tile > 0)):
+            raise ValueError(f'tile must be "auto", None or a number of LR px, not {tile!r}')
         if isinstance(image, Tensor):
             return self._tensor(image, tile, overlap)
         if not isinstance(image, np.ndarray):
@@ -74,6 +76,8 @@ class Upscaler:
         return np.ascontiguousarray(sr.numpy().transpose(1, 2, 0)).astype(image.dtype)
 
     def _tensor(self, image: Tensor, tile: Tile, overlap: int | None) -> Tensor:
+        if image.is_floating_point() and ((image < -1e-3) | (image > 1 + 1e-3)).any():
+            raise ValueError("floating-point images must lie in [0, 1]: divide those in 0..255 by 255")
         if image.ndim == 4:
             return torch.stack([self._tensor(one, tile, overlap) for one in image])
         sr = inference.upscale(self.network, image, self.scale, tile, overlap)

@@ -34,8 +34,11 @@ class Gain(NamedTuple):
 
     def __str__(self) -> str:
         tested = f", p = {self.p:.2g}" if math.isfinite(self.p) else ""
-        counts = f"{self.images} images, {self.seeds} seed{'s' if self.seeds > 1 else ''}"
-        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]{tested} ({counts})"
+        images = "1 image" if self.images == 1 else f"{self.images} images"
+        counts = f"{images}, {self.seeds} seed{'s' if self.seeds > 1 else ''}"
+        known = math.isfinite(self.low) and math.isfinite(self.high)
+        interval = f"[{self.low:+.3f}, {self.high:+.3f}]" if known else "without an interval: too few images"
+        return f"{self.mean:+.3f} {interval}{tested} ({counts})"
 
 
 def paired_gain(
@@ -91,6 +94,9 @@ def paired_gain(
     if not len(frame):
         raise UserError("the table has no rows: nothing can be compared")
     scores = frame[[*columns, method, baseline]]
+    for name in (method, baseline):
+        if scores[name].dtype.kind not in "fiub":
+            raise UserError(f"column {name!r} holds no numbers: give scores, such as PSNR in dB")
     bad = int((~np.isfinite(scores[[method, baseline]].to_numpy(np.float64))).any(axis=1).sum())
     if bad:
         raise UserError(

@@ -32,11 +32,18 @@ def complete_model(incomplete: str) -> list[str]:
 
 
 _MODEL = (
-    "A trained run by its name, such as srresnet-rff-0; bicubic or bilinear; or a file: weights "
+    "A trained run by its name, such as srresnet-rff-0; bicubic, bilinear or lanczos; or a file: weights "
     "(.safetensors, .pth), TorchScript (.pt) or .onnx."
 )
 Model = Annotated[str, typer.Option("--model", metavar="MODEL", help=_MODEL, autocompletion=complete_model)]
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL, autocompletion=complete_model)]
+Trained = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A trained run by its name, such as srresnet-rff-0, or its .safetensors file.",
+        autocompletion=complete_model,
+    ),
+]
 Against = Annotated[
     str,
     typer.Option(
@@ -55,8 +62,7 @@ Overlap = Annotated[
     int | None,
     typer.Option(
         min=0,
-        help="LR pixels of its surroundings that a tile is given. Without: what the network needs to be as if there "
-        "were no tiles, at most 64, which leaves RRDBs at most 0.3 of 255 levels off (48: 1, 32: 10, 16: 47).",
+        help="LR pixels of its surroundings that a tile is given (default: what the network needs, at most 64).",
     ),
 ]
 Trust = Annotated[
@@ -68,16 +74,17 @@ Trust = Annotated[
     ),
 ]
 ModelScale = Annotated[
-    int | None, typer.Option(min=1, help="Upscaling factor; the model's own without. Bicubic's: the project's, or 4.")
+    int | None,
+    typer.Option(min=1, help="Upscaling factor (default: the model's own; bicubic's: the project's, or 4)."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; without, all cores that there are.")]
-Cases = Annotated[str, typer.Option(help="Test cases, with commas between; all of the suite without.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all cores).")]
+Cases = Annotated[str, typer.Option(help="Comma-separated test cases (default: all).")]
 Metrics = Annotated[
     str,
     typer.Option(
-        help=f"With commas between, of {', '.join(registry.names('metric'))}, and pyiqa_NAME for those of the pyiqa "
-        "package; evaluate.metrics without.",
+        help=f"Comma-separated: {', '.join(registry.names('metric'))}, or pyiqa_NAME of the pyiqa package (default: "
+        "those of evaluate.metrics).",
     ),
 ]
 Server = Annotated[

@@ -65,12 +65,12 @@ def run(model: str, to: str, out: Path | None = None) -> None:
         raise UserError(f"{out} would hold {to}: end its name in {SUFFIXES[to]}")
     weights = models.locate(model)
     if weights is None:
-        raise UserError("bicubic has no weights to export: name a trained run, such as srresnet-rff-0")
+        raise UserError(f"{model} has no weights to export: name a trained run, such as srresnet-rff-0")
     if not weight_files.is_ours(weights):
         checkpoints.read(weights)  # which says what is wrong with the file, if anything is
         raise UserError(
-            f"{weights} holds a network of another project, which score and upscale take as it is: export takes "
-            "trained runs and their files"
+            f"{weights} was not written by a training of this project, or was exported already: score and upscale "
+            "take it as it is; export takes trained runs and their .safetensors"
         )
     name = weights.stem
     ours = weights == paths.MODELS / weights.name

@@ -59,8 +59,13 @@ def locate(model: str) -> Path | None:
     path = paths.MODELS / f"{model}.safetensors"
     if not path.is_file():
         known = sorted(file.stem for file in paths.MODELS.glob("*-*-*.safetensors"))
-        there = did_you_mean(model, [*known, *UNTRAINED]) or f" ({', '.join(known) or 'none yet'}): run `make repro`"
-        raise UserError(f"{model} is no file and no trained run in {paths.MODELS}/{there}")
+        listed = ", ".join(known)
+        near = did_you_mean(model, [*known, *UNTRAINED])
+        there = f"{paths.MODELS}/{near or f' ({listed})'}"
+        if not known and not near:
+            hint = "give a file, or go to the folder of a project with trained runs, as `make repro` makes them"
+            there = f"{paths.MODELS.resolve()} (none is there): {hint}"
+        raise UserError(f"{model} is not a file, and not a trained run in {there}")
     return path
 
 

@@ -1,6 +1,7 @@
 """score: the test suite as a benchmark for anyone's network on anyone's HR images."""
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from blindsr.config import params, registry
 from blindsr.config.params import Params
 from blindsr.config.schema import EvaluateParams, SuiteParams
 from blindsr.data import suite
+from blindsr.data.images import RGB
 from blindsr.evaluation import benchmarks, scoring
 from blindsr.evaluation.journal import Journal
 from blindsr.evaluation.scoring import Key, Measure, Score
@@ -41,6 +43,7 @@ def run(
     lpips_trunk: Path | None = None,
     csv: Path | None = None,
     as_json: Path | None = None,
+    overwrite: bool = False,
     trust: bool = False,
     unpaired: bool = False,
     download: bool = False,
@@ -62,6 +65,7 @@ def run(
         csv: Gets a row per image and case, with a column per metric; an interrupted run resumes from it. With
             `against` the rows of that are beside it, in a file whose name ends in -against.
         as_json: Gets means and rows, and with `against` the split.
+        overwrite: Replace these files where they are there; without, only an interrupted run of the same goes on.
         trust: As for `models.read`.
         unpaired: The photos have no HR images: nothing is degraded, and only metrics that need none are computed.
         download: Whether packages of others may fetch the weights of their metrics; where the settings of the
@@ -86,18 +90,26 @@ def run(
     else:
         chosen = suite.select(project.suite if project else suite.PAPER, cases)
     trunk, no_trunk = folder_scores.trunk_of(lpips_trunk, project)
+    if trunk is None and not metrics and "lpips" in columns and len(columns) > 1:
+        columns = [name for name in columns if name != "lpips"]
+        print(f"note: without LPIPS; to have it, {no_trunk}", file=sys.stderr)
     source, where = folder.open_folder(hr_folder), devices.choose(device)
     task = _Task(project, settings, chosen, columns, source, where, tile, overlap, trunk, no_trunk, trust, download)
     devices.keep_freed_memory()
     csv, as_json = (path and outputs.pointed_to(path) for path in (csv, as_json))
     beside = _beside(csv) if csv and against else None
     _require_places(csv, beside, as_json)
-    made = task.score(model, scale, csv)
+    mine = task.prepare(model, scale, csv)
+    other_one = task.prepare(_no_csv(against, hr_folder), mine.scale, beside) if against else None
+    if not overwrite:
+        resumed = any(ready.done for ready in (mine, other_one) if ready)
+        _require_new([path for path in (csv, beside, as_json) if path], resumed)
+    made = task.score(mine)
     shown = [made.show] if made.scores else []
     split, lines, missing, wanted = None, made.lines, made.wanted - len(made.scores), made.wanted
     unwritten = [*made.unwritten]
-    if against:
-        baseline = task.score(against, made.scale, beside)
+    if other_one:
+        baseline = task.score(other_one)
         lines, wanted = [*lines, *baseline.lines], wanted + baseline.wanted
         missing += baseline.wanted - len(baseline.scores)
         shown += [baseline.show] if baseline.scores else []
@@ -109,10 +121,14 @@ def run(
         about = {"model": made.model, "benchmark": task.source.name, "scale": made.scale}
         about |= {} if split is None else {"against": Path(against or "").name, "split": split.to_dict("records")}
         unwritten += _unwritten(files.write_atomic, as_json, score_report.as_json(about, made.scores, columns, lines))
+    for ready in (mine, other_one):
+        if ready and ready.journal and not lines and not unwritten:  # last: with it, the same command goes on
+            ready.journal.clear()
     for show in shown:
         show()
     if lines:
-        unwritten.append(f"{missing} of {wanted} scores are missing: {len(lines)} problems are named above")
+        problems = "1 problem is" if len(lines) == 1 else f"{len(lines)} problems are"
+        unwritten.append(f"{missing} of {wanted} scores are missing: {problems} named above")
     if unwritten:
         raise UserError("; ".join(unwritten))
 
@@ -152,6 +168,20 @@ def _require_places(*places: Path | None) -> None:
             raise UserError(f"{place} is named twice: give --csv and --json a file each")
 
 
+def _no_csv(against: str, folder: Path) -> str:
+    """The other model; a file of scores is none."""
+    if Path(against).suffix == ".csv":
+        raise UserError(f"{against} is a CSV of scores, and {folder} a folder: compare two CSVs, or name a model")
+    return against
+
+
+def _require_new(places: Sequence[Path], resumed: bool) -> None:
+    """No scores of something else are replaced, which may have taken hours."""
+    there = [path for path in places if path.exists() and not outputs.is_stream(path)]
+    if there and not resumed:
+        raise UserError(f"{there[0]} is there already: name another file, or give --overwrite to replace it")
+
+
 def _unwritten(write: Callable[..., None], *arguments: Any) -> list[str]:
     """Write one of several files; what went wrong, so that it costs the others nothing."""
     try:
@@ -159,6 +189,20 @@ def _unwritten(write: Callable[..., None], *arguments: Any) -> list[str]:
     except UserError as error:
         return [str(error)]
     return []
+
+
+class _Ready(NamedTuple):
+    """A model that is read, and all that its scores depend on."""
+
+    name: str
+    scale: int
+    upscale: Callable[[Sequence[RGB]], Iterator[RGB]]
+    records: list[Metric]
+    stamps: dict[Key, str]
+    csv: Path | None
+    journal: Journal | None
+    done: dict[tuple[Key, str], Score]
+    """Those scores that an interrupted run has left."""
 
 
 class _Scored(NamedTuple):
@@ -192,8 +236,8 @@ class _Task:
     trust: bool
     download: bool
 
-    def score(self, model: str, scale: int | None, csv: Path | None) -> _Scored:
-        """Score one, and write `csv`."""
+    def prepare(self, model: str, scale: int | None, csv: Path | None) -> _Ready:
+        """Read a model, whose scores go to `csv`: whatever is wrong with it is said before anything is scored."""
         network, scale, weights = models.read(model, scale, trust=self.trust)
         network = devices.place(network, self.where)
         border = self.settings.crop_border if self.project and self.project.scale == scale else scale
@@ -207,7 +251,7 @@ class _Task:
             download=self.download or self.settings.download_weights,
         )
         others = [record.made_by for record in records if record.made_by and not record.lacks]
-        if self.chosen is folder_scores.UNPAIRED and all(record.lacks for record in records):
+        if all(record.lacks for record in records):
             raise UserError(f"none of {', '.join(self.columns)} can be computed here, as said above")
         overlap = models.overlap(network, self.overlap)
         upscale = partial(inference.upscale_rgb, network, scale=scale, tile=self.tile, overlap=overlap)
@@ -215,18 +259,21 @@ class _Task:
         stamps = self._stamps([weights or Path(), self.trunk or Path()], determining)
         kept = csv and not outputs.is_stream(csv)
         journal = Journal(csv.parent / f".{csv.name}.rows") if csv and kept else None
+        found = journal.read() if journal else {}
+        done = {(key, stamp): found[key, stamp] for key, stamp in stamps.items() if (key, stamp) in found}
+        return _Ready(Path(model).name, scale, upscale, records, stamps, csv, journal, done)
+
+    def score(self, ready: _Ready) -> _Scored:
+        """Score a model, and write its CSV."""
+        stamps, journal, csv = ready.stamps, ready.journal, ready.csv
         with command.stoppable(lambda: _kept(journal, stamps)):
-            done = journal.read() if journal else {}
-            work = folder_scores.Work([self.source], self.chosen, scale, stamps)
-            rows, lines = folder_scores.score(work, upscale, Measure(records), done, journal)
+            work = folder_scores.Work([self.source], self.chosen, ready.scale, stamps)
+            rows, lines = folder_scores.score(work, ready.upscale, Measure(ready.records), ready.done, journal)
         scores = [rows[key] for key in stamps if key in rows]
-        name = Path(model).name
         unwritten = _unwritten(benchmarks.write_csv, scores, self.columns, csv) if scores and csv else []
-        if journal and not lines and not unwritten:
-            journal.clear()
-        title = f"{name} ×{scale} on {self.source.name}"
-        show = partial(score_report.print_table, title, scores, records, list(self.chosen.cases))
-        return _Scored(name, scale, scores, len(stamps), lines, unwritten, show)
+        title = f"{ready.name} ×{ready.scale} on {self.source.name}"
+        show = partial(score_report.print_table, title, scores, ready.records, list(self.chosen.cases))
+        return _Scored(ready.name, ready.scale, scores, len(stamps), lines, unwritten, show)
 
     def _stamps(self, weights: Sequence[Path], settings: Sequence[object]) -> dict[Key, str]:
         """What the scores of each image are of."""

@@ -19,6 +19,7 @@ from blindsr.runtime.errors import UserError
 NEEDED = ("psnr_db", *gain_split.NEEDED)
 """Metrics that the split is computed of."""
 _MEAN = "mean"
+_TOO_FEW = "no interval can be given; use at least 20, better 100"
 
 
 def of_files(scores: Path, against: Path) -> None:
@@ -93,6 +94,10 @@ def _with_mean(values: np.ndarray) -> np.ndarray:
     return np.concatenate([values, values.mean(1, keepdims=True)], axis=1)
 
 
+def _interval(low: float, high: float) -> str:
+    return f"[{low:+.2f}, {high:+.2f}]" if math.isfinite(low) and math.isfinite(high) else "–"
+
+
 def print_table(table: pd.DataFrame, model: str, against: str) -> None:
     """Print it, with how it is to be read."""
     shown = Table()
@@ -103,12 +108,11 @@ def print_table(table: pd.DataFrame, model: str, against: str) -> None:
         if row["case"] == _MEAN:
             shown.add_section()
         # two lines, so that it fits into 80 columns
-        ends = (
-            f"{row[name]:+.3f}\n[{row[f'{name}_low']:+.2f}, {row[f'{name}_high']:+.2f}]" for name in Split._fields
-        )
+        ends = (f"{row[name]:+.3f}\n{_interval(row[f'{name}_low'], row[f'{name}_high'])}" for name in Split._fields)
         shown.add_row(str(row["case"]), f"{row['psnr_db']:.2f}", f"{row['against_db']:.2f}", *ends)
     console, count = Console(), int(table["images"].iloc[0])
-    text = f"{model} minus {against} in dB of PSNR, {count} images, with 95 % intervals over images"
+    of = f"{count} images, with 95 % intervals over images" if count > 1 else f"1 image: {_TOO_FEW}"
+    text = f"{model} minus {against} in dB of PSNR, {of}"
     console.print(escaping.terminal(text), soft_wrap=True, markup=False, highlight=False)
     console.print(shown)
     console.print(

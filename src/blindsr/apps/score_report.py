@@ -26,7 +26,8 @@ def print_table(name: str, scores: Sequence[Score], metrics: Sequence[Metric], c
     table.add_row("mean", *(_shown(metric, _mean(means[metric.name], cases)) for metric in metrics))
     console, count = Console(), len({score.key.image for score in scores})
     # not as the table's title, which would be broken to the width of its few columns
-    console.print(escaping.terminal(f"{name}, mean of {count} images"), soft_wrap=True, markup=False, highlight=False)
+    of = "1 image" if count == 1 else f"mean of {count} images"
+    console.print(escaping.terminal(f"{name}, {of}"), soft_wrap=True, markup=False, highlight=False)
     console.print(table)
     infinite = _exact(scores)
     if infinite:

@@ -50,6 +50,10 @@ def write(
         chosen = sealed.draw(chosen, secret)
         print(f"suite: SHA-256 {sealed.digest(chosen)}")
     source = folder.open_folder(hr_folder)
+    if out.is_file():
+        raise UserError(f"{out} is a file: name the folder to write to")
+    if out.resolve() == hr_folder.resolve():
+        raise UserError(f"{out} is the folder of the HR images: name another one to write to")
     old = suite_manifest.read(out) if (out / MANIFEST).exists() else None
     if old and (old.suite, old.scale, old.benchmark) != (chosen, scale, source.name):
         raise UserError(f"{out} holds the suite of {old.benchmark} with other settings: choose another folder")
@@ -75,6 +79,8 @@ def write(
         )
         text = json.dumps(manifest.model_dump(), indent=1, sort_keys=True) + "\n"
         files.write_atomic(out / MANIFEST, text)
+    written = f"{len(entries) * len(chosen.cases)} LR images of {len(entries)} HR images"
+    print(escaping.terminal(f"{out}: {written}{' are as they were' if old else ''}"))
     if problems:
         raise UserError(f"{problems} of {len(source.files)} images are not in {out} (named above)")
 

@@ -14,7 +14,7 @@ def suite(
     out: Annotated[Path | None, typer.Argument(help="Folder to write the LR images to.")] = None,
     cases: arguments.Cases = "",
     scale: Annotated[
-        int | None, typer.Option(min=1, help="Factor between HR and LR; that of the project, or 4, without.")
+        int | None, typer.Option(min=1, help="Factor between HR and LR (default: the project's, or 4).")
     ] = None,
     sealed: Annotated[
         str | None, typer.Option(metavar="SEED", help="Other strengths, drawn by this text; prints their hash.")

@@ -157,6 +157,10 @@ def build(kind: str, name: str, settings: Mapping[str, Any] | None = None, **off
     """
     make = load(kind, name)
     taken = {key: value for key, value in offered.items() if takes(kind, name, key)}
+    unknown = [] if takes_any(kind, name) else [key for key in settings or () if not takes(kind, name, key)]
+    if unknown:
+        known = [key for key in inspect.signature(make).parameters if key not in _OFFERED]
+        raise Refused(f"{kind} {name!r} has no setting {unknown[0]!r}: it takes {', '.join(known) or 'none'}")
     try:
         built = make(**taken, **(settings or {}))
     except (TypeError, ValueError, ArithmeticError) as error:

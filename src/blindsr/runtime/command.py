@@ -10,7 +10,7 @@ from typing import Any
 
 import typer.core
 
-from blindsr.runtime import escaping, files, lifetime, terminal, world
+from blindsr.runtime import escaping, files, lifetime, packages, terminal, world
 from blindsr.runtime.errors import Interrupted, UserError
 
 # what torch says of a CPU and of a GPU, oneDNN of a convolution, the loader of a library that is imported late, and
@@ -96,6 +96,8 @@ def run(app: Callable[[], Any]) -> None:
             raise
         _end(UserError(f"{error.strerror}: {files.mend(error)}"))
     except (MemoryError, RuntimeError, ImportError) as error:
+        if (needed := packages.absent(error)) is not None:
+            _end(UserError(f"this command needs {needed}"))
         if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in _NO_MEMORY):
             raise
         _end(UserError("there is too little memory: end other programs, or choose smaller tiles, batches or images"))

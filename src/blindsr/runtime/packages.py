@@ -38,6 +38,28 @@ def require(module: str, purpose: str, package: str = "") -> None:
         raise UserError(f"{purpose} needs {name}, which is not installed: pip install {name}")
 
 
+_PACKAGES = {"skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "PyYAML", "cv2": "opencv-python-headless"}
+"""Module -> its package in the index, where that has another name."""
+
+
+def absent(error: BaseException) -> str | None:
+    """Say what to do about an import that failed since a package of others is not installed.
+
+    Args:
+        error: What was raised.
+
+    Returns:
+        The end of a message, "X, which is not installed: …"; None for any other error.
+    """
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return None
+    module = error.name.partition(".")[0]
+    if module == "blindsr" or installed(module):
+        return None
+    name = _PACKAGES.get(module, module)
+    return f"{name}, which is not installed: pip install {name}, or blindsr with its extra, blindsr[pipeline]"
+
+
 def versions(names: Iterable[str]) -> dict[str, str]:
     """Package -> version, in order, of those among `names`, as the package index has them, that are installed."""
     found = {}

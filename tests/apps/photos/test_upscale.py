@@ -179,7 +179,7 @@ def test_comparisons_are_made_with_the_result_or_of_it_later(folder):
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        ("srresnet-none-0", f"no trained run in models/: did you mean {RUN}"),
+        ("srresnet-none-0", f"not a trained run in models/: did you mean {RUN}"),
         ("absent.pth", "absent.pth: no such file"),
         ("photos/a.png", "is a PNG image: give it as an image"),
     ],

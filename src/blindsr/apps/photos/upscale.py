@@ -113,7 +113,8 @@ def run(
     places = {item.target.parent for item in items}
     place = items[0].target if len(items) == 1 else min(places, key=lambda folder: len(folder.parts))
     before = f", {finished} finished before" if finished else ""
-    print(f"{done} upscaled by {scale}{before}, {len(errors)} failed: {place}")
+    where_to = f": {place}" if done or finished else ""
+    print(f"{done} upscaled by {scale}{before}, {len(errors)} failed{where_to}")
     if errors:
         raise UserError(f"{len(errors)} of {len(items)} photos failed, named above; the others are done")
 

@@ -96,7 +96,7 @@ def cropped_pair(sr: RGB, hr: RGB, crop_border: int, smallest: int = 1) -> tuple
     if min(height, width) < smallest:
         raise UserError(
             f"an image of {hr.shape[1]}×{hr.shape[0]} pixels is too small: this metric needs "
-            f"{smallest + 2 * crop_border} on each side with a border of {crop_border} removed"
+            f"{smallest + 2 * crop_border} on each side with a border of {crop_border} removed: leave it out"
         )
     window = slice(crop_border, crop_border + height), slice(crop_border, crop_border + width)
     return sr[window], hr[window]

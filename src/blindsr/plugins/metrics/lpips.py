@@ -158,7 +158,7 @@ def _linear_heads() -> list[Tensor]:
     files = (Path(folder) / "weights" / "v0.1" / "alex.pth" for folder in folders)
     file = next(filter(Path.is_file, files), None)
     if file is None:
-        raise UserError("LPIPS needs the linear heads of the lpips package: pip install lpips")
+        raise UserError("LPIPS needs the lpips package for its linear heads: pip install lpips")
     # the file was saved on a GPU
     state = torch.load(file, map_location="cpu", weights_only=True)
     return [state[f"lin{number}.model.1.weight"] for number in range(len(alexnet.WIDTHS))]
