@@ -1,7 +1,7 @@
 """Scores of SR images on arrays and tensors, and what they are made of.
 
 Arrays are (H, W, 3) or (N, H, W, 3), tensors (3, H, W) or (N, 3, H, W): RGB, uint8, or floating-point in [0, 1],
-which is rounded to 8 bits first, as the field does. SR and HR are of one size, the LR image is a whole scale smaller.
+which is rounded to 8 bits first, as images on disk are. SR and HR are of one size, the LR image is a whole scale smaller.
 """
 
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def psnr(sr: Images, hr: Images, *, crop_border: int = 4) -> Scores:
     Args:
         sr: What a network made.
         hr: The originals, of the same shape.
-        crop_border: px removed at each side first; the field takes the scale.
+        crop_border: px removed at each side first; papers usually remove as many as the scale.
 
     Returns:
         dB; infinity for equal images.

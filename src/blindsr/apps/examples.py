@@ -39,8 +39,8 @@ EXAMPLES: dict[str, list[str]] = {
 """Command, with its group before it -> lines for a shell."""
 
 STATUSES = (
-    "Exit status: 0, all is done. 2, something that you can mend: the last line says what and how, and what could be "
-    "done without it is done. 1, a fault of this program. 130 (Ctrl-C) and 143 (SIGTERM), stopped: the last line "
+    "Exit status: 0, all is done. 2, something that you can put right: the last line says what and how, and what "
+    "could be done without it is done. 1, a fault of this program. 130 (Ctrl-C) and 143 (SIGTERM), stopped: the last line "
     "says how to go on."
 )
 

@@ -1,4 +1,4 @@
-"""Looks for damage in all that is here, and mends what it can: dvc.lock, DVC's cache, the workspace, state, MLflow.
+"""Looks for damage in all that is here, and repairs what it can: dvc.lock, DVC's cache, the workspace, state, MLflow.
 
 What is damaged in the cache is removed, what is damaged in the workspace comes back from the cache or is moved aside,
 to .train_state/damaged/. `dvc pull` or `dvc repro` then brings back what is missing.
@@ -22,7 +22,7 @@ _QUICK = 256 << 20  # bytes that are read before `make repro`, of the smallest o
 
 
 def run(*, quick: bool = False, accepted: Path | None = None) -> None:
-    """Look at everything, and mend.
+    """Look at everything, and repair.
 
     Args:
         quick: Look at dvc.lock, and at the smaller outputs in the workspace and the cache alone, which takes seconds.
