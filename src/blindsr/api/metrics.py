@@ -1,7 +1,8 @@
 """Scores of SR images on arrays and tensors, and what they are made of.
 
 Arrays are (H, W, 3) or (N, H, W, 3), tensors (3, H, W) or (N, 3, H, W): RGB, uint8, or floating-point in [0, 1],
-which is rounded to 8 bits first, as images on disk are. SR and HR are of one size, the LR image is a whole scale smaller.
+which is rounded to 8 bits first, as images on disk are. SR and HR are of one size, the LR image is a whole scale
+smaller.
 """
 
 from collections.abc import Iterator

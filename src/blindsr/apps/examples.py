@@ -40,8 +40,8 @@ EXAMPLES: dict[str, list[str]] = {
 
 STATUSES = (
     "Exit status: 0, all is done. 2, something that you can put right: the last line says what and how, and what "
-    "could be done without it is done. 1, a fault of this program. 130 (Ctrl-C) and 143 (SIGTERM), stopped: the last line "
-    "says how to go on."
+    "could be done without it is done. 1, a fault of this program. 130 (Ctrl-C) and 143 (SIGTERM), stopped: the last "
+    "line says how to go on."
 )
 
 
