@@ -16,9 +16,10 @@ os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 # Names by the module that has them. Type checkers read __init__.pyi, which a test holds equal to this.
 _PUBLIC = {
     "blindsr.api.alignment": (
-        "AlignmentPenalty", "FeatureHook", "affine_alignment", "affine_rff_alignment", "content_alignment",
-        "linear_alignment", "log_euclidean_alignment", "pixel_alignment", "rff_alignment",
+        "AlignmentPenalty", "affine_alignment", "affine_rff_alignment", "content_alignment", "linear_alignment",
+        "log_euclidean_alignment", "pixel_alignment", "rff_alignment",
     ),
+    "blindsr.api.hooks": ("FeatureHook",),
     "blindsr.api.degradations": ("BSRGANDegradation", "RealESRGANDegradation"),
     "blindsr.api.suite": ("CASES", "Suite", "SuiteImage"),
     "blindsr.api.metrics": (

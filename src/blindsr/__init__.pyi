@@ -1,7 +1,6 @@
 """What type checkers and editors see of __init__.py, which imports each name when it is first used."""
 
 from blindsr.api.alignment import AlignmentPenalty as AlignmentPenalty
-from blindsr.api.alignment import FeatureHook as FeatureHook
 from blindsr.api.alignment import affine_alignment as affine_alignment
 from blindsr.api.alignment import affine_rff_alignment as affine_rff_alignment
 from blindsr.api.alignment import content_alignment as content_alignment
@@ -11,6 +10,7 @@ from blindsr.api.alignment import pixel_alignment as pixel_alignment
 from blindsr.api.alignment import rff_alignment as rff_alignment
 from blindsr.api.degradations import BSRGANDegradation as BSRGANDegradation
 from blindsr.api.degradations import RealESRGANDegradation as RealESRGANDegradation
+from blindsr.api.hooks import FeatureHook as FeatureHook
 from blindsr.api.metrics import Split as Split
 from blindsr.api.metrics import detail_amplitude as detail_amplitude
 from blindsr.api.metrics import detail_cosine as detail_cosine

@@ -213,57 +213,6 @@ def test_a_run_that_keeps_nothing_says_so(folder: Path, monkeypatch: pytest.Monk
         score.run(folder, "bicubic")
 
 
-def test_places_are_checked_before_anything_is_scored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suite, "degrade_suite", None)
-    Path("file").write_text("")
-    for options, says in (
-        ({"csv": Path("file/s.csv")}, r"file/s.csv cannot be written \(Not a directory\)"),
-        ({"as_json": folder}, "is a folder: name the file to write"),
-        ({"csv": Path("s"), "as_json": Path("s")}, "s is named twice"),
-        ({"csv": Path("/dev/stdout"), "against": "bilinear"}, "--against has two: name a file"),
-        (
-            {"csv": Path("s-against.csv"), "against": "bilinear", "as_json": Path("s-against-against.csv")},
-            "named twice",
-        ),
-    ):
-        with pytest.raises(UserError, match=says):
-            score.run(folder, "bicubic", **options)
-
-
-def test_scores_of_something_else_are_not_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    more = {"cases": ["clean"], "metrics": ["psnr_db"], "csv": Path("s.csv")}
-    score.run(folder, "bicubic", **more)
-    bicubic = Path("s.csv").read_bytes()
-    with monkeypatch.context() as patch:
-        patch.setattr(suite, "degrade_suite", None)
-        for given in (more, {"cases": ["clean"], "as_json": Path("s.csv")}):
-            with pytest.raises(UserError, match=r"s\.csv is there already: name another file, or give --overwrite"):
-                score.run(folder, "bilinear", **given)
-        with pytest.raises(UserError, match="s-against.csv is there already"):
-            Path("s-against.csv").write_text("")
-            score.run(folder, "bilinear", against="bicubic", **(more | {"csv": Path("s-against.csv")}))
-    assert Path("s.csv").read_bytes() == bicubic
-    score.run(folder, "bilinear", overwrite=True, **more)
-    assert Path("s.csv").read_bytes() != bicubic
-
-
-def test_the_other_model_is_looked_at_before_anything_is_scored(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(suite, "degrade_suite", None)
-    for against, says in (
-        ("nosuch.pth", "no such file"),
-        ("b.csv", "b.csv is a CSV of scores, and .*Mine a f"),
-    ):
-        with pytest.raises(UserError, match=says):
-            score.run(folder, "bicubic", against=against)
-
-
-def test_metrics_of_which_none_can_be_computed_are_an_error(folder: Path) -> None:
-    with pytest.raises(UserError, match="none of lpips can be computed here"):
-        score.run(folder, "bicubic", metrics=["lpips"])
-
-
 def test_a_file_that_cannot_be_written_costs_the_others_nothing(folder: Path, capsys) -> None:
     with pytest.raises(UserError, match="^/dev/full: the disk is full: free space and run the same command again$"):
         score.run(folder, "bicubic", cases=["clean"], csv=Path("/dev/full"), as_json=Path("s.json"))

@@ -5,25 +5,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from blindsr.acquisition import folder
 from blindsr.acquisition.folder import HrFolder
-from blindsr.apps import folder_scores, models, score_report
+from blindsr.apps import folder_scores, models, score_files, score_report
 from blindsr.config import params, registry
 from blindsr.config.params import Params
 from blindsr.config.schema import EvaluateParams, SuiteParams
 from blindsr.data import suite
 from blindsr.data.images import RGB
-from blindsr.evaluation import benchmarks, scoring
+from blindsr.evaluation import scoring
 from blindsr.evaluation.journal import Journal
 from blindsr.evaluation.scoring import Key, Measure, Score
 from blindsr.model import inference
 from blindsr.model.inference import Tile
 from blindsr.plugins.metrics.base import Metric
-from blindsr.runtime import command, devices, files, outputs, provenance
+from blindsr.runtime import command, devices, outputs, provenance
 from blindsr.runtime.errors import UserError
 
 _METRICS = ["psnr_db", "psnr_y_db", "ssim", "lpips", "detail_cosine", "detail_amplitude", "psnr_best_db"]
@@ -65,7 +65,7 @@ def run(
         csv: Gets a row per image and case, with a column per metric; an interrupted run resumes from it. With
             `against` the rows of that are beside it, in a file whose name ends in -against.
         as_json: Gets means and rows, and with `against` the split.
-        overwrite: Replace these files where they are there; without, only an interrupted run of the same goes on.
+        overwrite: Replace these files if they hold other scores.
         trust: As for `models.read`.
         unpaired: The photos have no HR images: nothing is degraded, and only metrics that need none are computed.
         download: Whether packages of others may fetch the weights of their metrics; where the settings of the
@@ -101,15 +101,14 @@ def run(
     _require_places(csv, beside, as_json)
     mine = task.prepare(model, scale, csv)
     other_one = task.prepare(_no_csv(against, hr_folder), mine.scale, beside) if against else None
-    if not overwrite:
-        resumed = any(ready.done for ready in (mine, other_one) if ready)
-        _require_new([path for path in (csv, beside, as_json) if path], resumed)
-    made = task.score(mine)
+    for place in [] if overwrite else [path for path in (csv, beside, as_json) if path]:
+        score_files.require_room(place, mine.stamps.keys(), columns)
+    made = task.score(mine, overwrite=overwrite)
     shown = [made.show] if made.scores else []
     split, lines, missing, wanted = None, made.lines, made.wanted - len(made.scores), made.wanted
     unwritten = [*made.unwritten]
     if other_one:
-        baseline = task.score(other_one)
+        baseline = task.score(other_one, overwrite=overwrite)
         lines, wanted = [*lines, *baseline.lines], wanted + baseline.wanted
         missing += baseline.wanted - len(baseline.scores)
         shown += [baseline.show] if baseline.scores else []
@@ -120,7 +119,8 @@ def run(
     if as_json and made.scores:
         about = {"model": made.model, "benchmark": task.source.name, "scale": made.scale}
         about |= {} if split is None else {"against": Path(against or "").name, "split": split.to_dict("records")}
-        unwritten += _unwritten(files.write_atomic, as_json, score_report.as_json(about, made.scores, columns, lines))
+        text = score_report.as_json(about, made.scores, columns, lines)
+        unwritten += _unwritten(partial(score_files.write_json, as_json, text, overwrite=overwrite))
     for ready in (mine, other_one):
         if ready and ready.journal and not lines and not unwritten:  # last: with it, the same command goes on
             ready.journal.clear()
@@ -175,17 +175,10 @@ def _no_csv(against: str, folder: Path) -> str:
     return against
 
 
-def _require_new(places: Sequence[Path], resumed: bool) -> None:
-    """No scores of something else are replaced, which may have taken hours."""
-    there = [path for path in places if path.exists() and not outputs.is_stream(path)]
-    if there and not resumed:
-        raise UserError(f"{there[0]} is there already: name another file, or give --overwrite to replace it")
-
-
-def _unwritten(write: Callable[..., None], *arguments: Any) -> list[str]:
+def _unwritten(write: Callable[[], None]) -> list[str]:
     """Write one of several files; what went wrong, so that it costs the others nothing."""
     try:
-        write(*arguments)
+        write()
     except UserError as error:
         return [str(error)]
     return []
@@ -263,14 +256,16 @@ class _Task:
         done = {(key, stamp): found[key, stamp] for key, stamp in stamps.items() if (key, stamp) in found}
         return _Ready(Path(model).name, scale, upscale, records, stamps, csv, journal, done)
 
-    def score(self, ready: _Ready) -> _Scored:
+    def score(self, ready: _Ready, *, overwrite: bool) -> _Scored:
         """Score a model, and write its CSV."""
         stamps, journal, csv = ready.stamps, ready.journal, ready.csv
         with command.stoppable(lambda: _kept(journal, stamps)):
             work = folder_scores.Work([self.source], self.chosen, ready.scale, stamps)
             rows, lines = folder_scores.score(work, ready.upscale, Measure(ready.records), ready.done, journal)
         scores = [rows[key] for key in stamps if key in rows]
-        unwritten = _unwritten(benchmarks.write_csv, scores, self.columns, csv) if scores and csv else []
+        unwritten = []
+        if scores and csv:
+            unwritten = _unwritten(partial(score_files.write_csv, csv, scores, self.columns, overwrite=overwrite))
         title = f"{ready.name} ×{ready.scale} on {self.source.name}"
         show = partial(score_report.print_table, title, scores, ready.records, list(self.chosen.cases))
         return _Scored(ready.name, ready.scale, scores, len(stamps), lines, unwritten, show)
