@@ -159,3 +159,9 @@ def test_a_stray_file_is_named_and_left(project: Path, capsys: pytest.CaptureFix
         verify.run()
     assert f"{stray} is none of the pipeline's files: move it away" in capsys.readouterr().out
     assert stray.read_text() == "mine"
+
+
+def test_a_folder_without_a_project_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="holds nothing to verify: run this in the folder of a project"):
+        verify.run()

@@ -109,7 +109,7 @@ def to_onnx(backbone: Backbone, metadata: str) -> bytes:
         import onnx
         import onnxruntime
     except ImportError as error:
-        raise UserError(f"ONNX needs the {error.name} package: pip install -c constraints.txt '.[onnx]'") from None
+        raise UserError(f"ONNX needs the {error.name} package: pip install onnx onnxruntime") from None
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about sizes that a trace keeps: the check below looks for them

@@ -98,6 +98,8 @@ def _all() -> None:
             f"{found.count} damaged (named above): `dvc pull` or `dvc repro` brings back what is missing; then run "
             "`blindsr verify` again, before `dvc push`"
         )
+    if not (objects or outs or states or Path("dvc.yaml").is_file()):
+        raise UserError(f"{Path.cwd()} holds nothing to verify: run this in the folder of a project")
     print(f"all is whole: {len(objects)} objects in the cache, {len(outs)} outputs, {len(states)} files of state")
 
 
