@@ -79,7 +79,7 @@ def test_a_missing_damaged_or_foreign_file_is_one_line(tmp_path: Path) -> None:
     [
         (lambda state, about: (state, {"regularizer": "rff"}), "holds no weights of this project"),
         (lambda state, about: (state, about | {"backbone": "nope"}), "unknown backbone 'nope'"),
-        (lambda state, about: (state, about | {"hyper": {"depth": 1}}), "unexpected keyword argument 'depth'"),
+        (lambda state, about: (state, about | {"hyper": {"depth": 1}}), "has no setting 'depth'"),
         (lambda state, about: ({k: (9 * v).to(torch.int8) for k, v in state.items()}, about), "as int8: convert"),
         (lambda state, about: ({k: v[:1].contiguous() for k, v in state.items()}, about), "does not fit srresnet"),
         (lambda state, about: (dict(list(state.items())[1:]), about), "does not fit srresnet"),

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from blindsr.foreign import lookalikes, pickles, state_dicts, torchscript, wrappers
 from blindsr.foreign.onnx_network import OnnxNetwork
 from blindsr.model import weight_files
+from blindsr.plugins.backbones.base import Backbone
 from blindsr.runtime import devices, packages
 from blindsr.runtime.errors import UserError, one_line
 
@@ -65,7 +66,7 @@ def read(path: Path, *, trust: bool = False) -> tuple[nn.Module, int]:
         trust: Likewise.
 
     Returns:
-        The network, as from `load`, and its upscaling factor, found by trying it.
+        The network, as from `load`, and its upscaling factor; that of others' networks is found by trying them.
 
     Raises:
         UserError: as `load`, and for a network that does not upscale RGB images by a whole factor.
@@ -82,6 +83,8 @@ def read(path: Path, *, trust: bool = False) -> tuple[nn.Module, int]:
         network = weight_files.load(path, trust=trust)[0] if ours else _from_state(_read_safetensors(path), path)
     else:
         network = _from_state(_unpickled(path), path)
+    if isinstance(network, Backbone):  # built with a scale: trying a large network takes a second
+        return network.eval(), network.scale
     return network.eval(), _scale(network, path)
 
 
