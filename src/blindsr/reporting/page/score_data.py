@@ -56,12 +56,13 @@ def _values(
     """Row -> benchmark -> case -> a number per image, with one decimal more than is shown; None if there is none."""
     found: dict[str, Any] = {row.name: {} for row in rows}
     for benchmark, mine in known.items():
-        means = mine.groupby(["backbone", "reg", "case", "image"], sort=False)[metric.name].mean()
+        by_row = dict(list(mine.groupby(["backbone", "reg"], sort=False)))
         for row in rows:
-            own = means.get(row)
+            own = by_row.get(tuple(row))
             if own is None:
                 continue
-            wide = own.unstack("image").reindex(index=list(cases), columns=images[benchmark])
+            means = own.groupby(["case", "image"], sort=False)[metric.name].mean()
+            wide = means.unstack("image").reindex(index=list(cases), columns=images[benchmark])
             found[row.name][benchmark] = {
                 case: [None if np.isnan(value) else round(float(value), metric.decimals + 1) for value in values]
                 for case, values in zip(cases, wide.to_numpy(), strict=True)
