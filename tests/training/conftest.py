@@ -28,7 +28,7 @@ SETTINGS = [
     "profile=embedded",
     "backbone.hyper.srresnet={num_blocks: 1, num_features: 4}",
     "train={iterations: 12, batch: 8, crop: 32, window: 80, log_every: 2, validation: {every: 4, windows: 2}}",
-    "runtime={workers: 0, checkpoint_every: 3, device: cpu}",
+    "runtime={workers: 0, keep_batches: false, checkpoint_every: 3, device: cpu}",
     "data.roots={}",
 ]
 
