@@ -83,7 +83,16 @@ def test_sync_makes_the_store_complete_from_files_and_then_changes_nothing(store
     assert [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, "l1")] == [(20, 0.5), (40, 0.25)]
     tables = client.list_artifacts(found["report-embedded"].info.run_id, "tables")
     assert [item.path for item in tables] == ["tables/psnr_db.md"]
+
+    def kept() -> list[str]:
+        folders = [(run, folder) for run in found.values() for folder in ("curves", "scores")]
+        return [item.path for run, folder in folders for item in client.list_artifacts(run.info.run_id, folder)]
+
+    assert kept() == [f"curves/{RUN}.csv", f"scores/{RUN}.csv", "scores/bicubic.csv"]
+    (model,) = client.get_run(run.info.run_id).outputs.model_outputs
     runs.sync(settings)
+    assert [each.model_id for each in client.get_run(run.info.run_id).outputs.model_outputs] == [model.model_id]
+    assert len(kept()) == 3
     again = by_name(own)
     assert again[RUN].info.end_time == run.info.end_time
     assert again["bicubic"].info.end_time == found["bicubic"].info.end_time

@@ -49,6 +49,8 @@ def _sync(params: Params, target: str) -> None:
 
 
 def _sync_run(params: Params, run: Run, target: str) -> None:
+    from blindsr.stages import train
+
     weights = paths.MODELS / f"{run}.safetensors"
     if not weights.exists():
         print(f"{run}: not trained yet, left out")
@@ -64,6 +66,9 @@ def _sync_run(params: Params, run: Run, target: str) -> None:
         for totals in costs:
             tracked.summary(totals)
         tracked.summary(scores)
+        tracked.missing(paths.CURVES / f"{run}.csv", "curves")
+        tracked.missing(paths.SCORES / f"{run}.csv", "scores")
+        tracked.model(weights, train.LOADER)
 
 
 def recorded_curves(params: Params) -> Iterator[tuple[str, str, list[tuple[int, dict[str, float]]]]]:
@@ -109,6 +114,7 @@ def _sync_controls(params: Params, target: str) -> None:
             named = {"profile": params.profile}
             with tracking.open_run(name, f"{name}-{params.profile}", named, store=target) as run:
                 run.summary(scores)
+                run.missing(paths.SCORES / f"{name}.csv", "scores")
 
 
 def _means(name: str) -> dict[str, float]:

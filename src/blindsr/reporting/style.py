@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from blindsr.runtime import files
 
-# Okabe and Ito's palette and grey, with a marker for each colour, so that lines do not rest on colour alone; there are
-# more markers, so that the ninth series has the first one's colour and a shape of its own
+# Okabe and Ito's palette and grey, with a marker for each colour, so that lines do not rest on colour alone. There
+# are more markers: the ninth series has the first one's colour and a shape of its own
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#8C8C8C")
 MARKERS = "oXsD^vP*<>h"
 STYLE: Any = {

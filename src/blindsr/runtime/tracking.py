@@ -14,7 +14,6 @@ import math
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from blindsr.runtime import escaping, packages, privacy, running, tracking_store
+from blindsr.runtime import escaping, packages, privacy, running, tracking_artifacts, tracking_store
 from blindsr.runtime.errors import Interrupted, UserError
 
 _FLUSH_EVERY = 10.0  # seconds
@@ -143,7 +142,7 @@ class Run:
             loader: Module that is installed where the model is loaded, with `_load_pyfunc(path)`.
         """
         if self._client is not None:
-            self._try(lambda: _log_model(self._client, self._id, weights, loader))
+            self._try(lambda: tracking_artifacts.log_model(self._client, self._id, weights, loader))
 
     def artifacts(self, made: Path, folder: str | None = None) -> None:
         """Store a file, or a folder of files such as the tables, with the run; nothing where there is none.
@@ -156,6 +155,11 @@ class Run:
             self._try(lambda: self._client.log_artifacts(self._id, str(made), made.name))
         elif self._client is not None and made.is_file():
             self._try(lambda: self._client.log_artifact(self._id, str(made), folder))
+
+    def missing(self, made: Path, folder: str) -> None:
+        """Store a file with the run, unless it has one of that name: as `artifacts`, for what comes later."""
+        if self._client is not None and made.is_file():
+            self._try(lambda: tracking_artifacts.log_missing(self._client, self._id, made, folder))
 
     def flush(self) -> None:
         """Send what is buffered, each step's values in one request: a killed process leaves no half of a point."""
@@ -301,35 +305,6 @@ def _experiment_tags() -> dict[str, str]:
     with contextlib.suppress(OSError, KeyError, ImportError):  # a container may have no name for its user
         tags["mlflow.user"] = getpass.getuser()
     return tags
-
-
-def _log_model(client: Any, run_id: str, weights: Path, loader: str) -> None:
-    run = client.get_run(run_id)
-    if run.outputs and run.outputs.model_outputs:
-        return
-    import mlflow.pyfunc
-    import numpy as np
-    from mlflow.entities import LoggedModelOutput
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    images = Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))])  # N, height, width, RGB
-    model = client.create_logged_model(
-        run.info.experiment_id, run.info.run_name, run_id, params=run.data.params, model_type="super-resolution"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        mlflow.pyfunc.save_model(
-            f"{folder}/model",
-            loader_module=loader,
-            data_path=str(weights),
-            signature=ModelSignature(images, images),
-            input_example=np.full((1, 8, 8, 3), 128, np.uint8),
-            pip_requirements=["blindsr"],
-            mlflow_model=Model(model_id=model.model_id, run_id=run_id),
-        )
-        client.log_model_artifacts(model.model_id, f"{folder}/model")
-    client.finalize_logged_model(model.model_id, "READY")
-    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
 
 
 def _warn(store: str, error: Exception) -> None:
