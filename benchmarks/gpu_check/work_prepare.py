@@ -40,7 +40,7 @@ def _store(here: Path, data: Path | None, small: bool) -> tuple[str, str]:
     source = UserSource(kind="user", help="given to the check")
     manifest = Manifest(name=photos.name, role="train", title=photos.name, licence="not known here", sources=[source])
     if not photos.is_dir():
-        raise ValueError(f"{photos} is no folder: --data takes one with BSDS399/ and benchmarks/")
+        raise ValueError(f"{photos} is not a folder: --data takes one with BSDS399/ and benchmarks/")
     indexed = inspection.inspect(manifest, photos).images
     indexed = indexed[:_FEW] if small else indexed
     patches = patch_builder.build(

@@ -225,9 +225,9 @@ def test_an_image_with_too_much_text_beside_its_pixels_is_taken(folder: Path) ->
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        (b"caf\xe9.png", r"caf\\udce9.png: its name is no text in UTF-8"),
-        (b"two\nlines.png", r"two\\nlines.png: its name is no text"),
-        ("line\u2028end.png".encode(), "its name is no text"),
+        (b"caf\xe9.png", r"caf\\udce9.png: its name is not text in UTF-8"),
+        (b"two\nlines.png", r"two\\nlines.png: its name is not text"),
+        ("line\u2028end.png".encode(), "its name is not text"),
         (b"C:x.png", "C:x.png: its name means another place"),
         (b"d" * 120 + b"/" + b"e" * 120 + b".png", "longer than 200 bytes"),
     ],

@@ -63,7 +63,7 @@ def test_a_dataloader_takes_it(photos: Path) -> None:
 def test_what_does_not_fit_is_said(photos: Path) -> None:
     with pytest.raises(UserError, match="unknown case fog: choose from clean"):
         blindsr.Suite(photos, cases=["fog"])
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         blindsr.Suite(photos / "nowhere")
     with pytest.raises(ValueError, match="expected a uint8 array"):
         blindsr.Suite({"a": np.zeros((8, 8, 3))})

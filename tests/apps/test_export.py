@@ -201,7 +201,7 @@ def test_networks_of_others_and_files_that_are_none_are_one_line(tmp_path):
     (tmp_path / "page.pth").write_text("<!doctype html>")
     with pytest.raises(UserError, match=r"page\.pth is a web page"):
         export.run(str(tmp_path / "page.pth"), "onnx")
-    with pytest.raises(UserError, match="is no regular file"):
+    with pytest.raises(UserError, match="is not a regular file"):
         export.run(str(tmp_path), "onnx")
 
 

@@ -113,7 +113,7 @@ def test_wrong_arguments_are_one_line(folder: Path, settings: dict[str, object],
 
 
 def test_folders_that_hold_nothing_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         score.run(tmp_path / "absent", "bicubic")
     with pytest.raises(UserError, match="holds no image"):
         score.run(tmp_path, "bicubic")

@@ -221,7 +221,7 @@ def test_pipes_and_postscript_and_a_name_that_is_no_text_are_named_and_the_rest_
     with pytest.raises(UserError, match="3 of 6 images are not in out"):
         written.write(folder, Path("out"))
     shown = capsys.readouterr().err
-    for says in ("pipe.png (it is a pipe or a device", "script.png is not an image", "its name is no text in UTF-8"):
+    for says in ("pipe.png (it is a pipe or a device", "script.png is not an image", "its name is not text in UTF-8"):
         assert says in shown
     written.verify(Path("out"))
     lr = Path("out/clean/a.png")

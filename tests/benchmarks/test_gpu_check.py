@@ -78,7 +78,7 @@ def test_it_runs_to_its_end_and_leaves_what_it_promises(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_part_that_fails_leaves_its_reason_and_the_others_run(tmp_path: Path) -> None:
     report = check(tmp_path / "out", "--data", str(tmp_path), "--parts", "training,profile", status=1)
-    assert "BSDS399 is no folder: --data takes one with" in "\n".join(lines(report, "machine", failed=True))
+    assert "BSDS399 is not a folder: --data takes one with" in "\n".join(lines(report, "machine", failed=True))
     assert lines(report, "training", failed=True) == [
         "FAILED: ValueError: the store could not be prepared, see above"
     ]

@@ -138,9 +138,9 @@ def test_what_is_no_network_is_one_line(tmp_path, name, content, says):
 
 
 def test_a_folder_and_a_truncated_file_are_one_line(network, tmp_path):
-    assert "is no regular file" in refusal(tmp_path)
+    assert "is not a regular file" in refusal(tmp_path)
     os.mkfifo(tmp_path / "pipe")
-    assert "is no regular file" in refusal(tmp_path / "pipe")  # and nobody waits for who writes into it
+    assert "is not a regular file" in refusal(tmp_path / "pipe")  # and nobody waits for who writes into it
     torch.save(network.state_dict(), tmp_path / "net.pth")
     content = (tmp_path / "net.pth").read_bytes()
     (tmp_path / "net.pth").write_bytes(content[: len(content) // 2])
@@ -271,7 +271,7 @@ def test_a_script_that_fails_or_returns_something_else_names_its_file(tmp_path):
     with pytest.raises(UserError, match=r"picky\.pt fails on an LR image of 7×9 pixels \(.*shape"):
         loaded(LR)
     torch.jit.script(nn.Flatten()).save(tmp_path / "flat.pt")
-    assert "it is no RGB network for a whole scale" in refusal(tmp_path / "flat.pt")
+    assert "it is not an RGB network for a whole scale" in refusal(tmp_path / "flat.pt")
 
 
 def test_a_damaged_script_is_one_line(tmp_path):
@@ -310,4 +310,4 @@ def test_a_compressed_archive_is_refused_before_it_is_unpacked(network, tmp_path
 
 def test_a_pipe_is_no_model(tmp_path):
     os.mkfifo(tmp_path / "net.pth")
-    assert "is no regular file" in refusal(tmp_path / "net.pth")
+    assert "is not a regular file" in refusal(tmp_path / "net.pth")

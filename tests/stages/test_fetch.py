@@ -253,7 +253,7 @@ def test_what_a_later_run_or_stage_would_refuse_is_refused_before_anything_is_fe
         ),
         (
             {"train": good.train.model_copy(update={"init_from": "nowhere.pth"})},
-            "train.init_from nowhere.pth is no file",
+            "train.init_from nowhere.pth is not a file",
         ),
         ({"suite": good.suite.model_copy(update={"cases": {"clean": good.suite.cases["clean"]}})}, "one test case"),
     ):

@@ -55,7 +55,7 @@ def test_another_architecture_or_size_is_named(folder):
     with pytest.raises(UserError, match=r"body.1.conv1.weight is 4×4×3×3 in the file and absent in the settings"):
         initial.start_from(network(), "deep.pth", 4)
     for read in (initial.digest, lambda path: initial.start_from(network(), path, 4)):
-        with pytest.raises(UserError, match=r"train\.init_from absent\.pth is no file: .*`blindsr export`"):
+        with pytest.raises(UserError, match=r"train\.init_from absent\.pth is not a file: .*`blindsr export`"):
             read("absent.pth")
 
 

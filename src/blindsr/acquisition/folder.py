@@ -29,7 +29,7 @@ def open_folder(folder: Path) -> HrFolder:
         UserError: without a folder or an image, or for two images of one name.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder: name the folder of the HR images")
+        raise UserError(f"{folder} is not a folder: name the folder of the HR images")
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in images.SUFFIXES and not is_hidden(path.name):

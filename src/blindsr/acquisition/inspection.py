@@ -40,7 +40,7 @@ def inspect(manifest: Manifest, folder: Path, *, in_place: bool = False) -> Inde
         UserError: that names the set, the file, what was expected, what was found, and what to do.
     """
     if not folder.is_dir():
-        raise UserError(f"{manifest.name}: {folder} is no folder: correct data.roots.{manifest.name}")
+        raise UserError(f"{manifest.name}: {folder} is not a folder: correct data.roots.{manifest.name}")
     if manifest.expected:
         chosen = _by_name(manifest, folder) or _by_pixels(manifest, folder)
     elif manifest.titles:
@@ -228,7 +228,7 @@ def _require_usable(manifest: Manifest, place: str, name: str) -> None:
     """Refuse a file whose name the index, a table or a file of the same name could not hold."""
     where = f"{manifest.name}: {escaping.terminal(place)}"
     if any(unicodedata.category(letter) in _NO_TEXT for letter in place):
-        raise UserError(f"{where}: its name is no text in UTF-8, or has a control character: rename it")
+        raise UserError(f"{where}: its name is not text in UTF-8, or has a control character: rename it")
     try:
         paths.require_inside(place)
     except ValueError:

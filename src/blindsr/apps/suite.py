@@ -122,7 +122,7 @@ def _make(
     """Degrade one image; write it, or compare it with what was written before."""
     path = source.files[name]
     if not folder.is_text(path.name):
-        return name, UserError(f"{path}: its name is no text in UTF-8, as the manifest is: rename it")
+        return name, UserError(f"{path}: its name is not text in UTF-8, as the manifest is: rename it")
     try:
         hr = images.read_hr(path)
         lrs = suite.degrade_suite(hr, chosen, source.name, name, scale)

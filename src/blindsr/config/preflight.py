@@ -27,7 +27,7 @@ def check(params: Params) -> None:
     _warn_of_places(params)
     if init_from and not paths.of_user(init_from).is_file():
         raise UserError(
-            f"train.init_from {init_from} is no file: give weights that `blindsr export` writes, or another path"
+            f"train.init_from {init_from} is not a file: give weights that `blindsr export` writes, or another path"
         )
     if len(params.suite.cases) < 2:
         raise UserError(

@@ -184,7 +184,7 @@ def read_csv(path: Path) -> list[Score]:
             key = Key(*(row.pop(field) for field in Key._fields))
             values = {name: float(cell) for name, cell in row.items() if cell}
         except KeyError as error:
-            raise UserError(f"{path} has no column {error.args[0]}: it is no table of scores") from None
+            raise UserError(f"{path} has no column {error.args[0]}: it is not a table of scores") from None
         except ValueError as error:
             raise UserError(f"{path} has text where numbers belong ({error}): make it again") from None
         if key in scores:

@@ -110,7 +110,7 @@ def states(path: Path) -> Iterator[dict[str, Tensor]]:
 def _head(path: Path) -> bytes:
     """The first bytes of a file."""
     if path.exists() and not path.is_file():
-        raise UserError(f"{path} is no regular file: give bicubic, or a file of weights")
+        raise UserError(f"{path} is not a regular file: give bicubic, or a file of weights")
     try:
         with path.open("rb") as file:
             return file.read(16)
@@ -273,5 +273,5 @@ def _scale(network: nn.Module, path: Path) -> int:
     scale: int = shape[-1] // _PROBE
     if not scale or shape != (1, 3, scale * _PROBE, scale * _PROBE):
         made = f"{path} makes {shape} of an LR image (1, 3, {_PROBE}, {_PROBE})"
-        raise UserError(f"{made}: it is no RGB network for a whole scale such as x4")
+        raise UserError(f"{made}: it is not an RGB network for a whole scale such as x4")
     return scale

@@ -84,7 +84,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 
 def _bytes(content: bytes | str) -> bytes:
-    # a file name that is no text in UTF-8 comes as lone surrogates, which UTF-8 has no bytes for
+    # a file name that is not text in UTF-8 comes as lone surrogates, which UTF-8 has no bytes for
     return content.encode(errors="backslashreplace") if isinstance(content, str) else content
 
 
@@ -144,7 +144,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     Args:
         path: As for `write_atomic`.
         header: Names of the columns.
-        rows: Cells in their order; what is no text is written as `str` gives it, and no text as a formula.
+        rows: Cells in their order; what is not text is written as `str` gives it, and no text as a formula.
 
     Raises:
         UserError: as `atomic` does.

@@ -49,7 +49,7 @@ def require_writable(path: Path) -> None:
     Raises:
         UserError: for a folder, and where the file or its folder may not be written.
     """
-    elsewhere = f"{path} cannot be written{{}}: choose a place where you may write, and that is no file's"
+    elsewhere = f"{path} cannot be written{{}}: choose a place where you may write, and that holds no file"
     if is_stream(path):
         number = _descriptor(path)
         try:

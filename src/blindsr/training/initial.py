@@ -96,7 +96,7 @@ def _path(init_from: str) -> Path:
     path = paths.of_user(init_from)
     if not path.is_file():
         raise UserError(
-            f"train.init_from {init_from} is no file: weights in models/ come and go with experiments, give those "
+            f"train.init_from {init_from} is not a file: weights in models/ come and go with experiments, give those "
             "that `blindsr export` writes, or another path"
         )
     return path

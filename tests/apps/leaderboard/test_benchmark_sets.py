@@ -58,7 +58,7 @@ def test_an_index_says_which_files_a_set_has(place: Path) -> None:
             ["Gone"],
             "Gone is not here: give --on Gone=FOLDER; or ask for Gone, then set data.roots.Gone to its folder",
         ),
-        (["Nothing"], "Nothing is no data set here and no folder: give --on Nothing=FOLDER, or one of Gone, Mine"),
+        (["Nothing"], "Nothing is neither a data set here nor a folder: give --on Nothing=FOLDER, or one of Gone"),
         (["X="], "--on X=: write NAME=FOLDER"),
         (["Mine", "Mine=data/raw/Mine"], "--on has two sets named Mine"),
         (["X=data"], "data holds no image"),

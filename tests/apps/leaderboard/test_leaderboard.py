@@ -163,7 +163,7 @@ def test_files_of_every_kind_are_a_line_each_and_the_others_are_ranked(
     for name, content in (good | {name: content for name, (content, _) in bad.items()}).items():
         torch.save(content, name)
     says = {name: said for name, (_, said) in bad.items()}
-    says |= {"folder": "is no regular file", "packed.zip": "is a zip archive: unpack it.*it holds plain.pth"}
+    says |= {"folder": "is not a regular file", "packed.zip": "is a zip archive: unpack it.*it holds plain.pth"}
     Path("folder").mkdir()
     with zipfile.ZipFile("packed.zip", "w") as archive:
         archive.write("plain.pth")

@@ -49,7 +49,7 @@ def _named(name: str, project: Params | None) -> HrFolder:
             return folder.open_folder(place)
         known = ", ".join(catalog.known_sets())
         hint = f"give --on {place.name}=FOLDER{f', or one of {known}' if known else ''}"
-        raise UserError(f"{name} is no data set here and no folder: {hint}")
+        raise UserError(f"{name} is neither a data set here nor a folder: {hint}")
     manifest = catalog.load_manifest(name)
     roots = project.data.roots if project else {}
     where = indices.set_folder(name, roots)
