@@ -81,7 +81,8 @@ class DetailOf:
             rows = slice(top, top + _ROWS)
             below = base[rows].astype(np.float64)
             d, r = hr_[rows] - below, sr_[rows] - below
-            sums += [np.vdot(d, d), np.vdot(r, r), np.vdot(d, r)]
+            # not np.vdot: the threads of BLAS spin for a while after it, and take the cores from the network
+            sums += [np.einsum("ijk,ijk", one, other) for one, other in ((d, d), (r, r), (d, r))]
         missing, added, product = sums.tolist()
         return Detail(missing, added, product, hr_.size)
 
