@@ -25,9 +25,10 @@ A convolution of 3x3 takes fewer multiplications than are counted (Winograd), a 
 operations are 4.5 % of the time where the step runs at twice the rate of products; the rows of `regularizers` give
 the time of the products alone, which is 2.4 % of the step for `linear` and above 4 % for `rff`. On pooled features,
 as the released code has them (`rff_released`), both targets are met. `stride: 2` takes the statistics of every second
-pixel in each direction: that brings `linear` to 2.5 to 3.8 %, and `rff` to 3.6 to 4.7 %. It is another estimate of the
-same statistics, and not the default. With `dim: 16` the part that `rff` adds to `linear` halves. For the same reason the
-ratios of `alignment` on whole feature maps stay below 8: three of six products of `linear` remain, and all cosines.
+pixel in each direction: that brings `linear` to 2.5 to 3.8 %, and `rff` to 3.6 to 4.7 %. It is another estimate of
+the same statistics, and not the default. With `dim: 16` the part that `rff` adds to `linear` halves. For the same
+reason the ratios of `alignment` on whole feature maps stay below 8: three of six products of `linear` remain, and
+all cosines.
 
 The alignments that do not depend on the scale of the features (`affine_alignment`, `content_alignment`, `affine_rff`)
 and `log_euclidean` invert or decompose a matrix for each sample: 5 to 22 % of a step.

@@ -87,7 +87,7 @@ def test_table_holds_value_target_and_check(tmp_path: Path) -> None:
     report.write([row([2.0], Bound(">=", 8), (Check("max difference", 0.5, Bound("<=", 1)),))], tmp_path / "R.md")
     text = (tmp_path / "R.md").read_text()
     assert "| 2 x | 2 to 2 | >= 8 x | FAIL | plain 2 ms, ours 1 ms | max difference 0.5 (<= 1: ok) |" in text
-    assert "Nothing was run on a GPU" in text
+    assert "[RESULTS-GPU.md](RESULTS-GPU.md) has what was measured" in text
 
 
 def test_a_failed_check_is_an_error_and_a_missed_target_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
