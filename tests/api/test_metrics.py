@@ -80,6 +80,10 @@ def test_what_does_not_fit_is_said() -> None:
         hr = HR if isinstance(sr, np.ndarray) else torch.from_numpy(HR)
         with pytest.raises(ValueError, match="divide those in|of shape"):
             blindsr.psnr(sr, hr)
+    broken = SR.astype(float) / 255
+    broken[..., 0, 0] = math.nan
+    with pytest.raises(UserError, match="NaN"):
+        blindsr.psnr(broken, HR)
     with pytest.raises(ValueError, match="uint8 or floating-point"):
         blindsr.psnr(SR.astype(int), HR.astype(int))
     with pytest.raises(ValueError, match="an array or a tensor"):

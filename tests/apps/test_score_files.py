@@ -46,6 +46,10 @@ def test_more_of_the_same_may_be_written_and_nothing_else(tmp_path: Path, name: 
     assert path.read_bytes() == whole
     write(path, scores("ab"), overwrite=True)
     assert path.read_bytes() != whole
+    path.write_text("mine")
+    with pytest.raises(UserError, match="with other scores"):
+        write(path, scores("ab"))
+    assert path.read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["s.csv", "s.json"])

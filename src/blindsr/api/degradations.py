@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from blindsr.api import _ranges
 from blindsr.config import registry
 from blindsr.plugins.degradations.base import Degradation
 from blindsr.runtime import devices, parallel
@@ -152,6 +153,6 @@ def _checked(hr: Tensor) -> Tensor:
     if not hr.is_floating_point():
         raise ValueError(f"HR images must be floating-point in [0, 1] or uint8, not {hr.dtype}")
     images = hr.detach().float()
-    if images.device.type == "cpu" and not (images.min() >= 0 and images.max() <= 1):
-        raise ValueError("floating-point HR images must lie in [0, 1]: divide those in 0..255 by 255")
+    if images.device.type == "cpu":
+        _ranges.require_unit(images)
     return images

@@ -37,15 +37,12 @@ class FeatureHook:
     def __init__(self, network: nn.Module, layer: str | None = None) -> None:
         if isinstance(network, nn.parallel.DistributedDataParallel):
             network = network.module
-        self._last = None if layer is not None else _LastConvolution(network)
-        self._name = layer
-        self._taps = Taps(network, [] if layer is None else [layer])
-        self._taps.__enter__()
+        self._kept = _LastConvolution(network) if layer is None else _Layer(network, layer)
 
     @property
     def layer(self) -> str | None:
         """Name of the layer; where none was given, None before the first forward pass."""
-        return self._name if self._last is None else self._last.name
+        return self._kept.name
 
     @property
     def features(self) -> Tensor:
@@ -54,7 +51,7 @@ class FeatureHook:
         Raises:
             UserError: before the first one, and after `close`.
         """
-        found = self._taps.seen.get(self._name or "") if self._last is None else self._last.entered
+        found = self._kept.features
         if found is None:
             where = self.layer or "the network"
             raise UserError(f"nothing has passed through {where}: run the network first, with its hook open")
@@ -62,10 +59,7 @@ class FeatureHook:
 
     def close(self) -> None:
         """Take the hook off the network; a second time, nothing happens."""
-        if self._taps.active:
-            self._taps.__exit__(None, None, None)
-        if self._last is not None:
-            self._last.close()
+        self._kept.close()
 
     def __enter__(self) -> Self:
         return self
@@ -76,12 +70,29 @@ class FeatureHook:
         self.close()
 
 
+class _Layer:
+    """What passes a layer that has a name."""
+
+    def __init__(self, network: nn.Module, name: str) -> None:
+        self.name = name
+        self._taps = Taps(network, [name])
+        self._taps.__enter__()
+
+    @property
+    def features(self) -> Tensor | None:
+        return self._taps.seen.get(self.name)
+
+    def close(self) -> None:
+        if self._taps.active:
+            self._taps.__exit__(None, None, None)
+
+
 class _LastConvolution:
     """What entered the convolution that worked last: modules need not be made in the order in which they work."""
 
     def __init__(self, network: nn.Module) -> None:
         self.name: str | None = None
-        self.entered: Tensor | None = None
+        self.features: Tensor | None = None
         convolutions = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
         if not convolutions:
             raise UserError("the network has no convolution: name the layer whose input are the features")
@@ -98,9 +109,9 @@ class _LastConvolution:
     def _whole(self, network: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         """The whole network has run: parts of it that are called afterwards do not count."""
         if self._latest is not None:
-            (self.name, self.entered), self._latest = self._latest, None
+            (self.name, self.features), self._latest = self._latest, None
 
     def close(self) -> None:
         for handle in self._handles:
             handle.remove()
-        self.entered = self._latest = None
+        self.features = self._latest = None

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from blindsr.api import _ranges
 from blindsr.config import registry
 from blindsr.data.images import RGB, to_uint8
 from blindsr.plugins.metrics.base import Metric
@@ -24,8 +25,10 @@ Images = NDArray[Any] | Tensor
 """As the module says."""
 Scores = float | NDArray[np.float64]
 """A number for one image, (N,) for N of them."""
-_OVERSHOOT = (-1.0, 2.0)
-"""Range of a network's output: it may leave [0, 1], and is clamped; what leaves this range is in other units."""
+_ROUNDING = 1e-3
+"""By how much an original may leave [0, 1]."""
+_OVERSHOOT = 1.0
+"""By how much a network's output may, which is clamped; what is further off is in other units."""
 
 __all__ = [
     "Images",
@@ -267,7 +270,6 @@ def _images(images: Images, original: bool = False) -> Iterator[RGB]:
 def _rounded(image: Tensor, original: bool) -> RGB:
     if not image.is_floating_point():
         raise ValueError(f"images must be uint8 or floating-point in [0, 1], not {image.dtype}")
-    low, high = (-1e-3, 1 + 1e-3) if original else _OVERSHOOT
-    if ((image < low) | (image > high)).any():
-        raise ValueError("floating-point images must lie in [0, 1]: divide those in 0..255 by 255")
-    return to_uint8(image)
+    rounded = to_uint8(image)  # says which images have NaN
+    _ranges.require_unit(image, _ROUNDING if original else _OVERSHOOT)
+    return rounded

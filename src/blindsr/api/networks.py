@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from blindsr.api import _ranges
 from blindsr.apps import models
 from blindsr.apps.photos.photos import Photo
 from blindsr.apps.photos.pixels import Upscaler as PhotoUpscaler
@@ -76,10 +77,10 @@ class Upscaler:
         return np.ascontiguousarray(sr.numpy().transpose(1, 2, 0)).astype(image.dtype)
 
     def _tensor(self, image: Tensor, tile: Tile, overlap: int | None) -> Tensor:
-        if image.is_floating_point() and ((image < -1e-3) | (image > 1 + 1e-3)).any():
-            raise ValueError("floating-point images must lie in [0, 1]: divide those in 0..255 by 255")
         if image.ndim == 4:
             return torch.stack([self._tensor(one, tile, overlap) for one in image])
+        if image.is_floating_point() and image.numel():
+            _ranges.require_unit(image, slack=1e-3)
         sr = inference.upscale(self.network, image, self.scale, tile, overlap)
         return sr.clamp_(0, 1).to(image)
 

@@ -59,10 +59,11 @@ def locate(model: str) -> Path | None:
     path = paths.MODELS / f"{model}.safetensors"
     if not path.is_file():
         known = sorted(file.stem for file in paths.MODELS.glob("*-*-*.safetensors"))
-        listed = ", ".join(known)
-        near = did_you_mean(model, [*known, *UNTRAINED])
-        there = f"{paths.MODELS}/{near or f' ({listed})'}"
-        if not known and not near:
+        if near := did_you_mean(model, [*known, *UNTRAINED]):
+            there = f"{paths.MODELS}/{near}"
+        elif known:
+            there = f"{paths.MODELS}/ ({', '.join(known)})"
+        else:
             hint = "give a file, or go to the folder of a project with trained runs, as `make repro` makes them"
             there = f"{paths.MODELS.resolve()} (none is there): {hint}"
         raise UserError(f"{model} is not a file, and not a trained run in {there}")

@@ -66,8 +66,8 @@ def _sync_run(params: Params, run: Run, target: str) -> None:
         for totals in costs:
             tracked.summary(totals)
         tracked.summary(scores)
-        tracked.missing(paths.CURVES / f"{run}.csv", "curves")
-        tracked.missing(paths.SCORES / f"{run}.csv", "scores")
+        tracked.add_missing(paths.CURVES / f"{run}.csv", "curves")
+        tracked.add_missing(paths.SCORES / f"{run}.csv", "scores")
         tracked.model(weights, train.LOADER)
 
 
@@ -114,7 +114,7 @@ def _sync_controls(params: Params, target: str) -> None:
             named = {"profile": params.profile}
             with tracking.open_run(name, f"{name}-{params.profile}", named, store=target) as run:
                 run.summary(scores)
-                run.missing(paths.SCORES / f"{name}.csv", "scores")
+                run.add_missing(paths.SCORES / f"{name}.csv", "scores")
 
 
 def _means(name: str) -> dict[str, float]:

@@ -100,15 +100,15 @@ def run(
     beside = _beside(csv) if csv and against else None
     _require_places(csv, beside, as_json)
     mine = task.prepare(model, scale, csv)
-    other_one = task.prepare(_no_csv(against, hr_folder), mine.scale, beside) if against else None
+    theirs = task.prepare(_no_csv(against, hr_folder), mine.scale, beside) if against else None
     for place in [] if overwrite else [path for path in (csv, beside, as_json) if path]:
         score_files.require_room(place, mine.stamps.keys(), columns)
     made = task.score(mine, overwrite=overwrite)
     shown = [made.show] if made.scores else []
     split, lines, missing, wanted = None, made.lines, made.wanted - len(made.scores), made.wanted
     unwritten = [*made.unwritten]
-    if other_one:
-        baseline = task.score(other_one, overwrite=overwrite)
+    if theirs:
+        baseline = task.score(theirs, overwrite=overwrite)
         lines, wanted = [*lines, *baseline.lines], wanted + baseline.wanted
         missing += baseline.wanted - len(baseline.scores)
         shown += [baseline.show] if baseline.scores else []
@@ -121,7 +121,7 @@ def run(
         about |= {} if split is None else {"against": Path(against or "").name, "split": split.to_dict("records")}
         text = score_report.as_json(about, made.scores, columns, lines)
         unwritten += _unwritten(partial(score_files.write_json, as_json, text, overwrite=overwrite))
-    for ready in (mine, other_one):
+    for ready in (mine, theirs):
         if ready and ready.journal and not lines and not unwritten:  # last: with it, the same command goes on
             ready.journal.clear()
     for show in shown:

@@ -16,6 +16,8 @@ from blindsr.evaluation.scoring import Key, Score
 from blindsr.runtime import files, outputs
 from blindsr.runtime.errors import UserError
 
+Rows = dict[Key, dict[str, str]]
+"""Scores as text, by their metrics."""
 _OTHER = "{} is there already, with other scores: name another file, or give --overwrite to replace it"
 
 
@@ -32,8 +34,8 @@ def require_room(path: Path, keys: Collection[Key], columns: Sequence[str]) -> N
     """
     if outputs.is_stream(path) or not path.exists():
         return
-    header, rows = _read(path)
-    if header != list(columns) or not rows.keys() <= set(keys):
+    there = _read(path)
+    if there is None or there[0] != list(columns) or not there[1].keys() <= set(keys):
         raise UserError(_OTHER.format(path))
 
 
@@ -71,17 +73,14 @@ def write_json(path: Path, text: str, *, overwrite: bool) -> None:
     files.write_atomic(path, text)
 
 
-Rows = dict[Key, dict[str, str]]
-
-
 def _require_same(path: Path, made: Rows) -> None:
-    _, there = _read(path)
-    if any(made.get(key) != row for key, row in there.items()):
+    there = _read(path)
+    if there is None or any(made.get(key) != row for key, row in there[1].items()):
         raise UserError(_OTHER.format(path))
 
 
-def _read(path: Path) -> tuple[list[str], Rows]:
-    """Metrics and rows of a file of scores; of any other file a metric that there is not."""
+def _read(path: Path) -> tuple[list[str], Rows] | None:
+    """Metrics and rows of a file of scores; None for any other file."""
     with contextlib.suppress(UserError, OSError, ValueError, TypeError, LookupError, AttributeError):
         text = path.read_text("utf-8")
         if text.startswith("{"):
@@ -90,7 +89,7 @@ def _read(path: Path) -> tuple[list[str], Rows]:
         rows = {score.key: _rounded(score.values, header) for score in benchmarks.read_csv(path)}
         if header:
             return header, rows
-    return ["no scores"], {}
+    return None
 
 
 def _of_json(report: dict[str, Any]) -> tuple[list[str], Rows]:

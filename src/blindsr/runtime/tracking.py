@@ -156,7 +156,7 @@ class Run:
         elif self._client is not None and made.is_file():
             self._try(lambda: self._client.log_artifact(self._id, str(made), folder))
 
-    def missing(self, made: Path, folder: str) -> None:
+    def add_missing(self, made: Path, folder: str) -> None:
         """Store a file with the run, unless it has one of that name: as `artifacts`, for what comes later."""
         if self._client is not None and made.is_file():
             self._try(lambda: tracking_artifacts.log_missing(self._client, self._id, made, folder))
