@@ -46,6 +46,9 @@ def test_the_last_convolution_is_the_one_that_works_last() -> None:
         torch.testing.assert_close(hook.features, net.first(lr).relu())
         hook.features.sum().backward()
     assert net.first.weight.grad is not None
+    with blindsr.FeatureHook(net, "last") as named:  # "last" is a name of this project's, too
+        net(lr)
+        torch.testing.assert_close(named.features, net.first(lr).relu())
     assert sr.shape == (2, 3, 5, 5)
 
 

@@ -96,7 +96,8 @@ def resolve(network: nn.Module, name: str) -> nn.Module:
     """
     path = name
     if name == "last":
-        path = getattr(network, "last", "")
+        named = getattr(network, "last", "")
+        path = named if isinstance(named, str) else name  # somebody's module may be called so itself
     elif name.startswith("blocks."):
         blocks, number = list(getattr(network, "blocks", ())), name.removeprefix("blocks.")
         if number.lstrip("-").isdecimal() and -len(blocks) <= int(number) < len(blocks):
