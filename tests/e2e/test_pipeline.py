@@ -301,7 +301,7 @@ def test_an_experiment_in_a_temporary_copy(project: Project) -> None:
     shown = project("dvc", "exp", "show", "--csv")
     assert "one-row" in shown
     assert "amplitude" in shown
-    recipe = ["make", "--dry-run", "--old-file", ".venv/.installed", "exps"]
+    recipe = ["make", "--no-print-directory", "--dry-run", "--old-file", ".venv/.installed", "exps"]
     exps = subprocess.run(recipe, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     table = project("bash", "-c", exps.replace(".venv/bin/dvc", "dvc")).splitlines()  # what `make exps` runs
     assert any("one-row" in line for line in table)
