@@ -162,7 +162,8 @@ def test_certainty_is_corrected_over_the_comparisons_of_a_claim() -> None:
 
 
 def separation(ours: tuple[float, float, float], plain: tuple[float, float, float]) -> pd.DataFrame:
-    rows = [("net", reg, 0, layer, label, *(value * factor for value in values))
+    rows = [("net", reg, seed, layer, label, *(value * factor for value in values))
+            for seed in (0, 1)
             for reg, values in (("rff", ours), ("none", plain))
             for layer, label, factor in (("last", "degradation", 1), ("last", "content", -1),
                                          ("blocks.0", "degradation", -1))]  # fmt: skip
@@ -185,6 +186,14 @@ def test_of_clusters(ours: tuple[float, ...], plain: tuple[float, ...], verdict:
         assert "net 1 [0.5, 1.5] against 3 [2, 4]" in one.numbers
 
 
+@pytest.mark.parametrize("lone", ["rff", "none"])
+def test_clusters_of_one_training_run_decide_nothing(lone: str) -> None:
+    frame = separation((1.0, 0.5, 1.5), (3.0, 2.0, 4.0)).query("seed == 0 or reg != @lone")
+    one = judged(grid({"none": 0, "rff": 0}), separation=frame)[CLUSTERS]
+    assert one.verdict == "undecided"
+    assert one.numbers.endswith("[2, 4]; one training run of a side cannot tell.")
+
+
 def test_clusters_need_both_sides_of_every_network() -> None:
     frame = separation((1.0, 0.5, 1.5), (3.0, 2.0, 4.0))
     for part in (frame[frame["reg"] == "rff"], frame[frame["layer"] == "blocks.0"]):
@@ -200,7 +209,8 @@ def strengths(*left: float, energy: float = 1.0, reg: str = "dropout") -> pd.Dat
         for order in (0, 14)
     ]
     columns = ["backbone", "reg", "benchmark", "image", "top", "left", "order", "rate", "squared_strength"]
-    return pd.DataFrame(rows, columns=[*columns, "added_energy"]).assign(seed=0)
+    table = pd.DataFrame(rows, columns=[*columns, "added_energy"])
+    return pd.concat([table.assign(seed=seed) for seed in (0, 1)])
 
 
 @pytest.mark.parametrize(
@@ -222,15 +232,19 @@ def test_interaction_is_of_networks_trained_with_dropout() -> None:
     assert found.verdict == "not testable"
     one = judged(grid({"none": 0}), interaction=strengths(0.25, 0.25))[INTERACTION]
     assert "net 50% [50%, 50%]" in one.numbers
+    lone = judged(grid({"none": 0}), interaction=strengths(0.25, 0.25).query("seed == 0"))[INTERACTION]
+    assert (one.verdict, lone.verdict) == ("supported", "undecided")
+    assert lone.numbers.endswith("net 50% [50%, 50%]; one training run of a side cannot tell.")
     older = judged(grid({"none": 0}), interaction=strengths(0.25, 0.25).drop(columns="added_energy"))[INTERACTION]
     assert older.verdict == "not testable"
 
 
 def by_image(gain: float, column: str, bands: tuple[float, ...] = (0.0,)) -> pd.DataFrame:
-    """Ten images of net-none and of net-dropout, which differ by `gain` in every band, with a little noise."""
+    """Ten images of two runs of net-none and net-dropout, which differ by `gain` in every band, with a little noise."""
     generator = np.random.default_rng(0)
     rows = [
-        ("net", reg, 0, "Toy", case, f"{image}", band, value + own + generator.normal() / 9)
+        ("net", reg, seed, "Toy", case, f"{image}", band, value + own + generator.normal() / 9)
+        for seed in (0, 1)
         for reg, own in (("none", 0.0), ("dropout", gain))
         for case in ("clean", "blur")
         for image in range(10)
@@ -253,6 +267,9 @@ def test_of_spectra_where_they_are_not_saturated(gain: float, verdict: str) -> N
 def test_of_diversity(gain: float, verdict: str) -> None:
     found = by_image(gain, "entropy_nats").drop(columns="band")
     assert judged(grid({"none": 0}), entropy=found)[DIVERSITY].verdict == verdict
+    lone = judged(grid({"none": 0}), entropy=found.query("seed == 0 or reg == 'none'"))[DIVERSITY]
+    assert lone.verdict == "undecided"
+    assert lone.numbers.endswith("; one training run of a side cannot tell.")
 
 
 def test_means_over_images_decide_neither() -> None:

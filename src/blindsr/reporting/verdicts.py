@@ -17,11 +17,13 @@ from blindsr.reporting.statistics import Array
 Word = Literal["supported", "contradicted", "undecided", "not testable"]
 _SATURATED = 90.0
 """Percent of error above which a band holds next to nothing of the HR: no network differs there."""
+_LONE = "; one training run of a side cannot tell."
 RULE = (
     "A claim about every network and benchmark is supported if every difference lies on its side with certainty; "
     "contradicted if any lies on the other side with certainty; and undecided otherwise. Certainty of a difference "
     "is p < 0.05 of a t test over seeds and images, after Holm's correction over the comparisons of the claim; with "
-    "one training run of a side nothing is certain. Of features and interactions the intervals decide."
+    "one training run of a side nothing is certain. Of clusters of features and of interactions the intervals over crops "
+    "decide, if at least two training runs of each side were analysed."
 )
 
 
@@ -246,9 +248,11 @@ def _clusters(grid: Grid, separation: pd.DataFrame | None) -> Verdict:
         ]
         said.append(f"{_name(backbone)} {texts[0]} against {texts[1]}")
     count = len(grid.backbones)
+    numbers = f"Calinski-Harabasz index by degradation, with the widest interval of the seeds: {'; '.join(said)}"
+    if any(side["seed"].nunique() < 2 for _, side in sides):
+        return Verdict(claim, where, "undecided", f"{numbers}{_LONE}")
     verdict: Word = "supported" if less == count else "contradicted" if more else "undecided"
-    numbers = f"Calinski-Harabasz index by degradation, with the widest interval of the seeds: {'; '.join(said)}."
-    return Verdict(claim, where, verdict, numbers)
+    return Verdict(claim, where, verdict, f"{numbers}.")
 
 
 def _spectra(frequency: pd.DataFrame | None) -> Verdict:
@@ -275,24 +279,25 @@ def _diversity(entropy: pd.DataFrame | None) -> Verdict:
 def _of_images(
     claim: str, where: str, found: pd.DataFrame, column: str, what: str, unit: str, *, more: bool
 ) -> Verdict:
-    """Dropout minus the baseline, per image, whose interval decides; `more`: the claim is that Dropout has more."""
-    said, signs = [], []
+    """Dropout minus the baseline, per seed and image; `more`: the claim is that Dropout has more."""
+    compared = []
     for backbone, mine in found.groupby("backbone", sort=False):
         sides = [_by_image(mine[mine["reg"] == reg], column) for reg in ("dropout", BASELINE)]
         if any(side.empty for side in sides) or not sides[0].columns.equals(sides[1].columns):
             continue
         sizes = list(sides[0].columns.get_level_values("benchmark").value_counts(sort=False))
-        one = statistics.compare(*(side.to_numpy()[..., None] for side in sides), groups=sizes)
-        low, high = float(one.low[0]), float(one.high[0])
-        signs.append(1 if low > 0 else -1 if high < 0 else 0)
-        said.append(f"{_name(str(backbone))} {one.mean[0]:+.3g} {unit} [{low:+.3g}, {high:+.3g}]")
-    if not said:
+        first, second = (side.to_numpy()[..., None] for side in sides)
+        compared.append(Comparison(_name(str(backbone)), first, second, sizes))
+    if not compared:
         return Verdict(claim, where, "not testable", "This run has no Dropout beside the baseline.")
-    wanted = 1 if more else -1
+    differing = outcomes(compared)
+    signs, wanted = [one.sign for one in differing], 1 if more else -1
     verdict: Word = (
         "supported" if all(sign == wanted for sign in signs) else "contradicted" if -wanted in signs else "undecided"
     )
-    return Verdict(claim, where, verdict, f"{what}, with Dropout minus without: {'; '.join(said)}.")
+    said = [f"{one.name} {one.mean:+.3g} {unit} [{one.low:+.3g}, {one.high:+.3g}]" for one in differing]
+    end = "." if all(one.possible for one in differing) else _LONE
+    return Verdict(claim, where, verdict, f"{what}, with Dropout minus without: {'; '.join(said)}{end}")
 
 
 def _by_image(found: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -307,18 +312,21 @@ def _interaction(strengths: pd.DataFrame | None) -> Verdict:
     found = pd.DataFrame()
     if strengths is not None:
         found = analyses.trained_with(strengths, "dropout", BASELINE).dropna(subset=["share"])
-    if found.empty:
+    if strengths is None or found.empty:
         return Verdict(claim, where, "not testable", "This run has no interactions of both sides.")
     highest = found[found["order"] == found.groupby("backbone")["order"].transform("max")]
+    said = [f"{_name(one.backbone)} {one.share:.0%} [{one.low:.0%}, {one.high:.0%}]" for one in highest.itertuples()]
+    numbers = (
+        "Strength of the highest order in networks trained with Dropout, of that without, each divided by the energy "
+        f"of what the network adds: {'; '.join(said)}"
+    )
+    runs = strengths[strengths["reg"].isin(["dropout", BASELINE])].groupby(["backbone", "reg"])["seed"].nunique()
+    if (runs < 2).any():
+        return Verdict(claim, where, "undecided", f"{numbers}{_LONE}")
     verdict: Word = (
         "supported" if (highest["high"] < 1).all() else "contradicted" if (highest["low"] > 1).any() else "undecided"
     )
-    said = [f"{_name(one.backbone)} {one.share:.0%} [{one.low:.0%}, {one.high:.0%}]" for one in highest.itertuples()]
-    return Verdict(
-        claim, where, verdict,
-        "Strength of the highest order in networks trained with Dropout, of that without, each divided by the energy "
-        f"of what the network adds: {'; '.join(said)}.",
-    )  # fmt: skip
+    return Verdict(claim, where, verdict, f"{numbers}.")
 
 
 def _name(backbone: str) -> str:
