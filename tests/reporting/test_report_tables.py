@@ -88,8 +88,7 @@ def test_verdicts_of_the_planted_grid(made: tuple[Path, report_tables.ReportTabl
         "supported", "supported", "supported", "contradicted", "supported", "not testable",
         "supported", "supported", "supported",  # the controls: the rescaled baseline, its cosine, bilinear
         "not testable", "not testable", "not testable",
-        "contradicted", "contradicted",  # planted the other way round
-        "supported", "supported",
+        "undecided", "undecided", "undecided", "undecided",  # features were analysed of one run of each row
     ]  # fmt: skip
 
 
