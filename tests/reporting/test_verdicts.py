@@ -240,7 +240,7 @@ def test_interaction_is_of_networks_trained_with_dropout() -> None:
 
 
 def by_image(gain: float, column: str, bands: tuple[float, ...] = (0.0,)) -> pd.DataFrame:
-    """Ten images of two runs of net-none and net-dropout, which differ by `gain` in every band, with a little noise."""
+    """Ten images of two runs of net-none and net-dropout, which differ by `gain` in every band, and by noise."""
     generator = np.random.default_rng(0)
     rows = [
         ("net", reg, seed, "Toy", case, f"{image}", band, value + own + generator.normal() / 9)

@@ -22,8 +22,8 @@ RULE = (
     "A claim about every network and benchmark is supported if every difference lies on its side with certainty; "
     "contradicted if any lies on the other side with certainty; and undecided otherwise. Certainty of a difference "
     "is p < 0.05 of a t test over seeds and images, after Holm's correction over the comparisons of the claim; with "
-    "one training run of a side nothing is certain. Of clusters of features and of interactions the intervals over crops "
-    "decide, if at least two training runs of each side were analysed."
+    "one training run of a side nothing is certain. Of clusters of features and of interactions the intervals over "
+    "crops decide, if at least two training runs of each side were analysed."
 )
 
 
