@@ -95,7 +95,9 @@ class Run:
 
         now = int(time.time() * 1000)
         named = {escaping.mlflow_key(key): float(value) for key, value in values.items() if key != _STEP}
-        self._buffer += [Metric(key, value, now, step) for key, value in named.items() if math.isfinite(value)]
+        # MLflow's compare view draws the metric that was logged first; the learning rate, 0 at every end, says nothing
+        keys = sorted(named, key=lambda key: key == _IN_EVERY_POINT)
+        self._buffer += [Metric(key, named[key], now, step) for key in keys if math.isfinite(named[key])]
         if time.monotonic() - self._flushed >= _FLUSH_EVERY:
             self.flush()
 
