@@ -62,7 +62,7 @@ def test_the_iteration_is_the_step_and_no_metric(client) -> None:
     with tracking.open_run("net-rff-0", "key1", {"degradation.b+n": 1}) as run:
         run.metrics(20, {"iteration": 20, "learning_rate": 1e-3, "l1": 0.5})
     (found,) = runs(client)
-    assert list(found.data.metrics) == ["l1", "learning_rate"]  # the first is what MLflow draws when runs are compared
+    assert list(found.data.metrics) == ["l1", "learning_rate"]  # MLflow draws the first when runs are compared
     assert found.data.params == {"degradation.b-n": "1"}  # MLflow takes no plus sign
 
 

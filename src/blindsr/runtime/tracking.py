@@ -95,7 +95,7 @@ class Run:
 
         now = int(time.time() * 1000)
         named = {escaping.mlflow_key(key): float(value) for key, value in values.items() if key != _STEP}
-        # MLflow's compare view draws the metric that was logged first; the learning rate, 0 at every end, says nothing
+        # MLflow's compare view draws the metric that was logged first; the learning rate ends at 0 and says nothing
         keys = sorted(named, key=lambda key: key == _IN_EVERY_POINT)
         self._buffer += [Metric(key, named[key], now, step) for key in keys if math.isfinite(named[key])]
         if time.monotonic() - self._flushed >= _FLUSH_EVERY:
