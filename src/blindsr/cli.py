@@ -11,7 +11,7 @@ from blindsr.apps.leaderboard import command_line as leaderboard_command
 from blindsr.config import conf
 from blindsr.config.params import read
 from blindsr.config.run import Run
-from blindsr.runtime import command, files
+from blindsr.runtime import command
 from blindsr.runtime.errors import UserError
 
 app = typer.Typer(
@@ -45,10 +45,7 @@ def _options(
 @app.command()
 def params() -> None:
     """Compose conf/ into params.yaml, which the stages read."""
-    composed = conf.compose(Path("conf"))
-    from omegaconf import OmegaConf
-
-    files.write_atomic(Path("params.yaml"), OmegaConf.to_yaml(OmegaConf.create(composed)))
+    conf.write(Path("conf"), Path("params.yaml"))
     read()
 
 

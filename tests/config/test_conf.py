@@ -13,8 +13,58 @@ from blindsr.runtime.errors import UserError
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_committed_params_yaml_is_the_composition_of_conf() -> None:
-    assert yaml.safe_load((ROOT / "params.yaml").read_text()) == conf.compose(ROOT / "conf")
+def test_committed_params_yaml_is_the_composition_of_conf(monkeypatch: pytest.MonkeyPatch) -> None:
+    composed = conf.compose(ROOT / "conf")
+    assert yaml.safe_load((ROOT / "params.yaml").read_text()) == composed
+    monkeypatch.setattr(conf, "compose", lambda _: pytest.fail("its first line should spare this"))
+    conf.refuse_stale(composed, ROOT / "params.yaml")
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """params.yaml as `write` makes it, beside a copy of conf/."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    conf.write(tmp_path / "conf", tmp_path / "params.yaml")
+    return tmp_path / "params.yaml"
+
+
+def test_what_was_written_is_not_composed_again(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = yaml.safe_load(written.read_text())
+    monkeypatch.setattr(conf, "compose", lambda _: pytest.fail("composed"))
+    conf.refuse_stale(settings, written)
+
+
+def test_a_change_of_conf_or_of_the_file_is_seen_behind_its_first_line(written: Path) -> None:
+    def refused(says: str) -> None:
+        with pytest.raises(UserError, match=says):
+            conf.refuse_stale(yaml.safe_load(written.read_text()), written)
+
+    text = written.read_text()
+    written.write_text(text.replace("\nscale: 4\n", "\nscale: 2\n"))
+    refused("differs from conf/ in scale[:,]")
+    written.write_text(text)
+    config = written.parent / "conf" / "config.yaml"
+    before = config.read_text()
+    config.write_text(before.replace("\nscale: 4", "\nscale: 3"))
+    refused("differs from conf/ in scale[:,]")
+    config.write_text(before)
+    (written.parent / "conf" / "reg" / "new.yaml").write_text("names: [new]\n")  # which nothing composes
+    conf.refuse_stale(yaml.safe_load(text), written)
+
+
+def test_settings_that_depend_on_more_than_conf_are_always_composed(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as ${oc.env:NAME}: the next one who reads them may have another environment."""
+    monkeypatch.setenv("BLINDSR_TEST_SEED", "5")
+    config = written.parent / "conf" / "config.yaml"
+    config.write_text(config.read_text() + "\nextra: ${oc.env:BLINDSR_TEST_SEED}\n")
+    conf.write(written.parent / "conf", written)
+    settings = yaml.safe_load(written.read_text())
+    conf.refuse_stale(settings, written)
+    monkeypatch.setenv("BLINDSR_TEST_SEED", "6")
+    with pytest.raises(UserError, match="differs from conf/ in extra"):
+        conf.refuse_stale(settings, written)
 
 
 @pytest.mark.needs("dvc")

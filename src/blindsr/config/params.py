@@ -162,6 +162,10 @@ def read(path: Path = Path("params.yaml"), *, as_made: bool = False) -> Params:
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # no UTF-8, a number of 5,000 digits, endless nests
         said = escaping.terminal(" ".join(str(error).split()))
         raise UserError(f"{path} is not YAML ({said}): run `make params` to write it anew") from None
+    return _checked(settings, path, as_made=as_made)
+
+
+def _checked(settings: Any, path: Path, *, as_made: bool) -> Params:
     params = parse(settings, path.name)
     if "DVC_EXP_NAME" not in os.environ and not as_made:
         conf.refuse_stale(settings, path)
@@ -190,4 +194,6 @@ def find(path: Path = Path("params.yaml"), *, as_made: bool = False) -> Params |
     except (UserError, ValueError, RecursionError, yaml.YAMLError):
         ours = (path.parent / "conf" / "config.yaml").is_file()
         return read(path, as_made=as_made) if ours else None  # which says what is wrong
-    return read(path, as_made=as_made) if isinstance(settings, dict) and "suite" in settings else None
+    if not isinstance(settings, dict) or "suite" not in settings:
+        return None
+    return _checked(settings, path, as_made=as_made)
