@@ -255,7 +255,7 @@ def test_any_folder_can_be_reported(settings: Params, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["reference", "generalization", "generalization_gpu"])
+@pytest.mark.parametrize("name", ["reference", "generalization", "generalization_rivals", "generalization_gpu"])
 def test_committed_scores_rebuild_the_committed_tables(tmp_path: Path, name: str) -> None:
     """A committed report, byte for byte, from its own folder alone."""
     folder = tmp_path / name
