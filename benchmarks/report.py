@@ -36,8 +36,8 @@ and `log_euclidean` invert or decompose a matrix for each sample: 5 to 22 % of a
 Ratios depend on the machine: an AMD EPYC with AVX512 had 35.4 x for synthesis with sharpening and 7.69 x for Poisson
 noise on five colour images, with an earlier version of this project. On one Intel machine that version and this one
 had 26.8 x and 26.4 x, 4.62 x and 4.54 x; of a step `linear` took 4.93 % and 4.90 %, `rff` 8.92 % and 8.94 %,
-`brute_force` 3.55 % and 3.33 %, Dropout 1.71 % and 1.69 %, `rff_released` 1.98 % and 1.99 %. So the targets that are missed
-here were missed before, too. Later than the table, `score` had 0.959 x (0.939 to 0.979).
+`brute_force` 3.55 % and 3.33 %, Dropout 1.71 % and 1.69 %, `rff_released` 1.98 % and 1.99 %. So the targets that are
+missed there were missed before, too.
 """
 
 _GPU = """## On a GPU
