@@ -57,7 +57,7 @@ back: setup  ## after an experiment in the workspace: settings, tables and files
 
 # the columns of `dvc exp show` that tell experiments apart fit 120 characters; SWEPT: of the settings, a pattern of names
 SWEPT ?= ^
-HIDDEN := State|Executor|Created|models|src|reports|data|clean|trained|amplitude|reg.names
+HIDDEN := State|Executor|Created|models|src|reports|data|clean|trained|amplitude|(reg|backbone).names
 exps: setup  ## compare experiments (SWEPT=rff.hyper.sigma ARGS="--sort-by mean")
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc exp show --only-changed \
 		--drop '$(HIDDEN)|(reg|degradation)[.]settings[.](?!$(SWEPT))' $(ARGS)

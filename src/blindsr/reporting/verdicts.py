@@ -309,11 +309,12 @@ def _by_image(found: pd.DataFrame, column: str) -> pd.DataFrame:
 def _interaction(strengths: pd.DataFrame | None) -> Verdict:
     """Of networks trained with Dropout and without, for equal energy of what they add."""
     claim, where = "Dropout weakens the interaction of patches", "Sec. 3, Lemma 3.1"
-    found = pd.DataFrame()
-    if strengths is not None:
-        found = analyses.trained_with(strengths, "dropout", BASELINE).dropna(subset=["share"])
-    if strengths is None or found.empty:
-        return Verdict(claim, where, "not testable", "This run has no interactions of both sides.")
+    absent = Verdict(claim, where, "not testable", "This run has no interactions of both sides.")
+    if strengths is None:
+        return absent
+    found = analyses.trained_with(strengths, "dropout", BASELINE).dropna(subset=["share"])
+    if found.empty:
+        return absent
     highest = found[found["order"] == found.groupby("backbone")["order"].transform("max")]
     said = [f"{_name(one.backbone)} {one.share:.0%} [{one.low:.0%}, {one.high:.0%}]" for one in highest.itertuples()]
     numbers = (
