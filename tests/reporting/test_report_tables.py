@@ -35,7 +35,7 @@ def source(folder: Path, parsed: Params, holes: dict[str, str]) -> Source:
 
 
 def planted(folder: Path) -> Source:
-    """Two networks, four regularizers, three seeds, two analysed; three cases, two benchmarks, one of ours, a hole."""
+    """Two networks, four regularizers, three seeds, two analysed; three cases, two benchmarks, ours, a hole."""
     settings = synthetic_grid.settings(
         "backbone=paper",
         "reg=paper",
