@@ -29,7 +29,7 @@ def compose(conf: Path, overrides: list[str] | None = None) -> dict[str, Any]:
         UserError: without Hydra, for a broken conf/ or a wrong override.
     """
     packages.require("hydra", f"composing {conf}/", "hydra-core")
-    from hydra import compose as hydra_compose  # a third of a second, which only this needs
+    from hydra import compose as hydra_compose  # it takes time to import, and only this needs it
     from hydra import initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
@@ -88,8 +88,8 @@ def _is_marked(text: str, conf: Path) -> bool:
 def refuse_stale(settings: Any, params_yaml: Path) -> None:
     """Refuse settings that are not those of conf/, which lies beside their file.
 
-    Where Hydra is not installed, which alone can tell, the settings are taken as they are. Composing takes a third of
-    a second; a file that `write` wrote and nobody changed since is known without it.
+    Where Hydra is not installed, which alone can tell, the settings are taken as they are. Composing takes 0.2 s;
+    a file that `write` wrote and nobody changed since is known without it.
 
     Args:
         settings: What `params_yaml` holds.
