@@ -11,6 +11,19 @@ from blindsr.model.network import build_regularizer
 from blindsr.runtime.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
+SMALL = {
+    "srresnet": {"num_blocks": 1, "num_features": 8},
+    "rrdb": {"num_blocks": 1, "num_features": 8, "growth": 4},
+    "msrn": {"num_blocks": 1, "num_features": 8},
+    "swinir": {
+        "depths": [1],
+        "num_heads": [2],
+        "dim": 8,
+        "window_size": 8,
+        "mlp_ratio": 2.0,
+        "upsampler": "nearest+conv",
+    },
+}
 
 
 @pytest.mark.parametrize(
@@ -48,3 +61,29 @@ def test_a_network_of_more_parameters_than_there_are_weights_is_not_built() -> N
     with pytest.raises(UserError, match="more parameters than the 10 numbers"), architecture.at_most(10):
         architecture.build_backbone("srresnet", {"num_blocks": 200, "num_features": 64}, 4)
     architecture.build_backbone("srresnet", {"num_blocks": 32, "num_features": 64}, 4)  # the bound is gone
+
+
+@pytest.mark.parametrize("name", ["srresnet", "rrdb", "msrn", "swinir"])
+def test_a_network_whose_weights_are_loaded_next_draws_no_initial_ones(name: str) -> None:
+    hyper = SMALL[name]
+    drawn = architecture.build_backbone(name, hyper, 4)
+    before = torch.get_rng_state()
+    with architecture.Undrawn():
+        loaded = architecture.build_backbone(name, hyper, 4)
+    assert torch.equal(torch.get_rng_state(), before)
+    loaded.load_state_dict(drawn.state_dict())
+    lr = torch.rand(1, 3, 16, 16)
+    assert torch.equal(loaded(lr), drawn(lr))
+    assert not torch.equal(architecture.build_backbone(name, hyper, 4)(lr), drawn(lr))  # initial ones again
+
+
+def test_zeros_are_in_parameters_alone() -> None:
+    torch.manual_seed(0)
+    with architecture.Undrawn():
+        assert torch.empty(3).normal_().abs().min() > 0
+        layer, norm = torch.nn.Linear(2, 2), torch.nn.BatchNorm2d(4)
+        torch.nn.init.trunc_normal_(layer.weight)
+        torch.nn.init.kaiming_normal_(layer.weight)
+    assert not layer.weight.any()
+    assert not layer.bias.any()
+    assert norm.weight.tolist() == norm.running_var.tolist() == [1.0] * 4
