@@ -60,8 +60,11 @@ def curves(known: pd.DataFrame, losses: Sequence[str]) -> pd.DataFrame:
     watched = f"psnr_db_{TRAINED}"
     if watched not in known:
         return pd.DataFrame(columns=list(CURVES))
-    points = known.sort_values(["backbone", "reg", "seed", "iteration"]).reset_index(drop=True)
     run = ["backbone", "reg", "seed"]
+    rows = pd.MultiIndex.from_frame(known[run[:2]])
+    # rows in the order of the settings, as in the scores: charts colour them by it
+    points = known.assign(place=rows.unique().get_indexer(rows)).sort_values(["place", "seed", "iteration"])
+    points = points.reset_index(drop=True)
     at = points[watched].notna()
     points["l1"] = points[[name for name in losses if name in points]].sum(axis=1, min_count=1)
     since = at.groupby([points[name] for name in run]).transform(lambda own: own.shift(fill_value=False).cumsum())
