@@ -52,6 +52,14 @@ def test_curves_are_means_over_seeds_at_the_validations() -> None:
     assert made["detail_cosine_unseen"].tolist() == pytest.approx([0.3, 0.5])
 
 
+def test_rows_come_in_the_order_of_the_settings() -> None:
+    values = (20.0, 30.0, 22.0, 0.1, 0.3)
+    known = pd.DataFrame(
+        [point(seed, 20, 0.4, *values) | {"reg": reg} for reg in ("none", "dropout", "linear") for seed in (0, 1)]
+    )
+    assert plot_data.curves(known, ["l1"])["row"].tolist() == ["srresnet-none", "srresnet-dropout", "srresnet-linear"]
+
+
 def test_without_validation_there_are_no_curves() -> None:
     made = plot_data.curves(pd.DataFrame({"backbone": ["a"], "reg": ["b"], "seed": [0], "iteration": [1]}), ["l1"])
     assert made.empty
