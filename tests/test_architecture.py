@@ -103,8 +103,8 @@ def test_stages_do_not_import_stages() -> None:
 
 def test_plug_ins_import_nothing_of_the_pipeline() -> None:
     """Only what their kind shares: its base, its private modules and its sub-packages; AlexNet's trunk; and how
-    packages are imported that need not be there, and kept from the network; and, for a plug-in that is made of others,
-    what finds them."""
+    packages are imported that need not be there, and kept from the network; and, for a plug-in that is made of
+    others, what finds them."""
     anywhere = {
         PACKAGE / "plugins" / "alexnet.py",
         *(PACKAGE / "runtime" / f"{n}.py" for n in ("errors", "offline", "packages")),
