@@ -22,6 +22,7 @@ from blindsr.runtime import paths
 from blindsr.stages import report
 
 ROOT = Path(__file__).resolve().parents[2]
+COMMITTED = sorted(path.parent.name for path in (ROOT / "reports").glob("*/params.yaml"))
 IMAGES = [f"{number:02d}" for number in range(12)]
 
 
@@ -255,7 +256,7 @@ def test_any_folder_can_be_reported(settings: Params, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["reference", "generalization", "generalization_rivals", "generalization_gpu"])
+@pytest.mark.parametrize("name", COMMITTED)
 def test_committed_scores_rebuild_the_committed_tables(tmp_path: Path, name: str) -> None:
     """A committed report, byte for byte, from its own folder alone."""
     folder = tmp_path / name
