@@ -61,6 +61,8 @@ def test_a_network_of_more_parameters_than_there_are_weights_is_not_built() -> N
     with pytest.raises(UserError, match="more parameters than the 10 numbers"), architecture.at_most(10):
         architecture.build_backbone("srresnet", {"num_blocks": 200, "num_features": 64}, 4)
     architecture.build_backbone("srresnet", {"num_blocks": 32, "num_features": 64}, 4)  # the bound is gone
+    with pytest.raises(UserError, match="more parameters than the 10 numbers"):
+        architecture.build_for({"weight": torch.zeros(10)}, "srresnet", {"num_blocks": 200, "num_features": 64}, 4)
 
 
 @pytest.mark.parametrize("name", ["srresnet", "rrdb", "msrn", "swinir"])
@@ -68,8 +70,7 @@ def test_a_network_whose_weights_are_loaded_next_draws_no_initial_ones(name: str
     hyper = SMALL[name]
     drawn = architecture.build_backbone(name, hyper, 4)
     before = torch.get_rng_state()
-    with architecture.Undrawn():
-        loaded = architecture.build_backbone(name, hyper, 4)
+    loaded = architecture.build_for(drawn.state_dict(), name, hyper, 4)
     assert torch.equal(torch.get_rng_state(), before)
     loaded.load_state_dict(drawn.state_dict())
     lr = torch.rand(1, 3, 16, 16)
@@ -79,7 +80,7 @@ def test_a_network_whose_weights_are_loaded_next_draws_no_initial_ones(name: str
 
 def test_zeros_are_in_parameters_alone() -> None:
     torch.manual_seed(0)
-    with architecture.Undrawn():
+    with architecture._Undrawn():
         assert torch.empty(3).normal_().abs().min() > 0
         layer, norm = torch.nn.Linear(2, 2), torch.nn.BatchNorm2d(4)
         torch.nn.init.trunc_normal_(layer.weight)

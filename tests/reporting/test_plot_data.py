@@ -14,13 +14,18 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_scores_are_means_over_the_benchmarks_by_case() -> None:
-    rows = [("A", "srresnet", "none"), ("A", "srresnet", "rff"), ("B", "srresnet", "none"), ("B", "srresnet", "rff")]
-    index = pd.MultiIndex.from_tuples(rows, names=["benchmark", "backbone", "reg"])
-    psnr = pd.DataFrame({"clean": [20.0, 21.0, 23.0, 25.0], "b+n": [10.0, None, 11.0, None]}, index)
+    runs = [("srresnet", "none"), ("srresnet", "rff"), ("srresnet", "none_rescaled"), ("bicubic", "bicubic")]
+    index = pd.MultiIndex.from_tuples(
+        [(b, *run) for b in "AB" for run in runs], names=["benchmark", "backbone", "reg"]
+    )
+    clean, mixed = [20.0, 21.0, 20.5, 26.0, 23.0, 25.0, 24.5, 28.0], [10.0, *[None] * 3, 11.0, *[None] * 3]
+    psnr = pd.DataFrame({"clean": clean, "b+n": mixed}, index)
     assert plot_data.scores(psnr) == [
-        ["clean", "srresnet-none", "21.5000"],
-        ["clean", "srresnet-rff", "23.0000"],
-        ["b+n", "srresnet-none", "10.5000"],
+        ["clean", "srresnet-none", "21.5000", "0"],
+        ["clean", "srresnet-rff", "23.0000", "0"],
+        ["clean", "srresnet-none_rescaled", "22.5000", "1"],
+        ["clean", "bicubic", "27.0000", "1"],
+        ["b+n", "srresnet-none", "10.5000", "0"],
     ]
 
 

@@ -55,11 +55,7 @@ def build(state: State) -> nn.Module | str:
         if marker in state:
             try:
                 plan = read(state)
-                with (
-                    architecture.at_most(sum(value.numel() for value in state.values())),
-                    architecture.Undrawn(),
-                ):
-                    backbone = architecture.build_backbone(plan.backbone, plan.hyper, plan.scale)
+                backbone = architecture.build_for(state, plan.backbone, plan.hyper, plan.scale)
                 backbone.load_state_dict(dict(state))
             except (UserError, RuntimeError, KeyError, IndexError, ValueError, ZeroDivisionError) as error:
                 reason = f"no {error}" if isinstance(error, KeyError) else one_line(error)

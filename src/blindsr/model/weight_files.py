@@ -96,8 +96,7 @@ def load(path: Path, *, trust: bool = False) -> tuple[Backbone, WeightsInfo]:
         # the file says how large its network is: one that lies would take all memory before anything is compared
         raise UserError(f"{path} does not fit {info.backbone}: its settings ask for more than it holds")
     try:
-        with architecture.at_most(sum(value.numel() for value in state.values())), architecture.Undrawn():
-            backbone = architecture.build_backbone(info.backbone, info.hyper, info.scale)
+        backbone = architecture.build_for(state, info.backbone, info.hyper, info.scale)
     except UserError as error:
         raise UserError(f"{path} is of another version of this project ({error}): train or fetch it anew") from None
     for name, value in backbone.state_dict().items():

@@ -7,10 +7,11 @@ import pandas as pd
 
 from blindsr.config.run import Row
 from blindsr.config.schema import TRAINED
+from blindsr.reporting.rescaled import RESCALED
 from blindsr.reporting.source import Source
 from blindsr.runtime import files
 
-SCORES = ("case", "row", "psnr_db")
+SCORES = ("case", "row", "psnr_db", "control")
 CURVES = ("row", "iteration", "l1", "psnr_db_seen", "psnr_db_unseen", "detail_cosine_seen", "detail_cosine_unseen")
 _DECIMALS = {"iteration": 0, "l1": 6}
 
@@ -35,11 +36,12 @@ def scores(psnr: pd.DataFrame) -> list[list[str]]:
         psnr: In dB, indexed by benchmark, backbone and reg, with a column per case.
 
     Returns:
-        Rows of `SCORES`, by case, without those that are not known.
+        Rows of `SCORES`, by case, without those that are not known. A control, which is not trained, has no curves:
+        charts colour it after all trained rows, so that these have the same colour everywhere.
     """
     means = psnr.groupby(level=["backbone", "reg"], sort=False).mean()
     return [
-        [case, Row(*row).name, f"{means.loc[row, case]:.4f}"]
+        [case, Row(*row).name, f"{means.loc[row, case]:.4f}", str(int(Row(*row).is_control or row[1] == RESCALED))]
         for case in means
         for row in means.index
         if pd.notna(means.loc[row, case])

@@ -7,6 +7,7 @@ from torch import Tensor
 from blindsr.config import registry
 from blindsr.model import architecture
 from blindsr.model.network import Network, build_regularizer
+from blindsr.plugins.regularizers import combination
 from blindsr.plugins.regularizers.base import Regularizer, Step
 from blindsr.runtime.errors import UserError
 from steps import changed, penalty
@@ -63,9 +64,7 @@ def test_each_part_changes_its_own_layers_alone() -> None:
     x = torch.ones(2, 8, 4, 4)
     step = Step(torch.rand(2, 3, 8, 8), torch.rand(2, 3, 32, 32))
     assert not torch.equal(made.regularizer.change_features(layers[0], x, step), x)
-    late = Step(
-        step.lr, step.hr, progress=0.5
-    )  # adaptive Dropout is switched off, and Dropout has no part in a block
+    late = Step(step.lr, step.hr, progress=0.5)  # adaptive Dropout is off, and Dropout acts in no block
     assert torch.equal(made.regularizer.change_features(layers[0], x, late), x)
 
 
@@ -85,6 +84,24 @@ def test_inputs_are_changed_one_after_the_other() -> None:
 def test_it_is_replayed_where_all_parts_are() -> None:
     assert combined({"reg": "rff", "weight": 1}, {"reg": "dropout"}).replayable
     assert not combined({"reg": "rff", "weight": 1}, {"reg": "adaptive_dropout"}).replayable
+
+
+class _Own(Regularizer):
+    """With parameters that are trained, and any number of views."""
+
+    def __init__(self, views: int) -> None:
+        super().__init__()
+        self.views = views
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+
+def test_parameters_of_parts_are_trained_and_views_must_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(combination.registry, "build", lambda kind, name, settings: _Own(settings["views"]))
+    made = combination.build(parts=[{"reg": "own", "views": 1}, {"reg": "own", "views": 3}])
+    assert made.views == 3
+    assert len(list(made.parameters())) == len(made.state_dict()) == 2
+    with pytest.raises(ValueError, match="parts need 2 and 3 views of each patch: leave some out"):
+        combination.build(parts=[{"reg": "own", "views": 2}, {"reg": "own", "views": 3}])
 
 
 @pytest.mark.parametrize(
