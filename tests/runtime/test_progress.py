@@ -28,6 +28,14 @@ def test_plain_lines_with_rate_and_time_left(
     assert lines == ["train: 60/100, 1.0/s, 40 s left L1 0.1", "train: 100/100, 1.3/s, 0 s left L1 0.1"]
 
 
+def test_slow_pieces_have_a_rate_per_minute(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 40.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with Bar("runs", total=8) as bar:
+        bar.advance()
+    assert capsys.readouterr().err == "runs: 1/8, 1.5/min, 280 s left\n"
+
+
 def test_before_the_first_piece_there_is_no_rate(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 40.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))

@@ -25,9 +25,14 @@ _LINE_EVERY = 30.0  # seconds between plain lines
 _NOTE_EVERY = 2.0  # seconds over which a pace is measured
 
 
+def _rate(per_second: float) -> str:
+    """Such as "3.0/s", or "1.5/min" of what takes longer than ten seconds."""
+    return f"{per_second:.1f}/s" if per_second >= 0.1 else f"{60 * per_second:.1f}/min"
+
+
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f}/s" if task.speed else "-/s")
+        return Text(_rate(task.speed) if task.speed else "-/s")
 
 
 class _Noted(Progress):
@@ -103,7 +108,7 @@ class Bar:
         if not self._quiet and (now - self._spoke >= _LINE_EVERY or self._done >= self._total):
             self._spoke = now
             rate = (self._done - self._start) / max(now - self._began, 1e-9)
-            left = f", {rate:.1f}/s, {(self._total - self._done) / rate:.0f} s left" if rate else ""
+            left = f", {_rate(rate)}, {(self._total - self._done) / rate:.0f} s left" if rate else ""
             print(
                 f"{self._label}: {self._done}/{self._total}{left} {self._note}".rstrip(),
                 file=sys.stderr,
